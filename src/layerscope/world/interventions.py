@@ -1,0 +1,189 @@
+"""Render a scene again with one thing changed and every other draw the same.
+
+Changes are re-renders, never holes in pixels, so what a network does with them is the true effect of the change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from layerscope.errors import InputError, UnknownNameError
+from layerscope.world.canvas import Frame
+from layerscope.world.catalogue import THINGS, Thing, check_part, find_thing
+from layerscope.world.draws import Draws
+from layerscope.world.palette import Paints
+from layerscope.world.parts import Part, Pen
+from layerscope.world.textures import TEXTURE_NAMES
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A batch of scenes of one thing, posed but not yet painted."""
+
+    thing: Thing
+    frame: Frame
+    draws: Draws
+    natural: bool
+
+    def draw(self, thing: Thing | None = None, x: Tensor | None = None, y: Tensor | None = None) -> list[Part]:
+        """The parts of the thing (or of another in its place), in its own frame or at other coordinates."""
+        thing = thing or self.thing
+        paints = Paints(self.draws, thing.palette, self.natural)
+        pen = Pen(self.frame.x if x is None else x, self.frame.y if y is None else y, self.draws, paints)
+        thing.draw(pen)
+        return pen.parts
+
+
+@dataclass(frozen=True)
+class Change:
+    """No change; the base of all others."""
+
+    @property
+    def salts(self) -> Mapping[str, int]:
+        """Groups of draws that get new random numbers."""
+        return {}
+
+    def parts(self, draft: Draft) -> list[Part]:
+        """The changed scene's parts, back to front."""
+        return draft.draw()
+
+    def label(self, thing: Thing) -> str:
+        """The class that the changed scene shows."""
+        return thing.name
+
+
+@dataclass(frozen=True)
+class RemovePart(Change):
+    """Leave one part out: `RemovePart("wing")`."""
+
+    part: str
+
+    def parts(self, draft: Draft) -> list[Part]:
+        check_part(draft.thing.name, self.part)
+        return [part for part in draft.draw() if part.name != self.part]
+
+
+@dataclass(frozen=True)
+class SwapTexture(Change):
+    """Give a part another texture; without a part, the coat that decides between twins, which flips the label."""
+
+    texture: str
+    part: str | None = None
+
+    def parts(self, draft: Draft) -> list[Part]:
+        if self.texture not in TEXTURE_NAMES:
+            raise UnknownNameError.among("texture", self.texture, TEXTURE_NAMES)
+        if self.part is not None:
+            check_part(draft.thing.name, self.part)
+        elif not draft.thing.coat:
+            raise InputError(f"a {draft.thing.name} has no coat to swap, its shape decides; name a part: SwapTexture(texture, part)")
+        return [replace(part, texture=self.texture) if self._meant(part) else part for part in draft.draw()]
+
+    def _meant(self, part: Part) -> bool:
+        return part.coat if self.part is None else part.name == self.part
+
+    def label(self, thing: Thing) -> str:
+        if self.part is None and thing.coat:
+            twins = {twin.coat: twin.name for twin in THINGS.values() if twin.shape == thing.shape}
+            return twins.get(self.texture, thing.name)
+        return thing.name
+
+
+@dataclass(frozen=True)
+class SwapPart(Change):
+    """Put another thing's part in the place of one's own, moved and scaled to fit: `SwapPart("head", "cat")`,
+    `SwapPart("wheel", "clock", "disc")`."""
+
+    part: str
+    donor: str
+    donor_part: str | None = None
+
+    def parts(self, draft: Draft) -> list[Part]:
+        donor, given_name = find_thing(self.donor), self.donor_part or self.part
+        check_part(draft.thing.name, self.part)
+        check_part(donor.name, given_name)
+        own = draft.draw()
+        place = _extent([part for part in own if part.name == self.part], draft.frame)
+        source = _extent([part for part in draft.draw(donor) if part.name == given_name], draft.frame)
+        scale = source[2] / place[2]
+        x, y = (draft.frame.x - place[0]) * scale + source[0], (draft.frame.y - place[1]) * scale + source[1]
+        given = [
+            replace(part, distance=part.distance / scale, axes=part.axes or (x, y))
+            for part in draft.draw(donor, x, y) if part.name == given_name
+        ]  # fmt: skip
+        first = next(index for index, part in enumerate(own) if part.name == self.part)
+        rest = [part for part in own[first:] if part.name != self.part]
+        return [*own[:first], *given, *rest]
+
+
+def _extent(parts: list[Part], frame: Frame) -> tuple[Tensor, Tensor, Tensor]:
+    """Centre x, y and spread of the pixels that the parts cover, each [batch, 1], in the frame's units."""
+    cover = torch.stack([part.distance for part in parts]).amin(0) < 0
+    share = cover.double() / cover.sum(1, keepdim=True).clamp(min=1)
+    x, y = (frame.x * share).sum(1, keepdim=True), (frame.y * share).sum(1, keepdim=True)
+    spread = (((frame.x - x) ** 2 + (frame.y - y) ** 2) * share).sum(1, keepdim=True).sqrt().clamp(min=0.02)
+    return x.float(), y.float(), spread.float()
+
+
+@dataclass(frozen=True)
+class ScrambleParts(Change):
+    """Move every part to a random place: all the pieces, not the thing."""
+
+    seed: int = 1
+
+    def parts(self, draft: Draft) -> list[Part]:
+        moved = []
+        for index, part in enumerate(draft.draw()):
+            group = f"scramble/{self.seed}.{part.name}"
+            dx, dy = draft.draws.uniform(f"{group}.x", -0.55, 0.55), draft.draws.uniform(f"{group}.y", -0.55, 0.55)
+            x, y = draft.frame.x - dx, draft.frame.y - dy
+            shifted = draft.draw(x=x, y=y)[index]
+            moved.append(replace(shifted, axes=shifted.axes or (x, y)))
+        return moved
+
+
+@dataclass(frozen=True)
+class Silhouette(Change):
+    """Only the outline: every part in one flat dark tone (the part mask still says which part is where)."""
+
+    def parts(self, draft: Draft) -> list[Part]:
+        dark = torch.full((1, 3), 0.12, device=draft.frame.x.device)
+        flat = {"texture": "plain", "colours": (dark, dark), "relief": 0.0, "lift": 0.0}
+        return [replace(part, **flat) for part in draft.draw()]  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class NewBackground(Change):
+    """Another sky and ground."""
+
+    seed: int = 1
+
+    @property
+    def salts(self) -> Mapping[str, int]:
+        return {"background": self.seed}
+
+
+@dataclass(frozen=True)
+class MoveDistractors(Change):
+    """The same distractors in other places."""
+
+    seed: int = 1
+
+    @property
+    def salts(self) -> Mapping[str, int]:
+        return {"clutter.place": self.seed}
+
+
+@dataclass(frozen=True)
+class Recolour(Change):
+    """Other colours of the thing; its textures and shape stay."""
+
+    seed: int = 1
+
+    @property
+    def salts(self) -> Mapping[str, int]:
+        return {"colour": self.seed}

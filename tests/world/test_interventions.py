@@ -1,0 +1,145 @@
+"""One thing changed, and all else bit-identical."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from layerscope.errors import InputError, UnknownNameError
+from layerscope.world import (
+    CLASS_NAMES,
+    PART_NAMES,
+    TEXTURE_NAMES,
+    MoveDistractors,
+    NewBackground,
+    Recolour,
+    RemovePart,
+    ScrambleParts,
+    Silhouette,
+    SwapPart,
+    SwapTexture,
+    part_names,
+    render,
+)
+
+
+def is_part(scenes, *names):
+    return torch.isin(scenes.part, torch.tensor([PART_NAMES.index(name) for name in names]))
+
+
+@pytest.mark.parametrize(
+    ("thing", "texture", "twin"),
+    [("zebra", "dots", "leopard"), ("horse", "stripes", "zebra"), ("ladybird", "plain", "beetle"), ("tigerfish", "scales", "scalefish")],
+)
+def test_another_coat_is_the_twin_to_the_last_bit(thing, texture, twin):
+    """Colour and shape decide nothing between twins: with the other's coat, a scene *is* the other's scene."""
+    swapped, native = render(6, seed=1, things=thing).again(SwapTexture(texture)), render(6, seed=1, things=twin)
+    assert torch.equal(swapped.pixels, native.pixels)
+    assert torch.equal(swapped.labels, native.labels)
+    assert {CLASS_NAMES[label] for label in swapped.labels} == {twin}
+
+
+@pytest.mark.parametrize("thing", CLASS_NAMES)
+def test_a_removed_part_is_gone_and_the_rest_stays(thing):
+    before = render(3, seed=2, things=thing)
+    part = part_names(thing)[-1]
+    after = before.again(RemovePart(part))
+    assert is_part(before, part).any()
+    assert not is_part(after, part).any()
+    others = [name for name in PART_NAMES if name != part]
+    kept = is_part(before, *others)
+    assert torch.equal(before.part[kept], after.part[kept])
+    far = kept & (before.part == after.part)
+    same = (before.pixels == after.pixels).all(1)
+    assert same[far].float().mean() > 0.7  # what is left is the part's shadow and relief, next to it
+    assert torch.equal(before.labels, after.labels)
+
+
+def test_removing_nothing_seen_changes_nothing():
+    before = render(6, seed=2, things="tree")
+    unripe = ~is_part(before, "fruit").flatten(1).any(1)
+    after = before.again(RemovePart("fruit"))
+    assert unripe.any()
+    assert torch.equal(before.pixels[unripe], after.pixels[unripe])
+
+
+def test_a_texture_on_one_part_keeps_the_label_and_the_geometry():
+    before = render(4, seed=4, things="cup")
+    after = before.again(SwapTexture("brick", "body"))
+    body = is_part(after, "body")
+    assert torch.equal(before.part, after.part)
+    assert (after.texture[body] == TEXTURE_NAMES.index("brick")).all()
+    assert torch.equal(before.texture[~body], after.texture[~body])
+    assert torch.equal(before.labels, after.labels)
+
+
+def test_a_swapped_part_sits_where_the_old_one_sat():
+    before = render(6, seed=4, things="cat")
+    after = before.again(SwapPart("eye", "owl"))
+    own, given = is_part(before, "eye"), is_part(after, "eye")
+    overlap = (own & given).sum() / own.sum()
+    assert overlap > 0.6
+    assert (before.pixels != after.pixels).any(1)[own].float().mean() > 0.5
+
+
+def test_a_part_may_become_another_kind_of_part():
+    after = render(2, seed=4, things="car").again(SwapPart("wheel", "clock", "disc"))
+    assert is_part(after, "disc").any()
+    assert not is_part(after, "wheel").any()
+
+
+def test_scrambled_parts_are_all_there_but_elsewhere():
+    before = render(8, seed=6, things="cat")
+    after = before.again(ScrambleParts())
+    assert is_part(after, "ear").any()
+    assert is_part(after, "nose").any()
+    moved = [(is_part(before, name) != is_part(after, name)).any() for name in part_names("cat")]
+    assert all(moved)
+    assert not torch.equal(after.part, before.again(ScrambleParts(seed=2)).part)
+
+
+def test_a_silhouette_is_one_dark_tone():
+    before = render(5, seed=6, things="horse")
+    after = before.again(Silhouette())
+    assert torch.equal(before.thing, after.thing)
+    inside = after.images.mean(1)[after.thing == 1]
+    assert inside.mean() < 0.2
+    assert inside.std() < 0.06
+
+
+def test_a_new_background_leaves_the_thing():
+    before = render(5, seed=6, things="owl")
+    after = before.again(NewBackground())
+    assert torch.equal(before.part, after.part)
+    assert (before.colour == after.colour)[before.thing == 1].float().mean() > 0.98  # outlines mix with what is behind
+    assert (before.pixels != after.pixels).any(1)[is_part(before, "background")].float().mean() > 0.9
+
+
+def test_moved_distractors_leave_thing_and_background():
+    before = render(8, seed=6, things="owl")
+    after = before.again(MoveDistractors())
+    assert not torch.equal(is_part(before, "clutter"), is_part(after, "clutter"))
+    untouched = is_part(before, "background") & is_part(after, "background")
+    assert (before.colour == after.colour)[untouched].float().mean() > 0.98
+
+
+def test_other_colours_leave_geometry_and_texture():
+    before = render(8, seed=6, things="car")
+    after = before.again(Recolour())
+    assert torch.equal(before.part, after.part)
+    assert torch.equal(before.texture, after.texture)
+    background = is_part(before, "background")
+    assert (before.colour == after.colour)[background].float().mean() > 0.98
+    assert (before.colour != after.colour)[before.thing == 1].float().mean() > 0.2
+
+
+def test_changes_that_make_no_sense_are_said():
+    cats = render(1, things="cat")
+    with pytest.raises(UnknownNameError, match="no part of a cat 'wing'"):
+        cats.again(RemovePart("wing"))
+    with pytest.raises(UnknownNameError, match="no part of a owl 'wheel'"):
+        cats.again(SwapPart("eye", "owl", "wheel"))
+    with pytest.raises(UnknownNameError, match="no texture 'stripe'; nearest: stripes"):
+        cats.again(SwapTexture("stripe", "head"))
+    with pytest.raises(InputError, match="a cat has no coat to swap, its shape decides"):
+        cats.again(SwapTexture("stripes"))
