@@ -1,0 +1,1 @@
+"""Look inside a network while it runs: activations, layers, receptive fields, units."""

@@ -1,0 +1,1 @@
+"""Networks: what Layerscope opens, and how an image goes into one."""

@@ -1,0 +1,189 @@
+"""A vision model: a network together with what its input has to be and what its outputs mean."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from layerscope.capture.forward import bare_module
+from layerscope.capture.layers import Layer, list_layers
+from layerscope.errors import InputError, UnknownNameError
+from layerscope.types import Images
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True, eq=False)
+class VisionModel:
+    """A network for images in [0, 1].
+
+    Attributes:
+        module: the network. Its train and eval flags stay as you set them.
+        name: how results call it.
+        input_size: side of the square images that it was made for, in pixels.
+        channels: of an image; 3 is red, green, blue.
+        mean, std: per channel, for values in [0, 1]; the network gets (image - mean) / std.
+        class_names: of the outputs, in their order, or None where they are not known.
+        card: facts about the network (source, licence, accuracy); may be empty.
+        spec, weights: what `load_model` opened it with; None for a network that was wrapped.
+    """
+
+    module: nn.Module
+    name: str
+    input_size: int
+    channels: int = 3
+    mean: tuple[float, ...] = IMAGENET_MEAN
+    std: tuple[float, ...] = IMAGENET_STD
+    class_names: tuple[str, ...] | None = None
+    card: Mapping[str, Any] = field(default_factory=dict)
+    spec: str | None = None
+    weights: str | None = None
+
+    def __post_init__(self) -> None:
+        if not len(self.mean) == len(self.std) == self.channels:
+            raise InputError(
+                f"{len(self.mean)} means and {len(self.std)} standard deviations for {self.channels} channels; "
+                "give one of each per channel"
+            )
+        if self.input_size < 1 or min(self.std) <= 0:
+            raise InputError(f"input size {self.input_size} and std {self.std} have to be positive")
+
+    def __call__(self, images: Images) -> Tensor:
+        """Normalise images [batch, channel, height, width] in [0, 1] and run the network. Nothing is resized.
+
+        Raises InputError for another number of axes or channels, or another dtype than that of the network.
+        """
+        output: Tensor = self.module(self.normalise(images))
+        return output
+
+    def normalise(self, images: Images) -> Images:
+        """(images - mean) / std. Raises InputError as a call does."""
+        self._check(images)
+        mean, std = (images.new_tensor(values).view(-1, 1, 1) for values in (self.mean, self.std))
+        return (images - mean) / std
+
+    def layers(self) -> tuple[Layer, ...]:
+        """All layers for one image of `input_size`, in the order in which they finish. Measured once."""
+        return self._layers
+
+    def layer(self, name: str) -> Layer:
+        """The layer of this name; a plain name finds the first call of a reused module, as in `capture`.
+
+        Raises UnknownNameError.
+        """
+        named = {layer.name: layer for layer in self.layers()}
+        for spelling in (name, f"{name}#0", name.removesuffix("#0")):
+            if spelling in named:
+                return named[spelling]
+        raise UnknownNameError.among("layer", name, named)
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256 (hex) of weights, buffers, architecture and normalisation. Computed anew when the weights change."""
+        state = self.module.state_dict()
+        stamps = tuple(
+            (tensor.data_ptr(), -1 if tensor.is_inference() else tensor._version) for tensor in state.values()
+        )
+        if self._stamped.get("stamps") != stamps:
+            self._stamped.update(stamps=stamps, digest=self._digest(state))
+        return str(self._stamped["digest"])
+
+    def class_index(self, name_or_index: str | int) -> int:
+        """The number of a class from its name (upper or lower case) or its number.
+
+        Raises UnknownNameError for a class that does not exist, InputError for a name that several classes have.
+        """
+        text, names = str(name_or_index).strip(), self.class_names
+        if re.fullmatch(r"-?\d+", text):
+            if int(text) < 0 or (names is not None and int(text) >= len(names)):
+                among = f"classes count from 0 to {len(names) - 1}" if names else "classes count from 0"
+                raise UnknownNameError(f"no class {text!r} in {self.name!r}; {among}")
+            return int(text)
+        if names is None:
+            raise InputError(f"{self.name!r} has no class names; give the number of the class instead of {text!r}")
+        found = [i for i, name in enumerate(names) if name == text] or [
+            i for i, name in enumerate(names) if name.casefold() == text.casefold()
+        ]
+        if len(found) > 1:
+            raise InputError(f"class {text!r} is ambiguous; give its number, one of {', '.join(map(str, found))}")
+        if not found:
+            raise UnknownNameError.among("class", text, names)
+        return found[0]
+
+    @cached_property
+    def _layers(self) -> tuple[Layer, ...]:
+        return list_layers(self.module, (self.channels, self.input_size, self.input_size))
+
+    @cached_property
+    def _stamped(self) -> dict[str, object]:
+        return {}
+
+    def _digest(self, state: Mapping[str, Tensor]) -> str:
+        # addresses, as in the repr of a function, differ from run to run
+        architecture = re.sub(r"0x[0-9a-f]+", "", repr(bare_module(self.module)))
+        digest = hashlib.sha256(f"{architecture}\n{self.mean}\n{self.std}\n".encode())
+        for name, tensor in state.items():
+            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+            digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+        return digest.hexdigest()
+
+    def _check(self, images: Tensor) -> None:
+        if not isinstance(images, Tensor) or images.ndim != 4 or images.shape[1] != self.channels:
+            given = f"shape {tuple(images.shape)}" if isinstance(images, Tensor) else f"a {type(images).__name__}"
+            raise InputError(
+                f"images of {given}; {self.name!r} takes a tensor [batch, {self.channels}, height, width] in [0, 1]"
+            )
+        weights = (weight for weight in self.module.parameters() if weight.is_floating_point())
+        dtype = next((weight.dtype for weight in weights), torch.float32)
+        if images.dtype != dtype:
+            mend = f"images.to({dtype})" if images.is_floating_point() else f"images.to({dtype}) / 255"
+            raise InputError(f"images are {images.dtype} and {self.name!r} computes in {dtype}; pass {mend}")
+
+
+def wrap(
+    module: nn.Module,
+    input_size: int = 224,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    class_names: Sequence[str] | None = None,
+    name: str | None = None,
+) -> VisionModel:
+    """Wrap any network for images.
+
+    Args:
+        module: the network; it takes [batch, channel, height, width]. `torch.compile` and DataParallel are unwrapped,
+            since hooks do not fire inside them; nothing of the module is changed.
+        input_size: side of the square images that it was made for.
+        mean, std: per channel, for values in [0, 1]. Default: those of ImageNet for 3 channels, otherwise 0.5.
+        class_names: of the outputs, in their order.
+        name: default the class of the module.
+
+    The number of channels is that of `mean` or `std`, otherwise that of the first convolution, otherwise 3.
+    Raises InputError where mean and std do not fit, CaptureError for a scripted module.
+    """
+    if not isinstance(module, nn.Module):
+        raise InputError(f"{type(module).__name__} is no torch.nn.Module; wrap takes the network itself")
+    bare = bare_module(module)
+    channels = len(mean or std or ()) or _channels(bare)
+    usual = (IMAGENET_MEAN, IMAGENET_STD) if channels == 3 else ((0.5,) * channels, (0.5,) * channels)
+    return VisionModel(
+        module=bare,
+        name=name or type(bare).__name__,
+        input_size=input_size,
+        channels=channels,
+        mean=tuple(mean or usual[0]),
+        std=tuple(std or usual[1]),
+        class_names=None if class_names is None else tuple(class_names),
+    )
+
+
+def _channels(module: nn.Module) -> int:
+    return next((part.in_channels for part in module.modules() if isinstance(part, nn.Conv2d)), 3)

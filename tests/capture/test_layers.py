@@ -1,0 +1,205 @@
+from __future__ import annotations
+
+import planted_nets as planted
+import pytest
+import torch
+from planted_nets import traces
+from torch import Tensor, nn
+
+from layerscope.capture.hooks import capture
+from layerscope.capture.layers import Layer, list_layers, units_first
+from layerscope.errors import InputError
+
+
+def network(name: str, **more: object) -> nn.Module:
+    from torchvision import models
+
+    if name == "googlenet":
+        more |= {"init_weights": False}
+    with torch.random.fork_rng():
+        module: nn.Module = models.get_model(name, weights=None, num_classes=10, **more)
+    return module
+
+
+def by_name(module: nn.Module, size: int, channels: int = 3) -> dict[str, Layer]:
+    return {layer.name: layer for layer in list_layers(module, (channels, size, size))}
+
+
+@pytest.mark.parametrize(
+    ("name", "fields"),
+    [
+        (
+            "resnet18",
+            {"conv1": 7, "layer1": 43, "layer2": 99, "layer3": 211, "layer4": 435, "avgpool": None, "fc": None},
+        ),
+        ("resnet50", {"layer4": 427}),
+        ("alexnet", {"features.0": 11, "features.3": 51, "features.6": 99, "features.10": 163, "classifier.1": None}),
+        ("vgg16", {"features.0": 3, "features.30": 212, "classifier": None}),
+        ("densenet121", {"features": 2071}),
+        ("googlenet", {"conv3": 19, "inception3a.branch1": 27, "inception3a.branch2": 43, "inception3a": 43}),
+        ("shufflenet_v2_x0_5", {"conv1": 3, "stage2.0.branch2.3": 15}),
+        ("convnext_tiny", {"features.0": 4, "features.1.0": 28, "features.1.1": 52}),
+        ("mobilenet_v3_small", {"features.0": 3, "features.1.block.0": 7, "features.1.block.1": None}),
+        ("swin_t", {"features.0": 4, "features.1.0.norm1": 4, "features.1.0": None}),
+    ],
+)
+def test_receptive_fields_of_known_networks(name: str, fields: dict[str, int | None]) -> None:
+    layers = by_name(network(name), 224)
+    assert {layer: layers[layer].receptive_field for layer in fields} == fields
+
+
+class Branches(nn.Module):
+    """A residual, a concatenation, a dilated branch, a slice, unequal padding and a pool that divides."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 4, 5, stride=2, padding=1)
+        self.dilated = nn.Conv2d(4, 4, 3, dilation=3, padding=3)
+        self.small = nn.Sequential(nn.Conv2d(4, 4, 1), nn.ReLU(inplace=True), nn.BatchNorm2d(4))
+        self.pad = nn.ZeroPad2d((2, 0, 2, 0))
+        self.pool = nn.MaxPool2d(3, 2)
+        self.wide = nn.Conv2d(8, 4, (1, 3), padding=(0, 1))
+        self.linear = nn.Linear(4, 6)
+        self.adaptive = nn.AdaptiveAvgPool2d(7)
+        self.uneven = nn.AdaptiveAvgPool2d(2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        x = torch.cat([self.dilated(x), self.small(x) + x], 1)
+        x = self.wide(self.pool(self.pad(x)))[:, :, 1:, 1:]
+        x = self.linear(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        return self.uneven(self.adaptive(x))
+
+
+def seen_by(module: nn.Module, layer: Layer, size: int, axis: int, place: int) -> tuple[int, int]:
+    """First and last image row (axis 2) or column (3) that can reach a place of a layer: not-a-number spreads there."""
+    images = torch.zeros(size, 3, size, size, dtype=torch.float64)
+    for line, image in enumerate(images):
+        image.select(axis - 1, line).fill_(torch.nan)
+    with torch.no_grad(), capture(module, layer.name) as activations:
+        module(images)
+    values = units_first(activations[layer.name], layer.unit_axis)[:, 0].select(axis - 1, place)
+    reached = values.isnan().any(-1).nonzero()[:, 0]
+    return int(reached.min()), int(reached.max())
+
+
+@pytest.mark.parametrize("kind", [Branches, planted.Reused])
+def test_receptive_fields_agree_with_what_spreads(kind: type[nn.Module]) -> None:
+    module, size = kind().eval().double(), 59
+    checked = 0
+    for layer in list_layers(module, (3, size, size)):
+        if layer.receptive_field is None or layer.offset is None or layer.stride is None:
+            continue
+        place = round((size / 2 - layer.offset) / layer.stride)
+        centre = layer.offset + place * layer.stride
+        half = (layer.receptive_field - 1) / 2
+        rows, columns = (seen_by(module, layer, size, axis, place) for axis in (2, 3))
+        assert columns == (centre - half, centre + half), layer
+        assert sum(rows) == sum(columns), layer
+        checked += 1
+    assert checked >= 4
+
+
+def test_windows_that_are_not_square_or_not_even() -> None:
+    layers = by_name(Branches(), 59)
+    assert (layers["wide"].receptive_field, layers["wide"].stride, layers["wide"].offset) == (29, 4, -1.0)
+    assert layers["linear"].unit_axis == 3
+    assert layers["adaptive"].receptive_field == 29 + 4
+    assert layers["uneven"].receptive_field is None
+
+
+def test_a_window_is_not_claimed_after_an_unseen_write() -> None:
+    class Writes(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.small, self.large, self.last = nn.Conv2d(3, 4, 1), nn.Conv2d(3, 4, 5, padding=2), nn.Identity()
+
+        def forward(self, x: Tensor) -> Tensor:
+            y, z = self.small(x), torch.zeros(len(x), 4, *x.shape[2:])
+            y[:, :2] = self.large(x)[:, :2]
+            z[:, 2:] = y[:, 2:]
+            return self.last(y + z)
+
+    layers = by_name(Writes(), 9)
+    assert (layers["small"].receptive_field, layers["large"].receptive_field) == (1, 5)
+    assert layers["last"].receptive_field is None
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "axes"),
+    [
+        ("resnet18", 64, {"conv1": (1, 64), "layer4": (1, 512), "avgpool": (1, 512), "fc": (1, 10)}),
+        ("swin_t", 64, {"features.0.0": (1, 96), "features.0.1": (3, 96), "features.1.0.attn": (3, 96),
+                        "features.1.0.stochastic_depth#0": (3, 96), "features.7": (3, 768), "permute": (1, 768),
+                        "flatten": (1, 768), "head": (1, 10)}),
+        ("vit_b_16", 32, {"conv_proj": (1, 768), "encoder.layers.encoder_layer_0.mlp.0": (2, 3072),
+                          "encoder.layers.encoder_layer_3": (2, 768), "encoder": (2, 768), "heads": (1, 10)}),
+        ("convnext_tiny", 64, {"features.1.0.block.3": (3, 384), "features.1.0": (1, 96), "classifier.0": (1, 768)}),
+        ("vgg11_bn", 64, {"features": (1, 512), "avgpool": (1, 512), "classifier.0": (1, 4096)}),
+    ],
+)  # fmt: skip
+def test_the_axis_of_the_units(name: str, size: int, axes: dict[str, tuple[int, int]]) -> None:
+    layers = by_name(network(name, **({"image_size": size} if name == "vit_b_16" else {})), size)
+    assert {layer: (layers[layer].unit_axis, layers[layer].units) for layer in axes} == axes
+    assert all(layer.shape[layer.unit_axis - 1] == layer.units for layer in layers.values())
+
+
+def test_names_are_those_of_capture_and_in_order() -> None:
+    net = network("resnet18").eval()
+    layers = list_layers(net, (3, 32, 32))
+    with torch.no_grad(), capture(net, "*") as activations:
+        net(torch.zeros(1, 3, 32, 32))
+    assert [layer.name for layer in layers] == list(activations)
+    assert all(tuple(activations[layer.name].shape[1:]) == layer.shape for layer in layers)
+    assert "layer1.0.relu#1" in activations
+
+
+def test_modules_that_put_out_no_single_tensor_are_not_listed() -> None:
+    assert list(by_name(planted.TupleOutput(), 9)) == ["conv1", "conv2"]
+    assert list(by_name(planted.Unused(), 9)) == ["conv1"]
+
+
+@pytest.mark.parametrize("net", [planted.Reused(), planted.Fails(), nn.Sequential(nn.BatchNorm2d(3), nn.Dropout())])
+def test_the_network_is_left_as_it_was(net: nn.Module) -> None:
+    net.train()
+    net[1].eval() if isinstance(net, nn.Sequential) else net.conv1.eval()
+    before = traces(net)
+    if isinstance(net, planted.Fails):
+        with pytest.raises(RuntimeError, match=r"boom"):
+            list_layers(net, (3, 9, 9))
+    else:
+        assert list_layers(net, (3, 9, 9))
+    assert traces(net) == before
+
+
+def test_buffers_and_random_state_are_put_back() -> None:
+    class Counts(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("calls", torch.zeros(()))
+            self.relu = nn.ReLU()
+
+        def forward(self, x: Tensor) -> Tensor:
+            self.calls += 1
+            return self.relu(torch.nn.functional.dropout(x, training=True))
+
+    net = Counts()
+    before = traces(net)
+    assert len(list_layers(net, (1, 4, 4))) == 1
+    assert traces(net) == before
+
+
+def test_one_channel_half_precision_and_flat_networks() -> None:
+    net = nn.Sequential(nn.Flatten(), nn.Linear(16, 5), nn.ReLU()).to(torch.bfloat16)
+    assert [(layer.shape, layer.unit_axis) for layer in list_layers(net, (1, 4, 4))] == [
+        ((16,), 1),
+        ((5,), 1),
+        ((5,), 1),
+    ]
+    with pytest.raises(InputError, match=r"\(3, 4\) is not \(channel, height, width\)"):
+        list_layers(net, (3, 4))  # type: ignore[arg-type]
+
+
+def test_units_first() -> None:
+    assert units_first(torch.zeros(2, 3, 4, 5), 3).shape == (2, 5, 3, 4)
+    assert units_first(torch.zeros(2, 7), 1).shape == (2, 7)
