@@ -10,6 +10,7 @@ from .models.sources import load_model as load_model
 from .objectives import channel as channel
 from .objectives import direction as direction
 from .objectives import diversity as diversity
+from .objectives import excitation as excitation
 from .objectives import layer_energy as layer_energy
 from .objectives import logit as logit
 from .objectives import margin as margin

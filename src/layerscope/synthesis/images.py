@@ -1,0 +1,135 @@
+"""Parametrisations: what the ascent changes, and how a picture is made of it.
+
+All pictures have a FIXED CONTRAST: planes -> colours -> minus part of the mean -> round window -> one RMS ->
+.5 + .5 tanh(2x). Free of it, ascent drives pixels to black, white and neon; with it, a picture can only win by its
+drawing.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from layerscope.models.spectrum import Magnitudes
+from layerscope.types import Images
+
+Planes = Float[Tensor, "batch axis height width"]
+"""Planes along the colour axes, of any scale."""
+
+WINDOW_START, WINDOW_END = 0.69, 1.25  # of half the view's side: full inside, faint outside
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """The last steps from colour planes to an image, the same for every parametrisation."""
+
+    colour: Tensor
+    window: Tensor
+    rms: float
+    """Root mean square of the picture before the tanh and where the window is 1."""
+    flatten: float = 0.5
+    """Share of each image's mean that is taken away."""
+
+    def __call__(self, planes: Planes) -> Images:
+        count, _, height, width = planes.shape
+        values = (self.colour @ planes.flatten(2)).flatten(1)
+        values = values - self.flatten * values.mean(1, keepdim=True)
+        values = (values.view(count, -1, height * width) * self.window.flatten()).flatten(1)
+        expected = self.window.square().mean()
+        values = values * (self.rms / (values.square().mean(1, keepdim=True) / expected + 1e-16).sqrt())
+        return 0.5 + 0.5 * torch.tanh(2 * values.view(count, -1, height, width))
+
+
+class Parametrisation(ABC):
+    """`init` draws the parameters of one image; `render` makes images of a batch of them."""
+
+    def __init__(self, contrast: Contrast) -> None:
+        self.contrast = contrast
+        self.axes = contrast.colour.shape[1]
+        self.height, self.width = contrast.window.shape
+
+    @property
+    def device(self) -> torch.device:
+        """Where images are rendered; parameters are drawn on the CPU whatever it is."""
+        return self.contrast.window.device
+
+    @abstractmethod
+    def init(self, generator: torch.Generator) -> Tensor:
+        """Parameters of one image, float32 on the CPU, drawn from its own generator."""
+
+    @abstractmethod
+    def planes(self, parameters: Tensor) -> Planes:
+        """Planes along the colour axes, of any scale."""
+
+    def render(self, parameters: Tensor) -> Images:
+        """Images [batch, channel, height, width] in [0, 1] of parameters [batch, ...], each of its own alone."""
+        return self.contrast(self.planes(parameters))
+
+
+class Pixels(Parametrisation):
+    """The pixels themselves: no prior on frequencies (Erhan et al. 2009); noisy, for comparison."""
+
+    def init(self, generator: torch.Generator) -> Tensor:
+        return torch.randn(self.axes, self.height, self.width, generator=generator, dtype=torch.float32) * 0.01
+
+    def planes(self, parameters: Tensor) -> Planes:
+        return parameters
+
+
+class Fourier(Parametrisation):
+    """Free complex coefficients, weighted by a natural spectrum (Olah et al. 2017, "Preconditioning").
+
+    `cap`: a magnitude is softly bounded at `cap` times the image's mean one, so that no single frequency makes combs.
+    """
+
+    def __init__(self, contrast: Contrast, magnitude: Magnitudes, cap: float = 0.0) -> None:
+        super().__init__(contrast)
+        self.magnitude, self.cap = magnitude, cap
+
+    def init(self, generator: torch.Generator) -> Tensor:
+        return torch.randn(*self.magnitude.shape, 2, generator=generator, dtype=torch.float32) * 0.01
+
+    def planes(self, parameters: Tensor) -> Planes:
+        coefficients = torch.view_as_complex(parameters)
+        if self.cap:
+            coefficients = coefficients * _soft_cap(parameters, self.cap)
+        return _image_of(coefficients * self.magnitude, self.height, self.width)
+
+
+class PhaseOnly(Parametrisation):
+    """Only the phases are free, the magnitudes are those of natural images (MACO: Fel et al. 2023, section 3)."""
+
+    def __init__(self, contrast: Contrast, magnitude: Magnitudes) -> None:
+        super().__init__(contrast)
+        self.magnitude = magnitude
+
+    def init(self, generator: torch.Generator) -> Tensor:
+        return (torch.rand(self.magnitude.shape, generator=generator, dtype=torch.float32) * 2 - 1) * math.pi
+
+    def planes(self, parameters: Tensor) -> Planes:
+        return _image_of(torch.polar(self.magnitude.expand_as(parameters), parameters), self.height, self.width)
+
+
+def round_window(height: int, width: int, view: int, depth: float) -> Tensor:
+    """1 in the middle, falling to 1 - depth around a disc as wide as the view [pixels]; all 1 for depth 0."""
+    rows, columns = (
+        (torch.arange(side, dtype=torch.float32) - (side - 1) / 2) / (view / 2) for side in (height, width)
+    )
+    radius = (rows[:, None].square() + columns.square()).sqrt()
+    return 1 - depth * ((radius - WINDOW_START) / (WINDOW_END - WINDOW_START)).clamp(0, 1)
+
+
+def _image_of(coefficients: Tensor, height: int, width: int) -> Planes:
+    planes: Tensor = torch.fft.irfft2(coefficients, s=(height, width), norm="ortho")
+    return planes
+
+
+def _soft_cap(parameters: Tensor, cap: float) -> Tensor:
+    size = parameters.square().sum(-1).add(1e-16).sqrt()
+    bound = cap * size.detach().flatten(1).mean(1)[:, None, None, None]
+    return bound * torch.tanh(size / bound) / size

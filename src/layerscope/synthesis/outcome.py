@@ -1,0 +1,126 @@
+"""How far to trust a picture: what it scores on the network itself, beside a control, and whether the ascent settled.
+
+Scores and controls are measured on the user's own module, in eval mode and its own precision, on the 8-bit picture as
+it is shown, without transforms. A picture that is smaller than the network's input is not enlarged or framed: the
+network is run on the picture itself (which `maximise` makes only where the network takes it).
+
+Status, in this order:
+"dead"       the gradient at the start was exactly zero (also at the layer before the activation function, where that is
+             known), or the trace never moved: the picture is the start, and shows nothing.
+"converged"  the score is clear: above the control by more than CLEAR standard deviations of the objective over eight
+             pictures that were never climbed; and the trace is settled: it has at least SHORTEST steps, and the mean
+             of its last eighth exceeds that of the eighth before its last quarter by at most RISING of the whole gain
+             (last eighth minus first step).
+"weak"       neither: not clear, or still rising. The note says which.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from layerscope.capture.hooks import capture
+from layerscope.objectives import Activations, Objective, evaluating
+
+if TYPE_CHECKING:
+    from layerscope.models.model import VisionModel
+
+Status = Literal["converged", "weak", "dead"]
+CLEAR = 3.0
+RISING = 0.15
+SHORTEST = 16
+
+
+@dataclass(frozen=True)
+class Synthesis:
+    """Pictures that climbed their objectives, in the order the objectives were given."""
+
+    images: np.ndarray
+    """8-bit pictures [n, height, width, channel]; where their sizes differ, an object array [n] of them."""
+    scores: np.ndarray
+    """[n] The objective on the picture as shown, on the user's own network."""
+    controls: np.ndarray
+    """[n] The objective on the same image before the ascent."""
+    trace: np.ndarray
+    """[n, steps] What was climbed at each step, under the transforms; NaN after the end of a shorter recipe."""
+    saturated: np.ndarray
+    """[n] Share of the picture's values at 0-2 or 253-255."""
+    status: tuple[Status, ...]
+    notes: tuple[str, ...]
+    """What to know about each picture; "" where there is nothing."""
+    objectives: tuple[str, ...]
+    seconds: float
+
+
+def score_each(model: VisionModel, pictures: Tensor, parties: Sequence[tuple[Objective, int]]) -> np.ndarray:
+    """Score pictures in order: each party is an objective and how many pictures are its group; the rest is padding."""
+    activations = _read(model, pictures, parties[0][0].layers)
+    sizes = [count for _, count in parties]
+    sizes.append(len(pictures) - sum(sizes))
+    split = {name: torch.split(tensor, sizes) for name, tensor in activations.items()}
+    scores = [
+        objective({name: parts[at] for name, parts in split.items()}) for at, (objective, _) in enumerate(parties)
+    ]
+    return _array(torch.cat(scores))
+
+
+def spread_of(model: VisionModel, pictures: Tensor, objectives: Sequence[Objective]) -> np.ndarray:
+    """The standard deviation of each objective over pictures that were never climbed."""
+    activations = _read(model, pictures, objectives[0].layers)
+    return np.array([_array(objective(activations)).std(ddof=1) for objective in objectives], dtype=np.float32)
+
+
+def saturation(picture: np.ndarray) -> float:
+    """Share of values at 0-2 or 253-255."""
+    return float(np.mean((picture <= 2) | (picture >= 253)))
+
+
+def judge(trace: np.ndarray, score: float, control: float, spread: float, dead: bool) -> tuple[Status, str]:
+    """The status of one picture and a sentence that says why, "" for a converged one."""
+    if dead or (len(trace) > 1 and np.ptp(trace) == 0):
+        return "dead", "no gradient reaches this objective from its start: the picture is the start and shows nothing"
+    if not score - control > CLEAR * spread:
+        return "weak", f"scores {score:.3g}, not clearly above {control:.3g} before the ascent (spread {spread:.2g})"
+    rise = _late_rise(trace)
+    if rise is None:
+        return "weak", f"{len(trace)} steps are too few to tell whether it settled"
+    if rise > RISING:
+        return "weak", f"still rising: {rise:.0%} of the gain came in the last quarter; more steps would change it"
+    return "converged", ""
+
+
+def to_bytes(images: Tensor) -> Tensor:
+    """Values in [0, 1] as the 8-bit values that are shown."""
+    return (images.detach().clamp(0, 1) * 255).round().to("cpu", torch.uint8)
+
+
+def first_not_finite(scores: Tensor) -> int | None:
+    """The place of the first score that is no finite number."""
+    wrong: Tensor = ~torch.isfinite(scores)
+    return int(wrong.nonzero()[0]) if bool(wrong.any()) else None
+
+
+def _late_rise(trace: np.ndarray) -> float | None:
+    if len(trace) < SHORTEST:
+        return None
+    eighth, quarter = len(trace) // 8, 3 * len(trace) // 4
+    end, before = trace[-eighth:].mean(), trace[quarter - eighth : quarter].mean()
+    gain = end - trace[0]
+    return float((end - before) / gain) if gain > 0 else 0.0
+
+
+def _read(model: VisionModel, pictures: Tensor, layers: Sequence[str]) -> Activations:
+    some = next(iter(model.module.parameters()), torch.empty(0, dtype=torch.float32))
+    images = (pictures.to(some.device, torch.float32) / 255).to(some.dtype)
+    with evaluating(model.module), capture(model, list(layers)) as activations:
+        model.module(model.normalise(images))
+        return {name: activations[name].float() for name in layers}
+
+
+def _array(values: Tensor) -> np.ndarray:
+    return values.detach().to("cpu", torch.float32).numpy()

@@ -1,0 +1,171 @@
+"""A copy of the network that is fast and kind to ascent; the user's own stays as it is.
+
+BatchNorm is folded into the convolution before it, weights are frozen and channels_last, and a ReLU lets a little
+gradient through where it is closed (its forward pass is exact), so that units that are off can still be climbed.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_leaves
+
+FOLD_TOLERANCE = 1e-4  # of the largest activation; rounding alone stays below
+
+
+class LeakyBackwardReLU(nn.Module):
+    """ReLU whose gradient where it is closed is `leak` instead of 0. Never in place."""
+
+    def __init__(self, leak: float) -> None:
+        super().__init__()
+        self.leak = leak
+
+    def forward(self, x: Tensor) -> Tensor:
+        result: Tensor = _LeakyBackward.apply(x, self.leak)
+        return result
+
+
+class _LeakyBackward(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, leak: float) -> Tensor:
+        result = x.relu()
+        ctx.save_for_backward(result)
+        ctx.leak = leak
+        return result
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        (result,) = ctx.saved_tensors
+        leaky: Tensor = torch.ops.aten.leaky_relu_backward(gradients[0], result, ctx.leak, False)
+        return leaky, None
+
+
+def private_copy(module: nn.Module, example: Tensor, targets: Sequence[str], leak: float = 0.05) -> nn.Module:
+    """A frozen eval copy of `module`, in float32, that computes the same at the layers `targets` ("name" or "name#k").
+
+    `example` [batch, channel, height, width] is an input as the module gets it (normalised); it is run to find which
+    BatchNorm reads which convolution, in the order of execution and not by name.
+    """
+    private = copy.deepcopy(module).eval().requires_grad_(False).float()
+    for parameter in private.parameters():
+        parameter.grad = None
+    private = _folded(private, example, [name.partition("#")[0] for name in targets])
+    _replace(private, lambda child: LeakyBackwardReLU(leak) if type(child) is nn.ReLU else child)
+    return private.eval().to(memory_format=torch.channels_last)
+
+
+def _folded(private: nn.Module, example: Tensor, targets: Sequence[str]) -> nn.Module:
+    pairs, before = _watch(private, example, targets)
+    if not pairs:
+        return private
+    folded = copy.deepcopy(private)
+    for conv, norm in pairs:
+        _fold(folded, conv, norm)
+    _, after = _watch(folded, example, targets)
+    same = all(_close(a, b) for a, b in zip(before, after, strict=True))
+    return folded if same else private  # a module that is reached past its parent's attributes: leave the network whole
+
+
+def _fold(folded: nn.Module, conv: str, norm: str) -> None:
+    before, after = folded.get_submodule(conv), folded.get_submodule(norm)
+    fused = fuse_conv_bn_eval(cast(nn.Conv2d, before), cast(nn.BatchNorm2d, after))
+    _put(folded, conv, fused.requires_grad_(False))
+    _put(folded, norm, nn.Identity())
+
+
+def _put(module: nn.Module, name: str, child: nn.Module) -> None:
+    parent, _, last = name.rpartition(".")
+    setattr(module.get_submodule(parent), last, child)
+
+
+def _watch(module: nn.Module, example: Tensor, targets: Sequence[str]) -> tuple[list[tuple[str, str]], list[Tensor]]:
+    """The (convolution, BatchNorm) pairs that may be folded, and the outputs of the targets and of the whole."""
+    watch = _Watch({name for name in targets if name})
+    with torch.no_grad():
+        handles = [child.register_forward_hook(watch.seen(name)) for name, child in module.named_modules() if name]
+        try:
+            with watch:
+                output = module(example)
+        finally:
+            for handle in handles:
+                handle.remove()
+    pairs = watch.pairs()
+    return pairs, [tensor for _, tensor in watch.wanted] + _tensors(output)
+
+
+class _Watch(TorchFunctionMode):
+    """Which convolution's output goes into exactly one operation, and that is a BatchNorm."""
+
+    def __init__(self, targets: set[str]) -> None:
+        super().__init__()
+        self.targets = targets
+        self.wanted: list[tuple[str, Tensor]] = []
+        self.uses: Counter[int] = Counter()
+        self.calls: Counter[int] = Counter()
+        self.names: dict[int, list[str]] = {}
+        self.convs: dict[int, tuple[str, nn.Module]] = {}
+        self.norms: list[tuple[str, nn.Module, int]] = []
+        self.kept: list[Tensor] = []  # an id means nothing once its tensor is gone
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if _tensors(result):
+            self.uses.update({id(tensor) for tensor in _tensors((args, kwargs))})
+        return result
+
+    def seen(self, name: str) -> Callable[[nn.Module, tuple[Any, ...], Any], None]:
+        """A forward hook for the module of this name."""
+
+        def hook(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+            self.calls[id(module)] += 1
+            if name in self.targets:
+                self.wanted.extend((name, tensor) for tensor in _tensors(output))
+            if type(module) is nn.Conv2d and _plain(module):
+                self.kept.append(output)
+                self.convs[id(output)] = (name, module)
+                self.uses[id(output)] = 0  # what was counted under this id was another tensor, gone since
+            elif type(module) is nn.BatchNorm2d and _plain(module) and module.running_mean is not None:
+                self.norms.append((name, module, id(inputs[0])))
+
+        return hook
+
+    def pairs(self) -> list[tuple[str, str]]:
+        held = {id(tensor) for _, tensor in self.wanted}
+        found = [(self.convs[at], (name, norm), at) for name, norm, at in self.norms if at in self.convs]
+        return [
+            (conv_name, norm_name)
+            for (conv_name, conv), (norm_name, norm), at in found
+            if at not in held and self.uses[at] == 1 and self.calls[id(conv)] == 1 and self.calls[id(norm)] == 1
+        ]
+
+
+def _plain(module: nn.Module) -> bool:
+    """Without hooks of its own (weight norm, pruning, a user's): the one that watches is the only one."""
+    return not module._forward_pre_hooks and len(module._forward_hooks) <= 1
+
+
+def _replace(module: nn.Module, new: Callable[[nn.Module], nn.Module]) -> None:
+    replaced: dict[int, nn.Module] = {}  # a module that is used in several places stays one module
+    for parent in list(module.modules()):
+        for name, child in list(parent._modules.items()):
+            if child is not None:
+                setattr(parent, name, replaced.setdefault(id(child), new(child)))
+
+
+def _tensors(value: object) -> list[Tensor]:
+    return [leaf for leaf in tree_leaves(value) if isinstance(leaf, Tensor)]
+
+
+def _close(a: Tensor, b: Tensor) -> bool:
+    return (
+        a.shape == b.shape and bool((a - b).abs().max() <= FOLD_TOLERANCE * a.abs().max() + 1e-8) if a.numel() else True
+    )
