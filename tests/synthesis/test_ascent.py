@@ -15,9 +15,9 @@ import layerscope.objectives as ob
 from layerscope.capture.units import Unit
 from layerscope.errors import InputError, UnknownNameError
 from layerscope.models.model import VisionModel, wrap
+from layerscope.models.spectrum import Spectrum
 from layerscope.synthesis.ascent import maximise
 from layerscope.synthesis.recipes import Recipe, recipe_for
-from layerscope.models.spectrum import Spectrum
 
 UNITS = [f"conv2:{index}" for index in range(8)]
 FAST = 12

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from layerscope.synthesis.images import Contrast, Fourier, Parametrisation, PhaseOnly, Pixels, round_window
 from layerscope.models.spectrum import Spectrum, power_law
+from layerscope.synthesis.images import Contrast, Fourier, Parametrisation, PhaseOnly, Pixels, round_window
 
 KINDS = ("pixels", "fourier", "capped", "phase")
 SIZES = ((16, 16), (17, 23), (15, 16))
@@ -60,9 +60,7 @@ def test_contrast_in_float64_step_by_step() -> None:
         values = torch.einsum("ca,ahw->chw", colour, image)
         values = (values - values.mean() / 2) * window
         values = values / values.square().mean().sqrt() * window.square().mean().sqrt() * 0.25
-        torch.testing.assert_close(
-            got, 0.5 + 0.5 * torch.tanh(2 * values), atol=1e-6, rtol=1e-6
-        )
+        torch.testing.assert_close(got, 0.5 + 0.5 * torch.tanh(2 * values), atol=1e-6, rtol=1e-6)
 
 
 def test_phase_only_keeps_its_magnitudes() -> None:
@@ -93,9 +91,7 @@ def test_an_image_depends_on_its_own_parameters_alone(kind: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_gradients_are_those_of_finite_differences(kind: str) -> None:
     images = made(kind, (7, 6))
-    images.contrast = Contrast(
-        images.contrast.colour.double(), images.contrast.window.double(), images.contrast.rms
-    )
+    images.contrast = Contrast(images.contrast.colour.double(), images.contrast.window.double(), images.contrast.rms)
     if isinstance(images, Fourier | PhaseOnly):
         images.magnitude = images.magnitude.double()
     if isinstance(images, Fourier):

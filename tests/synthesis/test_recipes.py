@@ -14,6 +14,7 @@ from layerscope.capture.layers import Layer
 from layerscope.capture.units import Unit
 from layerscope.errors import UnknownNameError
 from layerscope.models.model import VisionModel, wrap
+from layerscope.models.spectrum import Spectrum
 from layerscope.synthesis.images import Fourier, PhaseOnly, Pixels
 from layerscope.synthesis.recipes import (
     Recipe,
@@ -23,14 +24,15 @@ from layerscope.synthesis.recipes import (
     recipe_for,
     stage_of,
 )
-from layerscope.models.spectrum import Spectrum
 
 
 def layer(field: int | None, shape: tuple[int, ...] = (8, 4, 4), name: str = "x") -> Layer:
     return Layer(name, "Conv2d", shape, 1, shape[0], 4, field, 0.0)
 
 
-@pytest.mark.parametrize(("field", "stage"), [(7, "texture"), (29, "texture"), (44, "texture"), (45, "thing"), (105, "thing")])
+@pytest.mark.parametrize(
+    ("field", "stage"), [(7, "texture"), (29, "texture"), (44, "texture"), (45, "thing"), (105, "thing")]
+)
 def test_the_stage_follows_the_reach(model: VisionModel, field: int, stage: str) -> None:
     big = dataclasses.replace(model, input_size=64)
     assert stage_of(_listed(big, layer(field)), big) == stage

@@ -9,7 +9,9 @@ import torch
 
 from layerscope.world import fields
 
-X, Y = (axis.reshape(1, -1) for axis in torch.meshgrid(torch.linspace(-1, 1, 41), torch.linspace(-1, 1, 41), indexing="xy"))
+X, Y = (
+    axis.reshape(1, -1) for axis in torch.meshgrid(torch.linspace(-1, 1, 41), torch.linspace(-1, 1, 41), indexing="xy")
+)
 
 
 def test_circle_and_box_are_exact():
@@ -29,7 +31,9 @@ def test_ellipse_outline_is_where_it_should_be():
 
 def test_segment_tapers():
     along = torch.tensor([[0.0, 1.0]])
-    assert torch.allclose(fields.segment(along, along * 0, (0.0, 0.0), (1.0, 0.0), 0.2, 0.1), torch.tensor([[-0.2, -0.1]]), atol=1e-4)
+    assert torch.allclose(
+        fields.segment(along, along * 0, (0.0, 0.0), (1.0, 0.0), 0.2, 0.1), torch.tensor([[-0.2, -0.1]]), atol=1e-4
+    )
 
 
 def test_direction_is_atan2_in_turns():

@@ -29,7 +29,12 @@ def is_part(scenes, *names):
 
 @pytest.mark.parametrize(
     ("thing", "texture", "twin"),
-    [("zebra", "dots", "leopard"), ("horse", "stripes", "zebra"), ("ladybird", "plain", "beetle"), ("tigerfish", "scales", "scalefish")],
+    [
+        ("zebra", "dots", "leopard"),
+        ("horse", "stripes", "zebra"),
+        ("ladybird", "plain", "beetle"),
+        ("tigerfish", "scales", "scalefish"),
+    ],
 )
 def test_another_coat_is_the_twin_to_the_last_bit(thing, texture, twin):
     """Colour and shape decide nothing between twins: with the other's coat, a scene *is* the other's scene."""

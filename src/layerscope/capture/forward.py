@@ -47,11 +47,11 @@ class Watcher(Protocol):
     def abandon(self) -> None: ...
 
 
-class CopyOnWrite(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch has no types there
+class CopyOnWrite(TorchDispatchMode):
     """Copies a held activation just before an operation overwrites its memory, and not otherwise."""
 
     def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()  # type: ignore[no-untyped-call]  # torch has no types there
         self._held: dict[int, list[Held]] = {}
 
     def hold(self, held: Held) -> None:

@@ -21,11 +21,11 @@ from layerscope.capture.field_rules import Operation, Source, field_after
 from layerscope.capture.forward import storage_of, tensors_in
 
 
-class FieldTracker(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch has no types there
+class FieldTracker(TorchDispatchMode):
     """Within this mode each result of an operation on `images` [batch, channel, height, width] gets its Field."""
 
     def __init__(self, images: Tensor) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()  # type: ignore[no-untyped-call]  # torch has no types there
         self._fields: WeakIdKeyDictionary = WeakIdKeyDictionary()
         batch, channels, rows, columns = images.shape
         axes = ((("", batch),), (("", channels),), ((ROW, rows),), ((COLUMN, columns),))
@@ -34,7 +34,7 @@ class FieldTracker(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch
 
     def field(self, tensor: Tensor) -> Field | None:
         """The field of a tensor, or None where it does not depend on the image."""
-        known = self._fields.get(tensor)  # type: ignore[no-untyped-call]
+        known = self._fields.get(tensor)
         known = known if isinstance(known, Field) else None
         if self._mixed and storage_of(tensor) in self._mixed:
             return Field(known.axes if known else None, None)

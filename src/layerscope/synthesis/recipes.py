@@ -19,9 +19,9 @@ import torch
 from layerscope import objectives
 from layerscope.capture.units import Unit
 from layerscope.errors import UnknownNameError
+from layerscope.models.spectrum import Spectrum, power_law
 from layerscope.objectives import Objective
 from layerscope.synthesis.images import Contrast, Fourier, Parametrisation, PhaseOnly, Pixels, round_window
-from layerscope.models.spectrum import Spectrum, power_law
 from layerscope.synthesis.transforms import Wander
 
 if TYPE_CHECKING:
@@ -78,9 +78,20 @@ class Recipe:
 
 _TEXTURE = Recipe("texture", "fourier")
 _THING = Recipe(
-    "thing", "phase", steps=96, lr=0.3, lr_end=0.1, rms=0.35, decay=1.5, chroma_decay=0.4, chroma=0.6, window=1.0,
-    rotate=0.1, scale=(0.95, 1.2), shift=0.05,
-)  # fmt: skip
+    "thing",
+    "phase",
+    steps=96,
+    lr=0.3,
+    lr_end=0.1,
+    rms=0.35,
+    decay=1.5,
+    chroma_decay=0.4,
+    chroma=0.6,
+    window=1.0,
+    rotate=0.1,
+    scale=(0.95, 1.2),
+    shift=0.05,
+)
 _CLASS = dataclasses.replace(_THING, name="class", steps=192, lse_weight=0.3)
 STAGES: dict[Stage, Recipe] = {"texture": _TEXTURE, "thing": _THING, "class": _CLASS}
 LARGE_REACH = 0.7
@@ -115,8 +126,8 @@ def recipe_for(name: str, layer: Layer | None, model: VisionModel) -> Recipe:
 
 
 def default_objective(unit: Unit, model: VisionModel) -> Objective:
-    """What a gallery climbs for a unit, bound to `model`: an excited channel where a layer sees textures, a neuron where it
-    sees things, a logit at the output."""
+    """What a gallery climbs for a unit, bound to `model`: an excited channel where a layer sees textures, a
+    neuron where it sees things, a logit at the output."""
     layer = model.layer(unit.layer)
     stage = stage_of(layer, model)
     if unit.position is not None or stage == "thing":
@@ -139,9 +150,7 @@ def parametrisation(recipe: Recipe, spectrum: Spectrum, device: torch.device | N
     side, many = recipe.wander.canvas, len(spectrum.mean)
     weights = spectrum.mean.new_tensor([1.0] + [recipe.chroma if spectrum.chromatic() else 1.0] * (many - 1))
     window = round_window(side, side, recipe.view, recipe.window)
-    contrast = Contrast(
-        (spectrum.colour * weights).to(device), window.to(device), recipe.rms, recipe.flatten
-    )
+    contrast = Contrast((spectrum.colour * weights).to(device), window.to(device), recipe.rms, recipe.flatten)
     if recipe.parametrisation == "pixels":
         return Pixels(contrast)
     magnitude = _magnitude(recipe, spectrum, side).to(device)

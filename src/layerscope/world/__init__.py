@@ -1,7 +1,7 @@
 """The menagerie: rendered scenes of twenty things made of parts and textures, with dense truth and exact changes.
 
-    scenes = layerscope.world.render(64, seed=0, size=96)
-    without_wings = scenes.again(layerscope.world.RemovePart("wing"))
+scenes = layerscope.world.render(64, seed=0, size=96)
+without_wings = scenes.again(layerscope.world.RemovePart("wing"))
 """
 
 from layerscope.world.catalogue import CLASS_NAMES, THINGS, part_names
@@ -34,8 +34,8 @@ __all__ = [
     "NewBackground",
     "Recolour",
     "RemovePart",
-    "ScrambleParts",
     "Scenes",
+    "ScrambleParts",
     "Silhouette",
     "SwapPart",
     "SwapTexture",

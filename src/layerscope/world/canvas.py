@@ -40,7 +40,9 @@ class Canvas:
         axis = (torch.arange(size, device=device) + 0.5) * (2 / size) - 1
         y, x = torch.meshgrid(axis, axis, indexing="ij")
         shape = (draws.count, size * size)
-        self.frame = Frame(x.reshape(1, -1).expand(shape), y.reshape(1, -1).expand(shape), torch.ones(draws.count, 1, device=device))
+        self.frame = Frame(
+            x.reshape(1, -1).expand(shape), y.reshape(1, -1).expand(shape), torch.ones(draws.count, 1, device=device)
+        )
 
     def paint(self, part: Part, frame: Frame, of_thing: bool) -> None:
         """Paint one part, drawn in `frame`; `of_thing` says whether it belongs to the thing or hides it."""
@@ -59,7 +61,7 @@ class Canvas:
         self.texture.index_copy_(0, seen[solid], numbers.to(torch.uint8).index_select(0, image[solid]))
 
     def _seen(self, alpha: Tensor, numbers: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The pixels where a part is seen, scenes with equal textures side by side: pixel, scene and alpha, each [seen]."""
+        """Where a part is seen, scenes with equal textures side by side: pixel, scene and alpha, each [seen]."""
         order = torch.argsort(numbers, stable=True)
         alpha = alpha.index_select(0, order).view(-1)
         found = alpha.nonzero()[:, 0]

@@ -38,7 +38,9 @@ class Draws:
     longest group that fits wins ("clutter.place" before "clutter"). Every method returns one value per scene.
     """
 
-    def __init__(self, seeds: Sequence[int], salts: Mapping[str, int] | None = None, device: torch.device | None = None):
+    def __init__(
+        self, seeds: Sequence[int], salts: Mapping[str, int] | None = None, device: torch.device | None = None
+    ):
         self.count = len(seeds)
         self.device = device or torch.device("cpu")
         self._state = _mix(np.asarray(seeds, dtype=np.int64).astype(np.uint64) * np.uint64(_GOLDEN))

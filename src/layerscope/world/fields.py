@@ -64,7 +64,12 @@ def box(x: Tensor, y: Tensor, a: Number, b: Number, rounding: float = 0.0) -> Te
 
 
 def segment(
-    x: Tensor, y: Tensor, start: tuple[Number, Number], end: tuple[Number, Number], r: Number, r_end: Number | None = None
+    x: Tensor,
+    y: Tensor,
+    start: tuple[Number, Number],
+    end: tuple[Number, Number],
+    r: Number,
+    r_end: Number | None = None,
 ) -> Tensor:
     """A stroke from `start` to `end` with half width r, tapering to r_end."""
     px, py = x - start[0], y - start[1]

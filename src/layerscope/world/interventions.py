@@ -80,7 +80,9 @@ class SwapTexture(Change):
         if self.part is not None:
             check_part(draft.thing.name, self.part)
         elif not draft.thing.coat:
-            raise InputError(f"a {draft.thing.name} has no coat to swap, its shape decides; name a part: SwapTexture(texture, part)")
+            raise InputError(
+                f"a {draft.thing.name} has no coat to swap, its shape decides; name a part: SwapTexture(texture, part)"
+            )
         return [replace(part, texture=self.texture) if self._meant(part) else part for part in draft.draw()]
 
     def _meant(self, part: Part) -> bool:
@@ -113,8 +115,9 @@ class SwapPart(Change):
         x, y = (draft.frame.x - place[0]) * scale + source[0], (draft.frame.y - place[1]) * scale + source[1]
         given = [
             replace(part, distance=part.distance / scale, axes=part.axes or (x, y))
-            for part in draft.draw(donor, x, y) if part.name == given_name
-        ]  # fmt: skip
+            for part in draft.draw(donor, x, y)
+            if part.name == given_name
+        ]
         first = next(index for index, part in enumerate(own) if part.name == self.part)
         rest = [part for part in own[first:] if part.name != self.part]
         return [*own[:first], *given, *rest]

@@ -22,7 +22,9 @@ def lit(canvas: Canvas) -> Tensor:
         (1 + slope_x * slope_x + slope_y * slope_y) * (lamp_x * lamp_x + lamp_y * lamp_y + lamp_z * lamp_z)
     )
     bright, ambient = bright.clamp(0, 1), _cube(draw("light/ambient", 0.35, 0.6))
-    falloff = canvas.frame.x.view(shape) * _cube(draw("light/vx", -1, 1)) + canvas.frame.y.view(shape) * _cube(draw("light/vy", -1, 1))
+    falloff = canvas.frame.x.view(shape) * _cube(draw("light/vx", -1, 1)) + canvas.frame.y.view(shape) * _cube(
+        draw("light/vy", -1, 1)
+    )
     light = (ambient + (1.12 - ambient) * bright) * (1 + 0.25 * falloff) * _cube(draw("light/exposure", 0.8, 1.12))
     eighth = bright * bright
     eighth = eighth * eighth

@@ -36,7 +36,9 @@ def name_colours(rgb: Tensor) -> Tensor:
     chroma = high - low
     spread = chroma.clamp(min=1e-6)
     from_green, from_red = (blue - red) / spread + 2, (red - green) / spread + 4
-    hue = torch.where(high == red, ((green - blue) / spread).remainder(6), torch.where(high == green, from_green, from_red))
+    hue = torch.where(
+        high == red, ((green - blue) / spread).remainder(6), torch.where(high == green, from_green, from_red)
+    )
     name = _LUT.to(rgb.device)[torch.bucketize(hue, _HUE_BOUNDS.to(rgb.device))]
     name = torch.where((hue < 1.2) & (high < 0.55), COLOUR_NAMES.index("brown"), name)
     name = torch.where((name == COLOUR_NAMES.index("red")) & (low > 0.5), COLOUR_NAMES.index("pink"), name)
@@ -45,7 +47,7 @@ def name_colours(rgb: Tensor) -> Tensor:
     return torch.where(high < 0.12, 0, name)
 
 
-# Upper bounds of red, orange, yellow, green, blue, purple and pink, in sixths of the colour circle; then it is red again.
+# Upper bounds of red, orange, yellow, green, blue, purple and pink, in sixths of the circle; then it is red again.
 _HUE_BOUNDS = torch.tensor([0.25, 0.75, 1.2, 2.8, 4.3, 5.2, 5.75])
 _LUT = torch.tensor([3, 4, 5, 6, 7, 8, 9, 3], dtype=torch.uint8)
 
@@ -61,15 +63,22 @@ class Paints:
         self._palette = palette if natural else {}
 
     def one(
-        self, name: str, value: tuple[float, float] = (0.2, 1.0), saturation: tuple[float, float] = (0.1, 0.75), share: float = 0.8
+        self,
+        name: str,
+        value: tuple[float, float] = (0.2, 1.0),
+        saturation: tuple[float, float] = (0.1, 0.75),
+        share: float = 0.8,
     ) -> Tensor:
-        """A colour [batch, 3] with value and saturation in these ranges; a usual one, if the palette has it, in a `share`."""
+        """A colour [batch, 3] in these ranges; in a `share` of scenes, the palette's usual one if it has it."""
         usual, free = self._palette.get(name), self._free(name, value, saturation)
         return free if usual is None else self._near(name, usual, free, share)  # type: ignore[arg-type]
 
     def pair(self, name: str) -> Colours:
         """Two colours of clearly different lightness; which is the darker is drawn."""
-        dark, light = self._free(name + ".dark", (0.08, 0.42), (0.0, 0.7)), self._free(name + ".light", (0.72, 1.0), (0.0, 0.6))
+        dark, light = (
+            self._free(name + ".dark", (0.08, 0.42), (0.0, 0.7)),
+            self._free(name + ".light", (0.72, 1.0), (0.0, 0.6)),
+        )
         swap = self._draws.chance(f"{self._group}/{name}.swap", 0.5)
         first, second = dark + (light - dark) * swap, light + (dark - light) * swap
         usual = self._palette.get(name)
@@ -79,7 +88,10 @@ class Paints:
 
     def _free(self, name: str, value: tuple[float, float], saturation: tuple[float, float]) -> Tensor:
         draw = self._draws
-        hue, sat = draw.uniform(f"{self._group}/{name}.h"), draw.uniform(f"{self._group}/{name}.s", saturation[0], min(saturation[1], 0.75))
+        hue, sat = (
+            draw.uniform(f"{self._group}/{name}.h"),
+            draw.uniform(f"{self._group}/{name}.s", saturation[0], min(saturation[1], 0.75)),
+        )
         return from_hsv(hue[:, 0], sat[:, 0], draw.uniform(f"{self._group}/{name}.v", *value)[:, 0])
 
     def _near(self, name: str, anchor: Anchor, free: Tensor, share: float = 0.8) -> Tensor:
@@ -87,7 +99,9 @@ class Paints:
         draw = self._draws
         options = torch.tensor(anchor if isinstance(anchor, list) else [anchor], device=free.device)
         usual = options[draw.pick(f"{self._group}/anchor", len(options))]
-        jitter = torch.cat([draw.uniform(f"{self._group}/{name}.j{k}", -w, w) for k, w in (("h", 0.025), ("s", 0.12), ("v", 0.12))], 1)
+        jitter = torch.cat(
+            [draw.uniform(f"{self._group}/{name}.j{k}", -w, w) for k, w in (("h", 0.025), ("s", 0.12), ("v", 0.12))], 1
+        )
         hue, sat, val = (usual + jitter).unbind(1)
         near = from_hsv(hue.remainder(1), sat.clamp(0, 1), val.clamp(0, 1))
         natural = draw.chance(f"{self._group}/natural", share)

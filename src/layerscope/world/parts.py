@@ -13,10 +13,10 @@ from layerscope.world.palette import Colours, Paints
 from layerscope.world.textures import texture_index
 
 PART_NAMES = (
-    "background", "clutter", "body", "head", "leg", "antenna", "wing", "seam", "eye", "tail", "neck", "ear", "mane", "hoof",
-    "fin", "gill", "mouth", "trunk", "crown", "fruit", "stem", "leaf", "petal", "disc", "cap", "canopy", "handle", "wall",
-    "roof", "door", "window", "chimney", "log", "wheel", "hub", "cabin", "light", "beak", "foot", "nose", "whisker",
-    "muzzle", "rim", "tick", "hand", "saucer", "shell", "eyespot",
+    "background", "clutter", "body", "head", "leg", "antenna", "wing", "seam", "eye", "tail", "neck", "ear",
+    "mane", "hoof", "fin", "gill", "mouth", "trunk", "crown", "fruit", "stem", "leaf", "petal", "disc", "cap",
+    "canopy", "handle", "wall", "roof", "door", "window", "chimney", "log", "wheel", "hub", "cabin", "light",
+    "beak", "foot", "nose", "whisker", "muzzle", "rim", "tick", "hand", "saucer", "shell", "eyespot",
 )  # fmt: skip
 """Every part of every thing; their order is the numbering of the part mask."""
 
@@ -66,7 +66,9 @@ class Pen:
         """One of these textures per scene: texture numbers [batch]."""
         return choose_texture(self.draws, f"texture/{name}", textures)
 
-    def draw(self, name: str, distance: Tensor, texture: str | Tensor, colours: Tensor | Colours, **how: object) -> None:
+    def draw(
+        self, name: str, distance: Tensor, texture: str | Tensor, colours: Tensor | Colours, **how: object
+    ) -> None:
         """Add a part; a single colour is its own shade's pair. `how` are further fields of `Part`."""
         pair = colours if isinstance(colours, tuple) else (colours, colours * 0.55)
         key = str(how.pop("key", name))

@@ -26,7 +26,7 @@ ColourMode = Literal["natural", "random"]
 SIZES = (32, 256)
 NO_EDGE = 255
 ORIENTATIONS = 8
-"""Edge orientations are counted in eighths of half a turn, counter-clockwise; 0 is a horizontal edge, 4 a vertical one."""
+"""Edge orientations are counted in eighths of half a turn, counter-clockwise: 0 is horizontal, 4 vertical."""
 
 
 @dataclass(frozen=True)
@@ -154,13 +154,16 @@ def _paint_background(canvas: Canvas, natural: bool) -> None:
     paints = Paints(draws, palette, natural, group="background")
     horizon = draws.uniform("background/horizon", -0.5, 1.6) + draws.uniform("background/tilt", -0.25, 0.25) * frame.x
     everywhere = torch.full_like(frame.x, -9.0)
-    textures = tuple(name for name in TEXTURE_NAMES if name != "rings") + ("cloud", "fur", "foliage")
+    textures = (*(name for name in TEXTURE_NAMES if name != "rings"), "cloud", "fur", "foliage")
     for name, distance in (("sky", everywhere), ("ground", horizon - frame.y)):
         base = paints.one(name, (0.35, 0.95), (0.0, 0.45), share=0.5)
         other = paints.one(name + ".other", (0.15, 1.0), (0.0, 0.4))
         colours = (base, base + (other - base) * draws.uniform(f"background/{name}.contrast", 0.15, 0.6))
         texture = choose_texture(draws, f"background/{name}.texture", textures)
-        period, angle = draws.uniform(f"background/{name}.period", 0.18, 0.5), draws.uniform(f"background/{name}.angle", -3.14, 3.14)
+        period, angle = (
+            draws.uniform(f"background/{name}.period", 0.18, 0.5),
+            draws.uniform(f"background/{name}.angle", -3.14, 3.14),
+        )
         part = Part("background", distance, texture, colours, period, angle, relief=0.0, key=name)
         canvas.paint(part, frame, of_thing=False)
 
@@ -175,12 +178,21 @@ def _paint_distractor(canvas: Canvas, name: str, probability: float, radii: tupl
     radius, aspect = draws.uniform(f"{group}.radius", *radii), draws.uniform(f"{group}.aspect", 0.4, 1.0)
     wedge = trapezium(x, y, -radius, radius * 0.7, radius * 0, radius * aspect)
     kind = draws.pick(f"{group}.kind", 3)[:, None]
-    round_or_box = torch.where(kind == 0, ellipse(x, y, radius, radius * aspect), box(x, y, radius, radius * aspect, 0.03))
+    round_or_box = torch.where(
+        kind == 0, ellipse(x, y, radius, radius * aspect), box(x, y, radius, radius * aspect, 0.03)
+    )
     part = Part(
-        "clutter", torch.where(kind == 2, wedge, round_or_box), choose_texture(draws, f"{group}.texture", TEXTURE_NAMES),
-        Paints(draws, {}, natural=False, group="clutter").pair(name), draws.uniform(f"{group}.period", 0.12, 0.32), axes=(x, y),
-        relief=draws.uniform(f"{group}.relief", 0, 0.12), bevel=0.1, shown=draws.chance(f"{group}.shown", probability), key=group,
-    )  # fmt: skip
+        "clutter",
+        torch.where(kind == 2, wedge, round_or_box),
+        choose_texture(draws, f"{group}.texture", TEXTURE_NAMES),
+        Paints(draws, {}, natural=False, group="clutter").pair(name),
+        draws.uniform(f"{group}.period", 0.12, 0.32),
+        axes=(x, y),
+        relief=draws.uniform(f"{group}.relief", 0, 0.12),
+        bevel=0.1,
+        shown=draws.chance(f"{group}.shown", probability),
+        key=group,
+    )
     canvas.paint(part, frame, of_thing=False)
 
 

@@ -30,11 +30,26 @@ def insect(pen: Pen, coat: str) -> None:
     )
     pen.draw("antenna", antennae, "plain", dark, bevel=0.04, relief=0.04)
     pen.draw("head", ellipse(x, y + 0.62, 0.33, pen.uniform("head", 0.24, 0.32)), "plain", dark, bevel=0.25)
-    pen.draw("eye", circle(side - 0.2, y + 0.72, 0.075), "plain", pen.paints.one("eye", (0.75, 1.0), (0, 0.5)), bevel=0.07, lift=0.1)
     pen.draw(
-        "body", ellipse(x, y - 0.1, half_width, half_length), coat, pen.paints.pair("body"), coat=True,
-        period=pen.uniform("period", 0.3, 0.42), angle=pen.uniform("grain", -0.3, 0.3), bevel=0.5, relief=0.32, lift=0.06,
-    )  # fmt: skip
+        "eye",
+        circle(side - 0.2, y + 0.72, 0.075),
+        "plain",
+        pen.paints.one("eye", (0.75, 1.0), (0, 0.5)),
+        bevel=0.07,
+        lift=0.1,
+    )
+    pen.draw(
+        "body",
+        ellipse(x, y - 0.1, half_width, half_length),
+        coat,
+        pen.paints.pair("body"),
+        coat=True,
+        period=pen.uniform("period", 0.3, 0.42),
+        angle=pen.uniform("grain", -0.3, 0.3),
+        bevel=0.5,
+        relief=0.32,
+        lift=0.06,
+    )
     pen.draw("seam", segment(x, y, (0.0, -0.5), (0.0, 0.8), 0.018), "plain", dark, bevel=0.03, relief=0.02, lift=0.3)
 
 
@@ -51,24 +66,38 @@ def turtle(pen: Pen) -> None:
     pen.draw("eye", circle(side - 0.12, y + 0.9, 0.05), "plain", pen.paints.one("eye", (0.0, 0.2)), bevel=0.05)
     shell = ellipse(x, y - 0.02, pen.uniform("width", 0.54, 0.64), pen.uniform("length", 0.62, 0.72))
     pen.draw(
-        "shell", shell, "hexagons", pen.paints.pair("shell"),
-        period=pen.uniform("period", 0.3, 0.42), angle=pen.uniform("grain", -0.5, 0.5), bevel=0.5, relief=0.35, lift=0.06,
-    )  # fmt: skip
+        "shell",
+        shell,
+        "hexagons",
+        pen.paints.pair("shell"),
+        period=pen.uniform("period", 0.3, 0.42),
+        angle=pen.uniform("grain", -0.5, 0.5),
+        bevel=0.5,
+        relief=0.35,
+        lift=0.06,
+    )
 
 
 def quadruped(pen: Pen, coat: str) -> None:
     """Zebra, horse and leopard, from the side."""
     x, y = pen.x, pen.y
     colours, period = pen.paints.pair("body"), pen.uniform("period", 0.2, 0.27)
-    mane, ground, width = pen.paints.one("mane", (0.05, 0.9)), pen.uniform("ground", 0.78, 0.92), pen.uniform("leg", 0.075, 0.1)
+    mane, ground, width = (
+        pen.paints.one("mane", (0.05, 0.9)),
+        pen.uniform("ground", 0.78, 0.92),
+        pen.uniform("leg", 0.075, 0.1),
+    )
     legs = hooves = None
     for index, hip in enumerate((-0.5, -0.34, 0.3, 0.46)):
         foot = hip + pen.uniform(f"step.{index}", -0.12, 0.12)
         leg = segment(x, y, (hip, 0.1), (foot, ground - 0.05), width * 1.2, width * 0.8)
         hoof = box(x - foot, y - ground, width * 1.05, 0.07, 0.02)
         legs, hooves = (leg, hoof) if legs is None or hooves is None else (union(legs, leg), union(hooves, hoof))
-    assert legs is not None and hooves is not None
-    tail = union(segment(x, y, (-0.58, -0.12), (-0.8, 0.12), 0.04), segment(x, y, (-0.8, 0.12), (-0.84, 0.42), 0.05, 0.09))
+    assert legs is not None
+    assert hooves is not None
+    tail = union(
+        segment(x, y, (-0.58, -0.12), (-0.8, 0.12), 0.04), segment(x, y, (-0.8, 0.12), (-0.84, 0.42), 0.05, 0.09)
+    )
     pen.draw("tail", tail, "plain", mane, bevel=0.06, relief=0.06)
     pen.draw("leg", legs, coat, colours, coat=True, period=period, angle=1.2, bevel=0.1, relief=0.1)
     pen.draw("hoof", hooves, "plain", pen.paints.one("hoof", (0.05, 0.3)), bevel=0.06, relief=0.08)
@@ -103,13 +132,28 @@ def fish(pen: Pen, coat: str) -> None:
     pen.draw("fin", union(back, belly), "plain", fins, bevel=0.1, relief=0.05)
     trunk = blend(ellipse(x - 0.12, y, 0.68, depth), segment(x, y, (-0.2, 0.0), (-0.56, 0.0), 0.2, 0.1), 0.12)
     pen.draw(
-        "body", trunk, coat, colours, coat=True, period=pen.uniform("period", 0.22, 0.3), bevel=0.4, relief=0.3, lift=0.05
+        "body",
+        trunk,
+        coat,
+        colours,
+        coat=True,
+        period=pen.uniform("period", 0.22, 0.3),
+        bevel=0.4,
+        relief=0.3,
+        lift=0.05,
     )
     gill = intersection(circle(x - 0.78, y, 0.36).abs() - 0.018, x - 0.55)
     pen.draw("gill", gill, "plain", colours[1] * 0.4 + colours[0] * 0.1, bevel=0.03, relief=0.02, lift=0.25)
     mouth = segment(x, y, (0.68, 0.13), (0.8, 0.1), 0.022)
     pen.draw("mouth", mouth, "plain", pen.paints.one("mouth", (0, 0.2)), bevel=0.02, relief=0.01, lift=0.2)
-    pen.draw("eye", circle(x - 0.56, y + 0.1, 0.105), "plain", pen.paints.one("eye", (0.85, 1), (0, 0.3)), bevel=0.1, lift=0.25)
+    pen.draw(
+        "eye",
+        circle(x - 0.56, y + 0.1, 0.105),
+        "plain",
+        pen.paints.one("eye", (0.85, 1), (0, 0.3)),
+        bevel=0.1,
+        lift=0.25,
+    )
     pupil = circle(x - 0.57, y + 0.1, 0.055)
     pen.draw("eye", pupil, "plain", pen.paints.one("pupil", (0, 0.1)), bevel=0.05, lift=0.3, key="pupil")
 
@@ -126,9 +170,17 @@ def butterfly(pen: Pen) -> None:
     spots, radius = pen.paints.pair("spot"), pen.uniform("spot", 0.16, 0.2)
     for key, ex, ey, size in (("eyespot", out - 0.62, y + 0.4, 1.0), ("eyespot.low", out - 0.52, y - 0.42, 0.75)):
         pen.draw(
-            "eyespot", circle(ex, ey, radius * size), "rings", spots, period=radius * size * 0.66, axes=(ex, ey),
-            bevel=0.1, relief=0.02, lift=0.07, key=key,
-        )  # fmt: skip
+            "eyespot",
+            circle(ex, ey, radius * size),
+            "rings",
+            spots,
+            period=radius * size * 0.66,
+            axes=(ex, ey),
+            bevel=0.1,
+            relief=0.02,
+            lift=0.07,
+            key=key,
+        )
     dark = pen.paints.one("body", (0.05, 0.4))
     antennae = union(segment(side, y, (0.03, -0.45), (0.26, -0.9), 0.022), circle(side - 0.26, y + 0.9, 0.05))
     pen.draw("antenna", antennae, "plain", dark, bevel=0.04, relief=0.04)
@@ -146,16 +198,42 @@ def owl(pen: Pen) -> None:
     pen.draw("ear", tuft, "plain", colours[0], bevel=0.1, relief=0.1)
     trunk = blend(ellipse(x, y - 0.3, 0.56, 0.66), ellipse(x, y + 0.48, 0.52, 0.44), 0.1)
     pen.draw(
-        "body", trunk, "scales", colours, period=pen.uniform("period", 0.15, 0.22), angle=_QUARTER, bevel=0.4, relief=0.3, lift=0.04
+        "body",
+        trunk,
+        "scales",
+        colours,
+        period=pen.uniform("period", 0.15, 0.22),
+        angle=_QUARTER,
+        bevel=0.4,
+        relief=0.3,
+        lift=0.04,
     )
     wing = ellipse(*turn(side - 0.52, y - 0.32, 0.25), 0.17, 0.48)
     pen.draw(
-        "wing", wing, "stripes", pen.paints.pair("wing"), period=0.18, angle=_QUARTER, axes=(side, y), bevel=0.15, relief=0.12, lift=0.12
+        "wing",
+        wing,
+        "stripes",
+        pen.paints.pair("wing"),
+        period=0.18,
+        angle=_QUARTER,
+        axes=(side, y),
+        bevel=0.15,
+        relief=0.12,
+        lift=0.12,
     )
     white = circle(side - 0.235, y + 0.48, pen.uniform("eye", 0.2, 0.25))
     pen.draw("eye", white, "plain", pen.paints.one("eye", (0.8, 1.0), (0, 0.35)), bevel=0.15, relief=0.1, lift=0.25)
     iris = circle(side - 0.22, y + 0.48, 0.14)
-    pen.draw("eye", iris, "plain", pen.paints.one("iris", (0.4, 1.0), (0.6, 1.0)), bevel=0.1, relief=0.04, lift=0.33, key="iris")
+    pen.draw(
+        "eye",
+        iris,
+        "plain",
+        pen.paints.one("iris", (0.4, 1.0), (0.6, 1.0)),
+        bevel=0.1,
+        relief=0.04,
+        lift=0.33,
+        key="iris",
+    )
     pupil = circle(side - 0.21, y + 0.48, pen.uniform("pupil", 0.06, 0.1))
     pen.draw("eye", pupil, "plain", pen.paints.one("pupil", (0, 0.1)), bevel=0.06, relief=0.03, lift=0.35, key="pupil")
     pen.draw("beak", trapezium(x, -y, 0.12, 0.4, 0.0, 0.11), "plain", beak, bevel=0.1, relief=0.12, lift=0.33)
@@ -169,7 +247,16 @@ def cat(pen: Pen) -> None:
     ear_x, ear_y = turn(side - 0.48, y + 0.52, 0.45)
     pen.draw("ear", trapezium(ear_x, ear_y, -0.48, 0.2, 0.02, 0.28), texture, fur, period=0.2, bevel=0.12, relief=0.1)
     inner = pen.paints.one("inner ear", (0.5, 1.0), (0.1, 0.6))
-    pen.draw("ear", trapezium(ear_x, ear_y, -0.3, 0.1, 0.02, 0.15), "plain", inner, bevel=0.1, relief=0.02, lift=0.08, key="inner")
+    pen.draw(
+        "ear",
+        trapezium(ear_x, ear_y, -0.3, 0.1, 0.02, 0.15),
+        "plain",
+        inner,
+        bevel=0.1,
+        relief=0.02,
+        lift=0.08,
+        key="inner",
+    )
     face = blend(ellipse(x, y - 0.12, 0.8, 0.62), circle(x, y, 0.6), 0.1)
     pen.draw("head", face, texture, fur, period=pen.uniform("period", 0.2, 0.3), bevel=0.4, relief=0.3, lift=0.06)
     iris = ellipse(side - 0.33, y + 0.08, 0.2, 0.17)
@@ -183,6 +270,8 @@ def cat(pen: Pen) -> None:
     dark = pen.paints.one("whisker", (0, 0.15))
     smile = intersection(circle(side - 0.11, y - 0.38, 0.12).abs() - 0.02, 0.42 - y)
     pen.draw("mouth", smile, "plain", dark, bevel=0.02, relief=0.0, lift=0.4)
-    hairs = union(segment(side, y, (0.32, 0.36), (0.95, 0.22), 0.022), segment(side, y, (0.32, 0.44), (0.95, 0.5), 0.022))
+    hairs = union(
+        segment(side, y, (0.32, 0.36), (0.95, 0.22), 0.022), segment(side, y, (0.32, 0.44), (0.95, 0.5), 0.022)
+    )
     pale = pen.draws.chance("colour/whisker.pale", 0.5)
     pen.draw("whisker", hairs, "plain", torch.where(pale > 0, 1 - dark, dark), bevel=0.02, relief=0.0, lift=0.4)

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 import torch
 
-from layerscope.world.fields import box, circle, ellipse, fold, intersection, length, segment, trapezium, turn, union, wave
+from layerscope.world.fields import (
+    box,
+    circle,
+    ellipse,
+    fold,
+    intersection,
+    length,
+    segment,
+    trapezium,
+    turn,
+    union,
+    wave,
+)
 from layerscope.world.parts import Pen
 
 
@@ -18,9 +30,16 @@ def umbrella(pen: Pen) -> None:
     canopy = intersection(ellipse(x, y - 0.02, width, pen.uniform("height", 0.72, 0.9)), y - 0.09 + scallop)
     texture = pen.choose("canopy", "stripes", "dots", "checker", "plain", "chevron", "rings", "hexagons")
     pen.draw(
-        "canopy", canopy, texture, pen.paints.pair("canopy"), period=pen.uniform("period", 0.26, 0.38),
-        angle=pen.uniform("grain", -0.5, 0.5), bevel=0.4, relief=0.3, lift=0.08,
-    )  # fmt: skip
+        "canopy",
+        canopy,
+        texture,
+        pen.paints.pair("canopy"),
+        period=pen.uniform("period", 0.26, 0.38),
+        angle=pen.uniform("grain", -0.5, 0.5),
+        bevel=0.4,
+        relief=0.3,
+        lift=0.08,
+    )
     pen.draw("cap", segment(x, y, (0.0, -0.72), (0.0, -0.95), 0.035), "plain", dark, bevel=0.04, relief=0.05)
 
 
@@ -42,10 +61,22 @@ def brick_house(pen: Pen) -> None:
     pen.draw("wall", wall, "brick", pen.paints.pair("wall"), period=period, bevel=0.05, relief=0.08)
     roof = trapezium(x, y, pen.uniform("ridge", -0.88, -0.74), -0.28, width * 0.55, width + 0.16)
     tiles = pen.uniform("tiles", 0.19, 0.27)
-    pen.draw("roof", roof, "scales", pen.paints.pair("roof"), period=tiles, angle=1.57, bevel=0.06, relief=0.1, lift=0.06)
+    pen.draw(
+        "roof", roof, "scales", pen.paints.pair("roof"), period=tiles, angle=1.57, bevel=0.06, relief=0.1, lift=0.06
+    )
     left = pen.uniform("door", -0.32, -0.05)
     door, brown = box(x - left, y - 0.6, 0.14, 0.33, 0.03), pen.paints.one("door", (0.15, 0.9))
-    pen.draw("door", door, pen.choose("door", "plain", "wood"), brown, period=0.12, angle=1.57, bevel=0.04, relief=0.05, lift=0.03)
+    pen.draw(
+        "door",
+        door,
+        pen.choose("door", "plain", "wood"),
+        brown,
+        period=0.12,
+        angle=1.57,
+        bevel=0.04,
+        relief=0.05,
+        lift=0.03,
+    )
     wx, wy = x - left - pen.uniform("window", 0.38, 0.46), y - 0.28
     _window(pen, wx, wy, box(wx, wy, 0.15, 0.17))
 
@@ -73,7 +104,9 @@ def car(pen: Pen) -> None:
     cabin = trapezium(x - centre, y, -0.5, -0.02, half * 0.68, half)
     pen.draw("cabin", cabin, "plain", paint[0] * 0.9, bevel=0.06, relief=0.1)
     panes = intersection(trapezium(x - centre, y, -0.42, -0.1, half * 0.6, half * 0.82), 0.03 - (x - centre).abs())
-    pen.draw("window", panes, "plain", pen.paints.one("glass", (0.1, 0.9), (0.1, 0.7)), bevel=0.04, relief=0.03, lift=0.06)
+    pen.draw(
+        "window", panes, "plain", pen.paints.one("glass", (0.1, 0.9), (0.1, 0.7)), bevel=0.04, relief=0.03, lift=0.06
+    )
     arches = circle(x.abs() - 0.52, y - 0.4, 0.25)
     body = intersection(box(x, y - 0.16, 0.95, pen.uniform("height", 0.22, 0.28), 0.12), -arches)
     texture = pen.choose("body", "plain", "plain", "plain", "stripes", "checker", "dots", "chevron")

@@ -10,7 +10,8 @@ def tree(pen: Pen) -> None:
     x, y = pen.x, pen.y
     width = pen.uniform("trunk", 0.1, 0.17)
     boughs = union(
-        segment(x, y, (0.0, 0.3), (-0.35, -0.05), width * 0.5, 0.03), segment(x, y, (0.0, 0.22), (0.35, -0.08), width * 0.5, 0.03)
+        segment(x, y, (0.0, 0.3), (-0.35, -0.05), width * 0.5, 0.03),
+        segment(x, y, (0.0, 0.22), (0.35, -0.08), width * 0.5, 0.03),
     )
     trunk = union(trapezium(x, y, 0.0, 0.98, width * 0.8, width * 1.3), boughs)
     pen.draw("trunk", trunk, "wood", pen.paints.pair("trunk"), period=0.2, angle=1.57, bevel=0.12, relief=0.12)
@@ -22,11 +23,22 @@ def tree(pen: Pen) -> None:
     pen.draw("crown", crown, "foliage", pen.paints.pair("crown"), period=period, bevel=0.35, relief=0.3, lift=0.1)
     fruit = None
     for index in range(4):
-        apple = circle(x - pen.uniform(f"fruit.{index}.x", -0.5, 0.5), y - pen.uniform(f"fruit.{index}.y", -0.75, 0.0), 0.075)
+        apple = circle(
+            x - pen.uniform(f"fruit.{index}.x", -0.5, 0.5), y - pen.uniform(f"fruit.{index}.y", -0.75, 0.0), 0.075
+        )
         fruit = apple if fruit is None else union(fruit, apple)
     assert fruit is not None
     ripe = pen.draws.chance("shape/ripe", 0.5)
-    pen.draw("fruit", fruit, "plain", pen.paints.one("fruit", (0.5, 1.0), (0.5, 1.0)), bevel=0.08, relief=0.1, lift=0.35, shown=ripe)
+    pen.draw(
+        "fruit",
+        fruit,
+        "plain",
+        pen.paints.one("fruit", (0.5, 1.0), (0.5, 1.0)),
+        bevel=0.08,
+        relief=0.1,
+        lift=0.35,
+        shown=ripe,
+    )
 
 
 def flower(pen: Pen) -> None:
@@ -36,19 +48,36 @@ def flower(pen: Pen) -> None:
     pen.draw("stem", stem, "plain", green, bevel=0.05, relief=0.08)
     leaf_axes = turn(x.abs() - 0.26, y - 0.62, -0.6)
     leaf = ellipse(*leaf_axes, 0.28, 0.1)
-    pen.draw("leaf", leaf, "stripes", (green, green * 0.6), period=0.11, angle=0.5, axes=leaf_axes, bevel=0.1, relief=0.08)
+    pen.draw(
+        "leaf", leaf, "stripes", (green, green * 0.6), period=0.11, angle=0.5, axes=leaf_axes, bevel=0.1, relief=0.08
+    )
     count = pen.uniform("petals", 5, 9.99).floor()
     along, across = fold(x, up, count, pen.uniform("phase"))
     petal = ellipse(along - 0.36, across, 0.25, (1.55 / count).clamp(max=0.22))
     pen.draw(
-        "petal", petal, pen.choose("petal", "plain", "stripes", "cloud", "dots"), pen.paints.pair("petal"),
-        period=pen.uniform("period", 0.12, 0.18), angle=1.57, axes=(along, across), bevel=0.12, relief=0.1, lift=0.05,
-    )  # fmt: skip
+        "petal",
+        petal,
+        pen.choose("petal", "plain", "stripes", "cloud", "dots"),
+        pen.paints.pair("petal"),
+        period=pen.uniform("period", 0.12, 0.18),
+        angle=1.57,
+        axes=(along, across),
+        bevel=0.12,
+        relief=0.1,
+        lift=0.05,
+    )
     disc = circle(x, up, pen.uniform("disc", 0.16, 0.22))
     pen.draw(
-        "disc", disc, pen.choose("disc", "dots", "checker", "hexagons"), pen.paints.pair("disc"),
-        period=0.09, angle=0.4, bevel=0.2, relief=0.16, lift=0.08,
-    )  # fmt: skip
+        "disc",
+        disc,
+        pen.choose("disc", "dots", "checker", "hexagons"),
+        pen.paints.pair("disc"),
+        period=0.09,
+        angle=0.4,
+        bevel=0.2,
+        relief=0.16,
+        lift=0.08,
+    )
 
 
 def mushroom(pen: Pen) -> None:
@@ -60,6 +89,13 @@ def mushroom(pen: Pen) -> None:
     pen.draw("gill", gills, "stripes", (pale, pale * 0.4), period=0.1, bevel=0.1, relief=0.06)
     cap = intersection(ellipse(x, y + 0.02, width, pen.uniform("height", 0.68, 0.9)), y + 0.02)
     pen.draw(
-        "cap", cap, "dots", pen.paints.pair("cap"), period=pen.uniform("period", 0.28, 0.4), angle=pen.uniform("grain", -0.3, 0.3),
-        bevel=0.4, relief=0.32, lift=0.06,
-    )  # fmt: skip
+        "cap",
+        cap,
+        "dots",
+        pen.paints.pair("cap"),
+        period=pen.uniform("period", 0.28, 0.4),
+        angle=pen.uniform("grain", -0.3, 0.3),
+        bevel=0.4,
+        relief=0.32,
+        lift=0.06,
+    )

@@ -1,0 +1,47 @@
+"""The command line. Heavy imports stay inside the commands, so that `layerscope --help` is quick.
+
+Exit codes: 0 done; 2 the input is at fault (one line on standard error); 130 interrupted; 1 a defect of ours.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+
+import typer
+
+from layerscope.cli.commands import app
+from layerscope.errors import LayerscopeError
+
+# Typer exports only the most special of its usage errors; their common base says all of them in one line.
+_Usage = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
+_INTERRUPTED = 130
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command line; returns the exit code."""
+    try:
+        code = int(app(args=arguments, standalone_mode=False) or 0)
+    except (KeyboardInterrupt, typer.Abort):
+        code = _INTERRUPTED
+    except typer.Exit as leaving:
+        code = leaving.exit_code
+    except LayerscopeError as wrong:
+        return _say(f"error: {wrong}", 2)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads any more; that is no error
+        return 0
+    except Exception as other:
+        if isinstance(other, _Usage):
+            return _say(f"error: {other.format_message().rstrip('.')}; see layerscope --help", 2)  # type: ignore[attr-defined]
+        traceback.print_exc()
+        return _say("error: a defect of Layerscope; please report the lines above", 1)
+    if code == _INTERRUPTED:
+        return _say("interrupted; what was made is kept, and the same command goes on from there", code)
+    return code
+
+
+def _say(line: str, code: int) -> int:
+    print(" ".join(line.split()), file=sys.stderr)
+    return code

@@ -1,0 +1,1 @@
+"""The jobs people come for; they never import each other."""
