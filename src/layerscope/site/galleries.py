@@ -1,0 +1,130 @@
+"""The galleries below a folder, as their `gallery.json` and their records tell them."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from layerscope.errors import InputError
+from layerscope.records import Record, Store, storage_errors
+from layerscope.site.names import slug
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class ShownUnit:
+    """One unit that has been made: its facts, its picture `[height, width, 3]`, its trace and its exemplars.
+
+    `exemplars` is the encoded strip of square crops side by side, empty where there are none.
+    """
+
+    index: int
+    facts: Mapping[str, Any]
+    picture: NDArray[np.uint8]
+    trace: NDArray[np.float32]
+    exemplars: bytes
+
+
+@dataclass(frozen=True)
+class ShownLayer:
+    """One layer as `gallery.json` lists it: its facts, and the units it wants with the keys of their records."""
+
+    name: str
+    slug: str
+    facts: Mapping[str, Any]
+    wanted: tuple[tuple[int, str], ...]
+
+
+@dataclass(frozen=True)
+class ShownGallery:
+    """One gallery. Its `title` is the network's name, followed by the folder where two galleries share that name."""
+
+    title: str
+    slug: str
+    facts: Mapping[str, Any]
+    layers: tuple[ShownLayer, ...]
+    store: Store
+
+    def units(self, layer: ShownLayer) -> list[ShownUnit]:
+        """Read the units of `layer` that have been made, in the order of their numbers."""
+        found = [(index, self.store.find(key)) for index, key in sorted(layer.wanted)]
+        return [_unit(index, record) for index, record in found if record is not None]
+
+
+def find_galleries(folder: Path) -> tuple[ShownGallery, ...]:
+    """Return every gallery below `folder`, in the order of their paths.
+
+    Raises InputError where there is none or where a `gallery.json` cannot be understood.
+    """
+    found = (path for path in folder.rglob("gallery.json") if path.is_file() and folder / "site" not in path.parents)
+    read = [(path, facts) for path in sorted(found) if (facts := _read(path)) is not None]
+    if not read:
+        raise InputError(f"no gallery below {folder}; make one with `layerscope gallery --out {folder}`")
+    names = Counter(facts["network"]["name"] for _, facts in read)
+    return tuple(_gallery(path, facts, _title(path, facts, folder, names)) for path, facts in read)
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    with storage_errors("read", path):
+        data = path.read_bytes()
+    try:
+        facts = json.loads(data, parse_constant=lambda _: None)  # NaN is no JSON and no number to show
+    except ValueError as cause:
+        raise InputError(f"{path} is not JSON ({cause}); make the gallery again or move the file away") from None
+    if not isinstance(facts, dict) or facts.get("kind") != "gallery":
+        return None  # some other program's gallery.json
+    if facts.get("schema") != SCHEMA:
+        raise InputError(
+            f"{path} has schema {facts.get('schema')!r}, this Layerscope reads {SCHEMA}; make the gallery again"
+        )
+    if not isinstance(facts.get("network"), dict) or not isinstance(facts["network"].get("name"), str):
+        raise InputError(f"{path} does not name its network; make the gallery again")
+    return facts
+
+
+def _title(path: Path, facts: Mapping[str, Any], folder: Path, names: Counter[str]) -> str:
+    name: str = facts["network"]["name"]
+    return name if names[name] == 1 else f"{name} ({path.parent.relative_to(folder).as_posix()})"
+
+
+def _gallery(path: Path, facts: dict[str, Any], title: str) -> ShownGallery:
+    try:
+        layers = tuple(_layer(layer) for layer in facts["layers"])
+        store = Store(path.parent)
+        for layer in layers:
+            for _, key in layer.wanted:
+                store.path(key)
+    except (KeyError, TypeError, ValueError) as cause:
+        raise InputError(f"{path} does not describe a gallery ({cause}); make the gallery again") from None
+    if len({layer.slug for layer in layers}) < len(layers):
+        raise InputError(f"{path} lists a layer twice; make the gallery again")
+    return ShownGallery(title, slug(title), facts, layers, store)
+
+
+def _layer(facts: Mapping[str, Any]) -> ShownLayer:
+    wanted = zip((int(index) for index in facts["indices"]), (str(key) for key in facts["keys"]), strict=True)
+    return ShownLayer(str(facts["name"]), slug(str(facts["name"])), facts, tuple(wanted))
+
+
+def _unit(index: int, record: Record) -> ShownUnit:
+    nothing = np.zeros(0, np.float32)
+    return ShownUnit(
+        index=index,
+        facts=record.facts,
+        picture=_in_colour(record.arrays["picture"]),
+        trace=record.arrays.get("trace", nothing),
+        exemplars=record.arrays["exemplars"].tobytes() if record.facts.get("exemplars") else b"",
+    )
+
+
+def _in_colour(picture: NDArray[Any]) -> NDArray[np.uint8]:
+    """A grey picture `[height, width, 1]` in the three channels that image files hold."""
+    return np.broadcast_to(picture, (*picture.shape[:2], 3))

@@ -1,0 +1,77 @@
+"""What the pages say in numbers: about a unit, about a layer, and which pictures stand for a layer."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from layerscope.site import reproduce
+from layerscope.site.galleries import ShownLayer, ShownUnit
+
+_NUMBERS = ("score", "control", "natural", "ratio", "saturated")
+_LAYER_FACTS = ("name", "kind", "shape", "units", "stride", "receptive_field")
+_TRACE_POINTS = 96  # more than a plot of 600 pixels can show apart
+
+
+def number(value: Any) -> float | None:
+    """Return `value` to five significant digits, or None where it is no finite number."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return float(f"{value:.5g}")
+
+
+def of_unit(unit: ShownUnit, gallery: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the pages show of one unit, as JSON."""
+    facts = unit.facts
+    return {
+        "unit": unit.index,
+        "label": facts.get("label"),
+        "objective": facts.get("objective"),
+        **{name: number(facts.get(name)) for name in _NUMBERS},
+        "status": str(facts.get("status")),
+        "note": facts.get("note") or "",
+        "seed": facts.get("seed"),
+        "recipe": facts.get("recipe"),
+        **_trace(unit.trace[np.isfinite(unit.trace)]),
+        "exemplars": [
+            {"label": one.get("label"), "score": number(one.get("score")), "image": one.get("image")}
+            for one in facts.get("exemplars") or []
+        ],
+        "python": reproduce.line(gallery, facts),
+    }
+
+
+def of_layer(layer: ShownLayer, units: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return what the pages show of one layer, as JSON; `units` come from `of_unit`."""
+    ratios = [unit["ratio"] for unit in units if unit["ratio"] is not None]
+    return {
+        **{name: layer.facts.get(name) for name in _LAYER_FACTS},
+        "slug": layer.slug,
+        "wanted": len(layer.wanted),
+        "made": len(units),
+        "status": dict(sorted(Counter(unit["status"] for unit in units).items())),
+        "median": number(statistics.median(ratios)) if ratios else None,
+    }
+
+
+def best(units: Sequence[Mapping[str, Any]], most: int) -> list[int]:
+    """Return the places of the units that stand for their layer: first the converged, then by ratio, then by score."""
+
+    def rank(place: int) -> tuple[bool, float, float, int]:
+        unit = units[place]
+        ratio, score = (math.inf if unit[name] is None else -unit[name] for name in ("ratio", "score"))
+        return unit["status"] != "converged", ratio, score, place
+
+    return sorted(range(len(units)), key=rank)[:most]
+
+
+def _trace(trace: NDArray[np.float32]) -> dict[str, Any]:
+    """The number of steps, and [step, value] at no more than `_TRACE_POINTS` of them, the first and last included."""
+    steps = np.unique(np.linspace(0, len(trace) - 1, min(len(trace), _TRACE_POINTS)).round().astype(int))
+    return {"steps": len(trace), "trace": [[int(step), number(float(trace[step]))] for step in steps]}
