@@ -89,7 +89,7 @@ def test_the_summary_of_a_layer(make_gallery: MakeGallery):
     assert conv1["status"] == {"converged": 7, "dead": 1, "weak": 2}
     assert conv1["median"] == 1.4
     assert (conv1["made"], conv1["wanted"], conv1["units"]) == (10, 10, 10)
-    assert [unit["unit"] for unit in conv1["best"]] == [9, 8, 5, 4, 2, 1, 0, 7, 6, 3]
+    assert [unit["unit"] for unit in conv1["sample"]] == [0, 2, 4, 6, 8, 1, 3, 5, 7, 9]
 
 
 def test_pictures_lie_where_the_data_says_and_lose_nothing(make_gallery: MakeGallery):
@@ -104,8 +104,8 @@ def test_pictures_lie_where_the_data_says_and_lose_nothing(make_gallery: MakeGal
                 crop = tile(folder, data["exemplars"], place * EXEMPLARS + turn)
                 np.testing.assert_array_equal(crop, picture(unit["unit"] + 7 * turn, 12))
         assert data["exemplars"]["crops"] == EXEMPLARS
-        for best in layer["best"]:
-            np.testing.assert_array_equal(tile(folder, network["glance"], best["tile"]), picture(best["unit"]))
+        for one in layer["sample"]:
+            np.testing.assert_array_equal(tile(folder, network["glance"], one["tile"]), picture(one["unit"]))
 
 
 def test_every_address_in_the_page_is_a_file_beside_it(make_gallery: MakeGallery):
@@ -165,7 +165,7 @@ def test_a_gallery_of_which_nothing_is_made_yet(make_gallery: MakeGallery):
     write_site(folder)
     network = index_of(folder)["networks"][0]
     assert network["glance"] is None
-    assert [(layer["made"], layer["median"], layer["best"]) for layer in network["layers"]] == [(0, None, [])] * 3
+    assert [(layer["made"], layer["median"], layer["sample"]) for layer in network["layers"]] == [(0, None, [])] * 3
 
 
 def test_a_damaged_record_counts_as_missing(make_gallery: MakeGallery):
@@ -183,7 +183,6 @@ def test_without_natural_images_there_is_no_ratio_and_no_exemplar(make_gallery: 
     data = assigned(local(folder, network["layers"][0]["data"]))[1]
     assert data["exemplars"] is None
     assert data["units"][3]["ratio"] is None
-    assert [unit["unit"] for unit in network["layers"][0]["best"]][:3] == [9, 8, 5], "then the score decides"
 
 
 def test_no_gallery_is_one_line(tmp_path: Path):
@@ -437,18 +436,11 @@ def test_grey_pictures_are_shown(make_gallery: MakeGallery, monkeypatch: pytest.
     np.testing.assert_array_equal(tile(folder, data["pictures"], 7), np.full((16, 16, 3), 7))
 
 
-def test_pictures_with_a_ratio_stand_for_their_layer_before_those_without():
-    def unit(status: str, ratio: float | None, score: float | None) -> dict[str, Any]:
-        return {"status": status, "ratio": ratio, "score": score}
-
-    units = [
-        unit("converged", None, 9.0),
-        unit("weak", 5.0, 5.0),
-        unit("converged", 1.0, 1.0),
-        unit("converged", 2.0, 0.1),
-    ]
-    assert summary.best(units, 3) == [3, 2, 0]
-    assert summary.best([unit("dead", None, None), unit("dead", None, 1.0)], 3) == [1, 0]
+def test_the_units_that_stand_for_a_layer_are_evenly_spaced_and_not_chosen():
+    units: list[dict[str, Any]] = [{"status": "dead", "ratio": None}] * 24
+    assert summary.sample(units, 12) == [0, 4, 8, 12, 16, 20, 2, 6, 10, 14, 18, 22]
+    assert summary.sample(units[:3], 12) == [0, 2, 1]
+    assert summary.sample([], 12) == []
 
 
 @pytest.mark.parametrize(

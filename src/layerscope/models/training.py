@@ -54,7 +54,7 @@ class TrainingRecipe:
 SAVE_EVERY = 500  # steps
 
 STANDARD = TrainingRecipe(images=200_000)
-ROBUST = TrainingRecipe(images=380_000, radius=6.0)
+ROBUST = TrainingRecipe(images=330_000, radius=4.0)
 
 
 @dataclass(frozen=True)

@@ -51,9 +51,9 @@ def _write_network(files: SiteFolder, gallery: ShownGallery) -> dict[str, Any]:
     for layer in gallery.layers:
         units = gallery.units(layer)
         shown = [summary.of_unit(unit, gallery.facts) for unit in units]
-        chosen = summary.best(shown, _AT_A_GLANCE)
+        chosen = summary.sample(shown, _AT_A_GLANCE)
         entry = summary.of_layer(layer, shown)
-        entry["best"] = [_at_a_glance(shown[place], len(glance) + turn) for turn, place in enumerate(chosen)]
+        entry["sample"] = [_at_a_glance(shown[place], len(glance) + turn) for turn, place in enumerate(chosen)]
         entry["data"] = _write_layer(files, gallery, layer, units, shown)
         glance += [units[place].picture for place in chosen]
         layers.append(entry)

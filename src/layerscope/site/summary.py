@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from layerscope.site import reproduce
 from layerscope.site.galleries import ShownLayer, ShownUnit
+from layerscope.studies.sheet import spread
 
 _NUMBERS = ("score", "control", "natural", "ratio", "saturated")
 _LAYER_FACTS = ("name", "kind", "shape", "units", "stride", "receptive_field")
@@ -60,15 +61,13 @@ def of_layer(layer: ShownLayer, units: Sequence[Mapping[str, Any]]) -> dict[str,
     }
 
 
-def best(units: Sequence[Mapping[str, Any]], most: int) -> list[int]:
-    """Return the places of the units that stand for their layer: first the converged, then by ratio, then by score."""
+def sample(units: Sequence[Mapping[str, Any]], most: int) -> list[int]:
+    """Return the places of the units that stand for their layer: evenly spaced over it, whatever they look like.
 
-    def rank(place: int) -> tuple[bool, float, float, int]:
-        unit = units[place]
-        ratio, score = (math.inf if unit[name] is None else -unit[name] for name in ("ratio", "score"))
-        return unit["status"] != "converged", ratio, score, place
-
-    return sorted(range(len(units)), key=rank)[:most]
+    Every second one comes first, so that the first half of the list is evenly spaced too.
+    """
+    places = spread(len(units), most)
+    return places[::2] + places[1::2]
 
 
 def _trace(trace: NDArray[np.float32]) -> dict[str, Any]:

@@ -6,7 +6,6 @@ Each unit is one record, named by all that it depends on, so a gallery that was 
 from __future__ import annotations
 
 import dataclasses
-import fnmatch
 import json
 import time
 from collections.abc import Iterator, Sequence
@@ -21,18 +20,19 @@ from numpy.typing import NDArray
 
 from layerscope.capture.layers import Layer
 from layerscope.capture.units import Unit
-from layerscope.errors import InputError, UnknownNameError
 from layerscope.models.model import VisionModel
 from layerscope.objectives import Objective
 from layerscope.records import Store, content_key, write_whole
 from layerscope.studies.exemplars import Naturals, find_naturals
 from layerscope.studies.probe import Probe, open_probe
+from layerscope.studies.selection import choose_units
 from layerscope.synthesis.ascent import maximise
 from layerscope.synthesis.outcome import Synthesis
 from layerscope.synthesis.recipes import default_objective, recipe_for
 from layerscope.types import Progress, no_progress
 
 SCHEMA = 1
+FAINT = 0.5  # of the strongest natural activation: a picture below it shows little of its unit
 CHUNK = 32  # units whose pictures are made in one go: what a killed gallery loses at most
 
 
@@ -93,39 +93,6 @@ def gallery(
         on_progress(done, len(jobs), chunk[-1].layer.name)
     names = tuple(dict.fromkeys(job.layer.name for job in jobs))
     return Gallery(folder, model.name, names, len(todo), len(jobs) - len(todo), time.perf_counter() - began)
-
-
-def choose_units(model: VisionModel, patterns: Sequence[str]) -> list[tuple[Layer, list[int]]]:
-    """The layers and units that patterns, layer names and unit names ask for, in the order of the network."""
-    layers = {layer.name: layer for layer in model.layers()}
-    chosen: dict[str, set[int]] = {}
-    for pattern in patterns:
-        if ":" in pattern:
-            unit = Unit.parse(pattern)
-            layer = model.layer(unit.layer)
-            if unit.index >= layer.units:
-                raise UnknownNameError(f"no unit {pattern!r}; {layer.name} has units 0 to {layer.units - 1}")
-            chosen.setdefault(layer.name, set()).add(unit.index)
-            continue
-        for name in _matching(list(layers.values()), pattern):
-            chosen.setdefault(name, set()).update(range(layers[name].units))
-    if not chosen:
-        raise InputError(
-            "no units asked for; give a layer pattern such as 'layer4.*' or a unit such as 'layer4.1.conv2:37'"
-        )
-    return [(layer, sorted(chosen[name])) for name, layer in layers.items() if name in chosen]
-
-
-def _matching(layers: list[Layer], pattern: str) -> list[str]:
-    names = [layer.name for layer in layers]
-    if pattern in names:
-        return [pattern]
-    matched = [layer for layer in layers if fnmatch.fnmatchcase(layer.name, pattern)]
-    if not matched:
-        raise UnknownNameError.among("layer", pattern, names, "patterns take * and ?, as in 'layer4.*'")
-    output = layers[-1] if layers[-1].kind == "Linear" else None
-    preferred = [layer.name for layer in matched if layer.kind == "Conv2d" or layer is output]
-    return preferred or [layer.name for layer in matched]
 
 
 def folder_name(name: str) -> str:
@@ -199,6 +166,8 @@ def _record(
     """Facts and arrays of one unit's record; nothing in it depends on when or with whom it was made."""
     index, score = job.unit.index, float(synthesis.scores[place])
     strongest = natural.best(index, str(job.objective).split()[0]) if natural else None
+    ratio = score / strongest if strongest is not None and strongest > 0 else None
+    status, note = _verdict(synthesis.status[place], synthesis.notes[place], ratio)
     facts: dict[str, Any] = {
         "schema": SCHEMA,
         "kind": "unit",
@@ -210,10 +179,10 @@ def _record(
         "score": score,
         "control": float(synthesis.controls[place]),
         "natural": strongest,
-        "ratio": score / strongest if strongest is not None and strongest > 0 else None,
+        "ratio": ratio,
         "saturated": float(synthesis.saturated[place]),
-        "status": synthesis.status[place],
-        "note": synthesis.notes[place],
+        "status": status,
+        "note": note,
         "recipe": dataclasses.asdict(recipe_for(recipe, job.layer, model)),
         "seed": seed,
         "exemplars": natural.facts(index) if natural else [],
@@ -224,6 +193,13 @@ def _record(
         "exemplars": natural.strip(index) if natural else np.zeros(0, dtype=np.uint8),
     }
     return facts, arrays
+
+
+def _verdict(status: str, note: str, ratio: float | None) -> tuple[str, str]:
+    """A settled ascent may have settled far below what the unit can do; natural images tell."""
+    if status == "converged" and ratio is not None and ratio < FAINT:
+        return "weak", f"reaches {ratio:.0%} of what a natural image reaches: it settled on a small optimum"
+    return status, note
 
 
 def _label(model: VisionModel, job: _Job) -> str | None:
@@ -269,13 +245,13 @@ def _manifest(
         if probe
         else None,
         "layers": list(layers.values()),
-        "command": f"ls.gallery({_opening(model)}, units={chosen!r}, recipe={recipe!r}, seed={seed}, probe={spec!r})",
+        "command": _command(model, chosen, recipe, seed, spec),
     }
     return json.dumps(manifest, indent=1, sort_keys=True, default=str).encode()
 
 
-def _opening(model: VisionModel) -> str:
-    """The Python that opens the network again, where `load_model` can."""
-    if model.spec is None:
-        return "model"
-    return f"ls.load_model({model.spec!r}{f', weights={model.weights!r}' if model.weights else ''})"
+def _command(model: VisionModel, units: str | list[str], recipe: str, seed: int, probe: str | None) -> str:
+    """The line of Python that makes the gallery again, where `load_model` can open the network."""
+    weights = f", weights={model.weights!r}" if model.weights else ""
+    opening = "model" if model.spec is None else f"ls.load_model({model.spec!r}{weights})"
+    return f"import layerscope as ls; ls.gallery({opening}, {units=}, {recipe=}, {seed=}, {probe=})"

@@ -25,6 +25,7 @@
       trail: [],
       content: [
         introduction(),
+        firstPictures(),
         el("section", { class: "cards", "aria-label": "Networks" }, networks.map(card)),
         hierarchy(),
       ],
@@ -32,7 +33,7 @@
   }
 
   function introduction() {
-    const network = networks.find((one) => one.layers.some((layer) => layer.best.length));
+    const network = [...networks].reverse().find((one) => one.layers.some((layer) => layer.sample.length));
     const layer = network && example(network);
     return el(
       "section",
@@ -52,12 +53,19 @@
     );
   }
 
+  // The last layer of the last network, which is the robust one on a tour: pictures before numbers of numbers.
+  function firstPictures() {
+    const network = [...networks].reverse().find((one) => one.layers.some((layer) => layer.sample.length));
+    const layer = network && network.layers[network.layers.length - 1];
+    return layer && layer.sample.length > 5 ? el("section", { class: "first" }, sheetOf(network, layer, 12, null)) : null;
+  }
+
   const example = (network) =>
-    [...network.layers].reverse().find((layer) => layer.best.some((unit) => unit.ratio !== null));
+    [...network.layers].reverse().find((layer) => layer.sample.some((unit) => unit.ratio !== null));
 
   // One real picture with the parts of its ruler named.
   function legend(network, layer) {
-    const unit = layer.best.find((one) => one.ratio !== null);
+    const unit = layer.sample.find((one) => one.ratio !== null);
     return el(
       "figure",
       { class: "legend" },
@@ -161,7 +169,7 @@
       el(
         "p",
         { class: "quiet" },
-        "From early to late: in each layer the converged pictures with the highest ratio; all others are a step away.",
+        "From early to late: units evenly spaced over each layer, none of them chosen; all others are a step away.",
       ),
       networks.length > 1
         ? choose(
@@ -227,9 +235,9 @@
   }
 
   function sheetOf(network, layer, most, named) {
-    const scale = scaleOf(layer.best);
-    const label = `Best pictures of ${LAYERSCOPE.short(layer.name, 60)} in ${LAYERSCOPE.short(network.title, 60)}`;
-    const units = layer.best.slice(0, most);
+    const scale = scaleOf(layer.sample);
+    const label = `Units of ${LAYERSCOPE.short(layer.name, 60)} in ${LAYERSCOPE.short(network.title, 60)}`;
+    const units = layer.sample.slice(0, most);
     return el(
       "div",
       { class: "sheet" },

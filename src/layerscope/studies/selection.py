@@ -1,0 +1,44 @@
+"""Which units a study is about: patterns, layer names and unit names become layers and unit numbers."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Sequence
+
+from layerscope.capture.layers import Layer
+from layerscope.capture.units import Unit
+from layerscope.errors import InputError, UnknownNameError
+from layerscope.models.model import VisionModel
+
+
+def choose_units(model: VisionModel, patterns: Sequence[str]) -> list[tuple[Layer, list[int]]]:
+    """The layers and units that patterns, layer names and unit names ask for, in the order of the network."""
+    layers = {layer.name: layer for layer in model.layers()}
+    chosen: dict[str, set[int]] = {}
+    for pattern in patterns:
+        if ":" in pattern:
+            unit = Unit.parse(pattern)
+            layer = model.layer(unit.layer)
+            if unit.index >= layer.units:
+                raise UnknownNameError(f"no unit {pattern!r}; {layer.name} has units 0 to {layer.units - 1}")
+            chosen.setdefault(layer.name, set()).add(unit.index)
+            continue
+        for name in _matching(list(layers.values()), pattern):
+            chosen.setdefault(name, set()).update(range(layers[name].units))
+    if not chosen:
+        raise InputError(
+            "no units asked for; give a layer pattern such as 'layer4.*' or a unit such as 'layer4.1.conv2:37'"
+        )
+    return [(layer, sorted(chosen[name])) for name, layer in layers.items() if name in chosen]
+
+
+def _matching(layers: list[Layer], pattern: str) -> list[str]:
+    names = [layer.name for layer in layers]
+    if pattern in names:
+        return [pattern]
+    matched = [layer for layer in layers if fnmatch.fnmatchcase(layer.name, pattern)]
+    if not matched:
+        raise UnknownNameError.among("layer", pattern, names, "patterns take * and ?, as in 'layer4.*'")
+    output = layers[-1] if layers[-1].kind == "Linear" else None
+    preferred = [layer.name for layer in matched if layer.kind == "Conv2d" or layer is output]
+    return preferred or [layer.name for layer in matched]
