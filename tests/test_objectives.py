@@ -13,6 +13,8 @@ from layerscope.capture.hooks import capture
 from layerscope.capture.units import Unit
 from layerscope.errors import InputError, UnknownNameError
 from layerscope.models.model import VisionModel, wrap
+from layerscope.objectives import units
+from layerscope.objectives.positions import at_centre
 
 NAMES = ("owl", "crane", "crane", "cat")
 
@@ -61,13 +63,13 @@ def test_neuron_without_position_is_the_mean_of_four_middle_cells_of_an_even_map
 
 def test_centre_of_an_odd_map_is_its_middle_cell() -> None:
     units = torch.arange(2 * 25.0).view(1, 2, 5, 5)
-    assert ob.at_centre(units).tolist() == [[12.0, 37.0]]
+    assert at_centre(units).tolist() == [[12.0, 37.0]]
 
 
 @pytest.mark.parametrize("shape", [(2, 3), (2, 3, 1, 1)])
 def test_single_values_are_their_own_centre(shape: tuple[int, ...]) -> None:
     units = torch.rand(shape)
-    assert torch.equal(ob.at_centre(units), units.view(2, 3))
+    assert torch.equal(at_centre(units), units.view(2, 3))
 
 
 def test_flattened_layers_have_channels_and_neurons(model: VisionModel) -> None:
@@ -219,24 +221,12 @@ def test_moved_reads_elsewhere(model: VisionModel) -> None:
     torch.testing.assert_close(moved(seen), (2 * ob.channel("0:2") - ob.diversity("0")).bind(model)(seen))
 
 
-def test_evaluating_gives_each_part_its_own_flag_back() -> None:
-    module = nn.Sequential(nn.Dropout(), nn.BatchNorm2d(3))
-    module[1].eval()
-    with ob.evaluating(module):
-        assert not any(part.training for part in module.modules())
-        assert not torch.is_grad_enabled()
-    with pytest.raises(RuntimeError), ob.evaluating(module):
-        module(torch.ones(1, 5, 2, 2))
-    assert [part.training for part in module.modules()] == [True, True, False]
-    assert torch.is_grad_enabled()
-
-
 def test_an_excitation_is_the_mean_of_the_positive_part_and_leaks_when_climbed() -> None:
     values = torch.tensor([[[[1.0, -3.0], [2.0, 0.0]]]], requires_grad=True)
-    excited = ob._Excitation("x", 1, 0)
+    excited = units._Excitation("x", 1, 0)
     assert excited({"x": values}).item() == pytest.approx(0.75)
     assert excited.leaky(0.05)({"x": values}).item() == pytest.approx(0.75)  # the plain mean is 0
-    (2 * excited - ob._Channel("x", 1, 0)).leaky(0.05)({"x": values}).sum().backward()
+    (2 * excited - units._Channel("x", 1, 0)).leaky(0.05)({"x": values}).sum().backward()
     slopes = values.grad.flatten() * 4
     assert slopes.tolist() == pytest.approx([2 + 0.1 - 1, 0.1 - 1, 2 + 0.1 - 1, slopes[3].item()])
     with pytest.raises(InputError, match=r"a channel is a mean over positions, but 'x:0@1,1' names one"):

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from layerscope.errors import InputError
-from layerscope.objectives import Units, at_centre
+from layerscope.objectives.positions import Units, at_centre
 
 Result = TypeVar("Result")
 

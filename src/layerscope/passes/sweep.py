@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from layerscope.capture.evaluating import evaluating
 from layerscope.capture.hooks import capture
 from layerscope.capture.layers import units_first
 from layerscope.errors import InputError
-from layerscope.objectives import OUTPUT, evaluating
+from layerscope.objectives import OUTPUT
 from layerscope.passes.accumulators import Accumulator
 from layerscope.types import Images, Progress, no_progress
 

@@ -12,11 +12,12 @@ import torch
 from torch import nn
 
 from layerscope import objectives as ob
+from layerscope.capture.evaluating import evaluating
 from layerscope.capture.hooks import capture
 from layerscope.capture.units import Unit
 from layerscope.errors import InputError
 from layerscope.models.spectrum import Spectrum
-from layerscope.objectives import OUTPUT, Objective, evaluating
+from layerscope.objectives import OUTPUT, Objective
 from layerscope.synthesis.climb import TOGETHER, Climb, Party, climb, never_climbed
 from layerscope.synthesis.outcome import Status, Synthesis, judge, saturation, score_each, spread_of, to_bytes
 from layerscope.synthesis.private_copy import private_copy

@@ -24,8 +24,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from layerscope.capture.evaluating import evaluating
 from layerscope.capture.hooks import capture
-from layerscope.objectives import Activations, Objective, evaluating
+from layerscope.objectives import Activations, Objective
 
 if TYPE_CHECKING:
     from layerscope.models.model import VisionModel
