@@ -22,7 +22,7 @@ _INK, _FAINT, _PAPER = (28, 28, 30), (110, 110, 115), (255, 255, 255)
 
 
 def write_sheet(folder: Path, columns: int = COLUMNS) -> Path:
-    """Draw `<folder>/sheet.png` of a gallery and return its path: per layer `columns` units, evenly spaced over the
+    """Draw `<folder>/sheet.webp` of a gallery and return its path: per layer `columns` units, evenly spaced over the
     layer and so not chosen by how they look; all classes at the end. Under each picture stands its score as a multiple
     of the strongest natural image's.
 
@@ -35,8 +35,8 @@ def write_sheet(folder: Path, columns: int = COLUMNS) -> Path:
     store = Store(folder)
     rows = [row for layer in facts["layers"] for row in _rows(layer, store, columns)]
     encoded = io.BytesIO()
-    _draw(facts["network"]["name"], rows, columns).save(encoded, "PNG", optimize=True)
-    path = folder / "sheet.png"
+    _draw(facts["network"]["name"], rows, columns).save(encoded, "WEBP", quality=90, method=6)
+    path = folder / "sheet.webp"
     write_whole(path, encoded.getvalue())
     return path
 
