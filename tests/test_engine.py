@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -51,3 +56,53 @@ def test_bad_engines_are_said():
         open_engine("processes:0"),
     ):
         pass
+
+
+def test_no_worker_outlives_a_killed_parent(tmp_path):
+    code = (
+        "import os, time\n"
+        "from layerscope.engine import open_engine\n"
+        "if __name__ == '__main__':\n"
+        "    with open_engine('processes:2') as pool:\n"
+        "        print(*{pool.submit(os.getpid).result() for _ in range(8)}, flush=True)\n"
+        "        time.sleep(60)\n"
+    )
+    script = tmp_path / "parent.py"
+    script.write_text(code)
+    parent = subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True)
+    workers = [int(pid) for pid in parent.stdout.readline().split()]
+    assert workers
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    deadline = time.monotonic() + 20
+    while any(map(alive, workers)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not any(map(alive, workers))
+
+
+def alive(pid: int) -> bool:
+    """Running, and no zombie that nobody has fetched."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
+    except OSError:
+        return False
+
+
+def test_an_interrupt_is_said_once(tmp_path):
+    """Ctrl-C in a terminal reaches all processes of the group: the parent says one line, the workers nothing."""
+    command = [sys.executable, "-m", "layerscope", "gallery", "menagerie", "--units", "conv8", "--probe", "none"]
+    running = subprocess.Popen(
+        [*command, "--engine", "processes:2", "--out", str(tmp_path)],
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.rglob("*.safetensors")) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    os.killpg(running.pid, signal.SIGINT)
+    said = running.communicate(timeout=60)[1]
+    assert running.returncode == 130
+    assert "Traceback" not in said
+    assert said.splitlines()[-1] == "interrupted; what was made is kept, and the same command goes on from there"

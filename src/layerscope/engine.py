@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
+import threading
 from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
@@ -32,11 +34,27 @@ def open_engine(spec: str) -> Iterator[Executor | None]:
         raise InputError(f"engine {spec!r} has no number of processes; write for example 'processes:{usable_cores()}'")
     # Spawned, not forked: a forked child inherits torch's thread pool in a state that may hang.
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(int(argument), context, initializer=_one_thread)
+    pool = ProcessPoolExecutor(int(argument), context, initializer=_begin)
     try:
+        with _deaf_to_interrupts():
+            for _ in range(int(argument)):  # start all workers now, while they inherit the deafness
+                pool.submit(os.getpid)
         yield pool
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """Processes started meanwhile ignore Ctrl-C, which a terminal sends to all: only the parent is to react."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may change signal handlers
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def usable_cores() -> int:
@@ -44,8 +62,16 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _one_thread() -> None:
-    """Processes that share the cores must not each start a thread per core."""
+def _begin() -> None:
+    """One thread each, since the processes share the cores; and no worker outlives its parent, however that ended."""
     import torch
 
     torch.set_num_threads(1)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_follow, args=(parent,), daemon=True).start()
+
+
+def _follow(parent: multiprocessing.process.BaseProcess) -> None:
+    parent.join()
+    os._exit(1)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -66,12 +67,47 @@ def test_images_in_the_precision_of_the_network_fit() -> None:
 
 
 def test_settings_that_do_not_fit() -> None:
-    with pytest.raises(InputError, match=r"2 means and 3 standard deviations for 2 channels"):
+    with pytest.raises(InputError, match=r"2 means and 3 standard deviations for 3 channels"):
         wrap(small(), mean=(0.5, 0.5), std=(1, 1, 1))
     with pytest.raises(InputError, match=r"have to be positive"):
         wrap(small(), input_size=0)
     with pytest.raises(InputError, match=r"SimpleNamespace is no torch.nn.Module"):
         wrap(SimpleNamespace())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "mean",
+    [
+        [0.25, 0.5, 0.75],
+        np.array([0.25, 0.5, 0.75], np.float32),
+        torch.tensor([0.25, 0.5, 0.75]).view(3, 1, 1),
+        nn.Parameter(torch.tensor([0.25, 0.5, 0.75])),
+    ],
+)
+def test_normalisation_as_a_list_an_array_or_a_tensor(mean: object) -> None:
+    model = wrap(small(), mean=mean, std=0.5)  # type: ignore[arg-type]
+    assert (model.mean, model.std) == ((0.25, 0.5, 0.75), (0.5, 0.5, 0.5))
+    assert all(type(value) is float for value in model.mean + model.std)
+    assert wrap(nn.Flatten(), mean=mean).channels == 3  # type: ignore[arg-type]
+
+
+def test_one_number_counts_for_all_channels() -> None:
+    assert wrap(small(4), mean=0, std=np.float32(0.25)).std == (0.25,) * 4
+    assert wrap(nn.Flatten(), mean=torch.tensor(0.5)).mean == (0.5,) * 3
+
+
+@pytest.mark.parametrize(
+    ("mean", "words"),
+    [
+        ((0.5,), r"1 means and 3 standard deviations for 3 channels; give one of each per channel"),
+        (np.zeros(4), r"4 means and 3 standard deviations for 3 channels"),
+        ((), r"0 means and 3 standard deviations for 3 channels"),
+        ("grey", r"mean='grey' holds no numbers; give one number, or one per channel"),
+    ],
+)
+def test_a_normalisation_that_does_not_fit_the_first_convolution(mean: object, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        wrap(small(), mean=mean)  # type: ignore[arg-type]
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
@@ -91,6 +127,38 @@ def test_layers_by_name(model: VisionModel) -> None:
     twice = wrap(nn.Sequential(nn.Conv2d(3, 4, 3), relu, nn.Conv2d(4, 4, 3), relu), input_size=8)
     assert twice.layer("1").name == "1#0"
     assert twice.layer("1#1").receptive_field == 5
+
+
+class Failing(nn.Module):
+    def __init__(self, error: BaseException) -> None:
+        super().__init__()
+        self.error = error
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        raise self.error
+
+
+def test_a_network_that_fails_while_its_layers_are_listed() -> None:
+    words = r"'Sequential' cannot run on an image of shape \(3, 9, 9\) \(RuntimeError: .*mat1 and mat2 [^)]*\)\); give .*input_size="
+    with pytest.raises(InputError, match=words) as caught:
+        wrap(small(), input_size=9).layers()
+    assert isinstance(caught.value.__cause__, RuntimeError)
+    for error, words in (
+        (IndexError("first\nsecond"), r"\(IndexError: first\); "),
+        (AssertionError(), r"\(AssertionError\); "),
+        (CaptureError("what it was"), "^what it was$"),
+    ):
+        with pytest.raises(InputError, match=words):
+            wrap(Failing(error)).layers()
+    with pytest.raises(KeyboardInterrupt):
+        wrap(Failing(KeyboardInterrupt())).layers()
+
+
+def test_classes_that_are_called_by_numbers() -> None:
+    digits = wrap(small(), class_names=["2", "10", "1"])
+    assert [digits.class_index(given) for given in ("2", "10", "1", "0", 0, 1, 2)] == [0, 1, 2, 0, 0, 1, 2]
+    with pytest.raises(UnknownNameError, match=r"no class '7' in 'Sequential'; classes count from 0 to 2"):
+        digits.class_index("7")
 
 
 def test_classes(model: VisionModel) -> None:

@@ -240,6 +240,38 @@ def test_a_function_in_a_file(tmp_path: Path) -> None:
     sys.modules.pop("beside", None)
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("def network(:", r"SyntaxError: invalid syntax \(nets.py, line 1\)"),
+        ("import no_such_package", r"ModuleNotFoundError: No module named 'no_such_package'"),
+        ("def network():\n    raise RuntimeError('one\\ntwo')", r"RuntimeError: one two"),
+        ("raise SystemExit", r"SystemExit"),
+        ("def network():\n    exit(3)", r"SystemExit: 3"),
+        ("def network():\n    assert False", r"AssertionError"),
+    ],
+)
+def test_a_file_that_fails_is_named(text: str, words: str, tmp_path: Path) -> None:
+    (tmp_path / "nets.py").write_text(text)
+    path = list(sys.path)
+    with pytest.raises(InputError, match=rf"^'.*nets.py:network' failed: {words}; mend the file$") as caught:
+        load_model(f"{tmp_path / 'nets.py'}:network")
+    assert caught.value.__cause__ is not None
+    assert sys.path == path
+
+
+def test_what_passes_through_from_a_file(tmp_path: Path) -> None:
+    (tmp_path / "nets.py").write_text(
+        "import layerscope.models.model as models\n"
+        "def wrong():\n    return models.wrap(7)\n"
+        "def stopped():\n    raise KeyboardInterrupt\n"
+    )
+    with pytest.raises(InputError, match=r"^int is no torch.nn.Module"):
+        load_model(f"{tmp_path / 'nets.py'}:wrong")
+    with pytest.raises(KeyboardInterrupt):
+        load_model(f"{tmp_path / 'nets.py'}:stopped")
+
+
 def broken(error: Exception) -> object:
     def fail(name: str) -> ModuleType:
         raise error

@@ -11,8 +11,8 @@ import torch
 from PIL import Image
 from torch import nn
 
-from layerscope.errors import CheckpointError, InputError
-from layerscope.models import zoo
+from layerscope.errors import CheckpointError, InputError, UnknownNameError
+from layerscope.models import release, zoo
 from layerscope.models.datasets import LabelledImages, folder_images, menagerie_images
 from layerscope.models.evaluation import l2_attack, recall_per_class, robust_accuracy
 from layerscope.models.release import make_network, split
@@ -24,6 +24,11 @@ TINY = TrainingRecipe(images=64 * 12, batch=64, shift=2)
 @pytest.fixture(scope="module")
 def scenes() -> LabelledImages:
     return menagerie_images(192, seed=100)
+
+
+def folder_of(path: Path) -> Path:
+    path.mkdir(parents=True, exist_ok=True)
+    return path
 
 
 def same_weights(first: nn.Module, second: nn.Module) -> bool:
@@ -52,6 +57,18 @@ def test_a_state_of_another_training_is_refused(scenes, tmp_path):
     train(scenes, replace(TINY, images=64), tmp_path)
     with pytest.raises(CheckpointError, match="of a training with other data or settings; remove it"):
         train(scenes, replace(TINY, images=64, seed=1), tmp_path)
+
+
+def test_a_state_of_other_pictures_or_labels_is_refused(scenes, tmp_path):
+    recipe = replace(TINY, images=64)
+    train(scenes, recipe, tmp_path)
+    retouched, relabelled = scenes.pixels.clone(), scenes.labels.clone()
+    retouched[7, 1, 2, 3] ^= 1
+    relabelled[7] ^= 1
+    for other in (replace(scenes, pixels=retouched), replace(scenes, labels=relabelled)):
+        with pytest.raises(CheckpointError, match="of a training with other data or settings"):
+            train(other, recipe, tmp_path)
+    train(replace(scenes, pixels=scenes.pixels.clone()), recipe, tmp_path)
 
 
 def test_checkpoints_are_log_spaced(scenes, tmp_path):
@@ -150,6 +167,40 @@ def test_folders_that_hold_nothing_are_said(tmp_path):
     bad.write_bytes(b"no picture")
     with pytest.raises(InputError, match=r"cannot read '.*bad.png' as a picture"):
         folder_images(tmp_path, 64)
+
+
+def test_an_architecture_that_does_not_exist_is_said_before_anything_is_rendered(tmp_path, monkeypatch):
+    monkeypatch.setattr(release, "menagerie_images", None)
+    monkeypatch.setattr(release, "folder_images", None)
+    with pytest.raises(UnknownNameError, match=r"no architecture 'resnet19'; nearest: resnet1?[0-9]"):
+        make_network(architecture="resnet19", out=tmp_path)
+    Image.new("RGB", (8, 8)).save(folder_of(tmp_path / "pictures" / "class") / "one.png")
+    with pytest.raises(UnknownNameError, match=r"no architecture 'menagery'; nearest: menagerie"):
+        make_network(str(tmp_path / "pictures"), architecture="menagery", out=tmp_path)
+    with pytest.raises(InputError, match=r"no folder '.*missing'"):
+        make_network(str(tmp_path / "missing"), architecture="resnet19", out=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("options", "scenes"),
+    [
+        ({}, 48_000),
+        ({"robust": True}, 48_000),
+        ({"images": 64}, 2048),
+        ({"images": 3000}, 3000),
+        ({"images": 64, "scenes": 100}, 100),
+    ],
+)
+def test_no_more_scenes_are_rendered_than_the_network_sees(options, scenes, tmp_path, monkeypatch):
+    class Rendered(Exception):  # noqa: N818
+        pass
+
+    def rendered(count: int, *args: object, **kwargs: object) -> None:
+        raise Rendered(count)
+
+    monkeypatch.setattr(release, "menagerie_images", rendered)
+    with pytest.raises(Rendered, match=f"^{scenes}$"):
+        make_network(out=tmp_path, **options)
 
 
 def test_the_robust_recipe_is_the_one_on_the_card():

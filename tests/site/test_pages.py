@@ -18,10 +18,10 @@ from made_up import EXEMPLARS, HOSTILE, MakeGallery, picture, strip
 from PIL import Image
 
 from layerscope.errors import InputError, StorageError
+from layerscope.names import slug
 from layerscope.records import write_whole
 from layerscope.site import sprites, summary
-from layerscope.site.names import slug
-from layerscope.site.pages import write_site
+from layerscope.site.pages import check_site, write_site
 from layerscope.site.reproduce import line
 
 
@@ -131,7 +131,15 @@ def test_the_line_of_python_names_everything_that_makes_the_picture(make_gallery
         "import layerscope as ls; ls.maximise(ls.load_model('menagerie'), [{}], recipe='standard', seed=3).images[0]"
     )
     assert conv1[5]["python"] == expected.format("ls.channel('conv1:5')")
-    assert fc[1]["python"] == expected.format("ls.logit('zebra')")
+    assert fc[1]["python"] == expected.format("ls.logit(1)")
+
+
+def test_the_line_of_python_names_a_class_by_its_number(make_gallery: MakeGallery):
+    """The class "2" may be number 0."""
+    folder = make_gallery(labels=["2", "10", "1"])
+    write_site(folder)
+    fc = assigned(local(folder, index_of(folder)["networks"][0]["layers"][2]["data"]))[1]["units"]
+    assert ["ls.logit(0)" in fc[0]["python"], fc[0]["label"]] == [True, "2"]
 
 
 def test_the_line_of_python_for_a_combination_and_a_recipe_of_ones_own():
@@ -369,6 +377,31 @@ def test_somebody_elses_site_is_left_alone(make_gallery: MakeGallery):
     assert not (folder / "index.html").exists()
 
 
+def test_what_is_wrong_with_a_folder_is_said_before_any_work(make_gallery: MakeGallery, tmp_path: Path):
+    check_site(tmp_path)
+    check_site(str(tmp_path / "missing"))
+    assert list(tmp_path.iterdir()) == []
+    folder = make_gallery()
+    before = sorted(folder.rglob("*"))
+    check_site(folder)
+    assert sorted(folder.rglob("*")) == before
+    write_site(folder)
+    check_site(folder)
+    (folder / "menagerie" / "gallery.json").write_text("{")
+    with pytest.raises(InputError, match=r"gallery.json is not JSON"):
+        check_site(folder)
+    (folder / "index.html").write_text("<h1>mine</h1>")
+    with pytest.raises(StorageError, match=r"index.html was not made by Layerscope"):
+        check_site(folder)
+
+
+def test_a_site_folder_of_somebody_else_is_said_before_any_work(tmp_path: Path):
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "mine.txt").write_text("mine")
+    with pytest.raises(StorageError, match=r"site holds files that Layerscope did not make"):
+        check_site(tmp_path)
+
+
 def test_a_site_that_cannot_be_written_is_one_line(make_gallery: MakeGallery):
     folder = make_gallery()
     (folder / "site").write_text("a file")
@@ -434,6 +467,20 @@ def test_grey_pictures_are_shown(make_gallery: MakeGallery, monkeypatch: pytest.
     write_site(folder)
     data = assigned(local(folder, index_of(folder)["networks"][0]["layers"][0]["data"]))[1]
     np.testing.assert_array_equal(tile(folder, data["pictures"], 7), np.full((16, 16, 3), 7))
+
+
+@pytest.mark.parametrize(("channels", "shown"), [(2, (7, 8, 0)), (4, (7, 8, 9))])
+def test_pictures_of_other_channels_are_shown(
+    make_gallery: MakeGallery, monkeypatch: pytest.MonkeyPatch, channels: int, shown: tuple[int, ...]
+):
+    natural = strip(3)
+    colours = np.arange(channels, dtype=np.uint8)
+    monkeypatch.setattr("made_up.picture", lambda index, side=16: np.tile(colours + np.uint8(index), (side, side, 1)))
+    monkeypatch.setattr("made_up.strip", lambda index: natural)
+    folder = make_gallery()
+    write_site(folder)
+    data = assigned(local(folder, index_of(folder)["networks"][0]["layers"][0]["data"]))[1]
+    np.testing.assert_array_equal(tile(folder, data["pictures"], 7), np.tile(np.uint8(shown), (16, 16, 1)))
 
 
 def test_the_units_that_stand_for_a_layer_are_evenly_spaced_and_not_chosen():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
@@ -14,10 +15,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from layerscope.capture.hooks import capture
 from layerscope.errors import InputError, StorageError, UnknownNameError
+from layerscope.models.model import wrap
 from layerscope.records import Store
+from layerscope.site.pages import write_site
 from layerscope.studies.exemplars import window
 from layerscope.studies.gallery import _verdict, gallery
 from layerscope.studies.probe import open_probe
@@ -39,7 +43,7 @@ def test_a_pattern_means_convolutions_and_logits(model):
 @pytest.mark.parametrize(
     ("units", "message"),
     [("conv9*", r"no layer 'conv9\*'; there are: 0, 1, 2.*patterns take \* and \?"), ("2:99", "no unit '2:99'; 2 has units 0 to 9"),
-     ("2:x", "'2:x' is no unit; write layer:channel")],
+     ("2:x", "'2:x' is no unit; write layer:channel"), ("2:3@1,1", "'2:3@1,1' names a position, a gallery shows whole channels")],
 )  # fmt: skip
 def test_unknown_units_are_said(model, tmp_path, units, message):
     with pytest.raises(InputError, match=message):
@@ -128,16 +132,70 @@ def test_an_executor_changes_no_byte(model, tmp_path):
     assert files(tmp_path / "here") == files(tmp_path / "there")
 
 
-def test_other_settings_are_other_records(model, tmp_path):
-    keys = set()
+def all_keys(out: Path) -> set[str]:
+    return {key for folder in out.iterdir() for key in Store(folder).keys()}  # noqa: SIM118
+
+
+def test_other_settings_are_other_records_in_folders_of_their_own(model, tmp_path):
     for arguments in ({}, {"seed": 1}, {"recipe": "standard"}, {"probe": None}):
         gallery(model, "2:3", tmp_path, **{"recipe": "draft", **arguments})
-        keys |= set(Store(tmp_path / "small").keys())
-    assert len(keys) == 4
+    assert len(all_keys(tmp_path)) == len(list(tmp_path.iterdir())) == 4
+    gallery(model, "2:3", tmp_path, recipe="draft", seed=1)
+    assert len(list(tmp_path.iterdir())) == 4
+
+
+def test_whatever_changes_a_picture_or_its_numbers_changes_its_key(model, tmp_path):
+    """Other weights, another forward of the same weights, other colours on the card, other names of probe classes."""
+
+    class Turned(nn.Sequential):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return -super().forward(x)
+
+    Turned.__name__ = "Sequential"
+    gallery(model, "2:3", tmp_path, recipe="draft")
+    turned = dataclasses.replace(model, module=Turned(*model.module))
+    assert turned.fingerprint == model.fingerprint
+    spectrum = {"colour": torch.eye(3).tolist(), "mean": [0.5] * 3, "slopes": [1.0] * 3}
+    for other in (turned, dataclasses.replace(model, card={"spectrum": spectrum})):
+        assert gallery(other, "2:3", tmp_path, recipe="draft").made == 1
     with torch.no_grad():
         model.module[0].weight += 0.01
+    assert gallery(model, "2:3", tmp_path, recipe="draft").made == 1
+    probe = open_probe("menagerie", model, count=8)
+    renamed = dataclasses.replace(probe, data=dataclasses.replace(probe.data, class_names=probe.data.class_names[::-1]))
+    assert probe.fingerprint != renamed.fingerprint
+
+
+def test_a_gallery_grows_when_more_is_asked_for(model, tmp_path):
     gallery(model, "2:3", tmp_path, recipe="draft")
-    assert len(Store(tmp_path / "small").keys()) == 5
+    made = gallery(model, ["0:1", "2:1"], tmp_path, recipe="draft")
+    facts = json.loads((made.folder / "gallery.json").read_text())
+    assert [(layer["name"], layer["indices"]) for layer in facts["layers"]] == [("0", [1]), ("2", [1, 3])]
+    assert all(Store(made.folder).find(key) for layer in facts["layers"] for key in layer["keys"])
+    assert "units=['2:3', '0:1', '2:1']" in facts["command"]
+
+
+def test_names_that_are_no_folders_never_share_one(model, tmp_path):
+    first, second = (
+        gallery(dataclasses.replace(model, name=name), "2:3", tmp_path, recipe="draft", probe=None)
+        for name in ("日本", "../中国")
+    )
+    assert first.folder != second.folder
+    assert first.folder.parent == second.folder.parent == tmp_path
+
+
+def test_networks_of_any_number_of_channels(tmp_path):
+    for channels in (1, 2, 4):
+        model = wrap(nn.Sequential(nn.Conv2d(channels, 2, 5, 2, 2), nn.ReLU()), 32, name=f"c{channels}")
+        made = gallery(model, "0", tmp_path, recipe="draft")
+        assert made.made == 2
+        assert write_sheet(made.folder).is_file()
+    assert write_site(tmp_path).is_file()
+
+
+def test_a_bare_module_is_told_to_be_wrapped(model, tmp_path):
+    with pytest.raises(InputError, match=r"a Sequential is no VisionModel; open it with load_model, or wrap\(module\)"):
+        gallery(model.module, "0", tmp_path)
 
 
 def test_numbers_are_what_the_network_says(model, tmp_path):

@@ -292,3 +292,13 @@ def test_progress_counts_up_to_its_total(model: VisionModel) -> None:
     assert [done for done, _, _ in seen] == list(range(1, 9))
     assert {total for _, total, _ in seen} == {8}
     assert seen[0][2] == "excitation conv2:1"
+
+
+def test_one_objective_needs_no_list_and_class_names_come_first(model: VisionModel) -> None:
+    named = dataclasses.replace(model, class_names=("conv1: blue", "cat", "hut", "tree", "cup"))
+    assert maximise(named, "cat", steps=FAST).objectives == ("logit cat",)
+    assert maximise(named, ["conv1: blue"], steps=FAST).objectives == ("logit conv1: blue",)
+    with pytest.raises(InputError, match=r"2 is nothing to climb; give an objective, a unit such as 'conv3:5'"):
+        maximise(named, [2])  # type: ignore[list-item]
+    with pytest.raises(InputError, match=r"a SmallNet is no VisionModel; open it with load_model, or wrap"):
+        maximise(model.module, "cat")  # type: ignore[arg-type]

@@ -139,7 +139,9 @@ def test_part_dropout_takes_one_part_in_its_share_of_scenes():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [({"count": 0}, "cannot render 0 scenes"), ({"count": 1, "size": 31}, "size 31 is out of range; scenes are 32 to 256"),
-     ({"count": 2, "things": ["owl"]}, "1 things for 2 scenes")],
+     ({"count": 2, "things": ["owl"]}, "1 things for 2 scenes"), ({"count": 1, "size": 40.5}, "size 40.5 is out of range"),
+     ({"count": 1, "chunk": 0}, "chunk=0, part_dropout=0.0, seed=0; chunk is at least 1"), ({"count": 1, "part_dropout": 5}, "part_dropout a share"),
+     ({"count": 1, "seed": 2**63}, "seed of at most 62 bits")],
 )  # fmt: skip
 def test_bad_input_is_said(arguments, message):
     with pytest.raises(InputError, match=message):

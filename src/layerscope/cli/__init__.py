@@ -34,6 +34,8 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     except Exception as other:
         if isinstance(other, _Usage):
+            if not other.format_message():  # type: ignore[attr-defined]
+                return 0  # no arguments: the help was shown
             return _say(f"error: {other.format_message().rstrip('.')}; see layerscope --help", 2)  # type: ignore[attr-defined]
         traceback.print_exc()
         return _say("error: a defect of Layerscope; please report the lines above", 1)

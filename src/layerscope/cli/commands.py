@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from layerscope.cli.progress import progress_bar
+from layerscope.errors import InputError, UnknownNameError
 
 app = typer.Typer(
     name="layerscope",
     help="See what a convolutional network has learned, and how far each picture of it can be trusted.",
     no_args_is_help=True,
+    rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -47,7 +50,7 @@ def _root(
 def tour(
     out: Annotated[Path, typer.Option(help="folder for galleries and site")] = Path("outputs"),
     recipe: Recipe = "standard",
-    engine: Annotated[str | None, typer.Option(help='"local" or "processes:N" [one process per core]')] = None,
+    engine: Annotated[str | None, typer.Option(help='"local" or "processes:N" (default: one per core)')] = None,
 ) -> None:
     """Make the galleries of the bundled networks, standard and robust, and the site that shows them."""
     from layerscope.engine import open_engine, usable_cores
@@ -74,17 +77,7 @@ def models(as_json: Json = False) -> None:
     from layerscope.models.sources import FORMS, import_torchvision
     from layerscope.models.zoo import NAMES, load
 
-    rows: list[dict[str, Any]] = []
-    for name in NAMES:
-        card = load(name).card
-        rows.append(
-            {
-                "model": name,
-                "classes": len(card["class_names"]),
-                "parameters": card["parameters"],
-                "accuracy": round(card["accuracy"], 4),
-            }
-        )
+    rows = [{"model": name, **_quality(load(name).card)} for name in NAMES]
     torchvision = import_torchvision()
     names = [f"torchvision:{name}" for name in torchvision.list_models(module=torchvision)]
     if as_json:
@@ -103,6 +96,8 @@ def layers(model: Model = "menagerie", weights: Weights = None, as_json: Json = 
     from layerscope.models.sources import load_model
 
     rows = [dataclasses.asdict(layer) for layer in load_model(model, weights=weights).layers()]
+    if not rows:
+        raise InputError(f"{model!r} has no layers that put out one tensor; there is nothing to list")
     if as_json:
         typer.echo(json.dumps({"model": model, "layers": rows}))
         return
@@ -153,7 +148,9 @@ def train(
     robust: Annotated[bool, typer.Option("--robust", help="train adversarially: its pictures are far clearer")] = False,
     data: Annotated[str, typer.Option(help='"menagerie", or a folder of class folders with pictures')] = "menagerie",
     arch: Annotated[str, typer.Option(help="menagerie, or a network of torchvision by name")] = "menagerie",
-    out: Annotated[Path | None, typer.Option(help="folder for checkpoints and weights [outputs/train/...]")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="folder for checkpoints and weights (default: outputs/train/...)")
+    ] = None,
     images: Annotated[int | None, typer.Option(help="how many the network sees in all", min=64)] = None,
     seed: Seed = 0,
 ) -> None:
@@ -166,13 +163,8 @@ def train(
         weights = make_network(
             data, robust=robust, architecture=arch, out=folder, images=images, seed=seed, on_progress=report
         )
-    card = read(weights, folder.name).card
-    lowest = min(card["recall"], key=card["recall"].get)
-    typer.echo(
-        f"accuracy {card['accuracy']:.4f} on unseen images; lowest recall {card['recall'][lowest]:.3f} ({lowest})"
-    )
-    typer.echo("under attack: " + ", ".join(f"{name} {value:.3f}" for name, value in card["robust_accuracy"].items()))
-    typer.echo(f"{card['cpu_minutes']} CPU-minutes; weights in {weights}")
+    typer.echo(_table([_quality(read(weights, folder.name).card)]))
+    typer.echo(f"weights in {weights}")
 
 
 @app.command()
@@ -182,12 +174,23 @@ def benchmark(
 ) -> None:
     """Measure speed here and now."""
     from layerscope.cli.benchmarks import SUBJECTS
-    from layerscope.errors import UnknownNameError
 
     if subject not in SUBJECTS:
         raise UnknownNameError.among("benchmark", subject, SUBJECTS)
     rows = SUBJECTS[subject]()
     typer.echo(json.dumps({"rows": rows}) if as_json else _table(rows))
+
+
+def _quality(card: Mapping[str, Any]) -> dict[str, Any]:
+    """What a model card says of a network that `layerscope train` made."""
+    lowest = min(card["recall"], key=card["recall"].get)
+    return {
+        "parameters": card["parameters"],
+        "accuracy": round(card["accuracy"], 4),
+        "lowest_recall": f"{card['recall'][lowest]:.3f} ({lowest})",
+        **{f"under_{attack.replace(' ', '_')}": round(value, 3) for attack, value in card["robust_accuracy"].items()},
+        "cpu_minutes": card["cpu_minutes"],
+    }
 
 
 def _table(rows: list[dict[str, Any]]) -> str:

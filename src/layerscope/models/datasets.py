@@ -70,20 +70,30 @@ def _pictures(folder: Path) -> list[Path]:
 
 
 def read_picture(path: Path, size: int, channels: int = 3) -> Tensor:
-    """One picture, shorter side scaled to `size`, centre cropped: uint8 [channels, size, size]."""
+    """One picture, shorter side scaled to `size`, centre cropped: uint8 [channels, size, size].
+
+    Three channels are red, green, blue; any other number are copies of the grey picture.
+    Raises InputError for a file that is no picture, or one that is too large for Pillow.
+    """
     try:
         with Image.open(path) as opened:
-            picture = opened.convert("L" if channels == 1 else "RGB")
-    except (UnidentifiedImageError, OSError) as error:
+            picture = opened.convert("RGB" if channels == 3 else "L")
+    except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
         raise InputError(
             f"cannot read {str(path)!r} as a picture ({error}); remove it or save it again as PNG"
         ) from None
-    scale = size / min(picture.size)
-    wide, high = (max(size, round(side * scale)) for side in picture.size)
-    picture = picture.resize((wide, high), Image.Resampling.BICUBIC)
-    left, top = (wide - size) // 2, (high - size) // 2
-    pixels = np.array(picture.crop((left, top, left + size, top + size)))
-    return torch.from_numpy(pixels.reshape(size, size, channels)).permute(2, 0, 1).contiguous()
+    (left, right), (top, bottom) = (_middle(side, min(picture.size), size) for side in picture.size)
+    # the box comes first: a picture of 1 x 60000 pixels, scaled and then cropped, would fill the memory
+    taken = picture.resize((size, size), Image.Resampling.BICUBIC, box=(left, top, right, bottom))
+    pixels = torch.from_numpy(np.array(taken).reshape(size, size, -1)).permute(2, 0, 1)
+    return pixels.expand(channels, -1, -1).contiguous()
+
+
+def _middle(side: int, shorter: int, size: int) -> tuple[float, float]:
+    """The part of a side that fills `size` pixels once the picture's shorter side is scaled to `size`."""
+    scaled = max(size, round(side * size / shorter))
+    start = (scaled - size) // 2
+    return start * side / scaled, min(side, (start + size) * side / scaled)
 
 
 def folder_images(folder: Path, size: int, channels: int = 3, on_progress: Progress = no_progress) -> LabelledImages:

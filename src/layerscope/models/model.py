@@ -9,12 +9,14 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from layerscope.capture.forward import bare_module
 from layerscope.capture.layers import Layer, list_layers
-from layerscope.errors import InputError, UnknownNameError
+from layerscope.errors import InputError, LayerscopeError, UnknownNameError
 from layerscope.types import Images
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -71,7 +73,10 @@ class VisionModel:
         return (images - mean) / std
 
     def layers(self) -> tuple[Layer, ...]:
-        """All layers for one image of `input_size`, in the order in which they finish. Measured once."""
+        """All layers for one image of `input_size`, in the order in which they finish. Measured once.
+
+        Raises InputError where the network fails on such an image.
+        """
         return self._layers
 
     def layer(self, name: str) -> Layer:
@@ -99,9 +104,15 @@ class VisionModel:
     def class_index(self, name_or_index: str | int) -> int:
         """The number of a class from its name (upper or lower case) or its number.
 
+        Digits in a string are a number only where no class has them for its name; an int is always a number.
         Raises UnknownNameError for a class that does not exist, InputError for a name that several classes have.
         """
         text, names = str(name_or_index).strip(), self.class_names
+        found = _called(text, names or ()) if isinstance(name_or_index, str) else []
+        if len(found) > 1:
+            raise InputError(f"class {text!r} is ambiguous; give its number, one of {', '.join(map(str, found))}")
+        if found:
+            return found[0]
         if re.fullmatch(r"-?\d+", text):
             if int(text) < 0 or (names is not None and int(text) >= len(names)):
                 among = f"classes count from 0 to {len(names) - 1}" if names else "classes count from 0"
@@ -109,18 +120,21 @@ class VisionModel:
             return int(text)
         if names is None:
             raise InputError(f"{self.name!r} has no class names; give the number of the class instead of {text!r}")
-        found = [i for i, name in enumerate(names) if name == text] or [
-            i for i, name in enumerate(names) if name.casefold() == text.casefold()
-        ]
-        if len(found) > 1:
-            raise InputError(f"class {text!r} is ambiguous; give its number, one of {', '.join(map(str, found))}")
-        if not found:
-            raise UnknownNameError.among("class", text, names)
-        return found[0]
+        raise UnknownNameError.among("class", text, names)
 
     @cached_property
     def _layers(self) -> tuple[Layer, ...]:
-        return list_layers(self.module, (self.channels, self.input_size, self.input_size))
+        shape = (self.channels, self.input_size, self.input_size)
+        try:
+            return list_layers(self.module, shape)
+        except LayerscopeError:
+            raise
+        except Exception as error:
+            what = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}".removesuffix(": ")
+            raise InputError(
+                f"{self.name!r} cannot run on an image of shape {shape} ({what}); "
+                "give wrap the input_size= that the network is made for"
+            ) from error
 
     @cached_property
     def _stamped(self) -> dict[str, object]:
@@ -151,8 +165,8 @@ class VisionModel:
 def wrap(
     module: nn.Module,
     input_size: int = 224,
-    mean: Sequence[float] | None = None,
-    std: Sequence[float] | None = None,
+    mean: ArrayLike | Tensor | None = None,
+    std: ArrayLike | Tensor | None = None,
     class_names: Sequence[str] | None = None,
     name: str | None = None,
 ) -> VisionModel:
@@ -162,28 +176,56 @@ def wrap(
         module: the network; it takes [batch, channel, height, width]. `torch.compile` and DataParallel are unwrapped,
             since hooks do not fire inside them; nothing of the module is changed.
         input_size: side of the square images that it was made for.
-        mean, std: per channel, for values in [0, 1]. Default: those of ImageNet for 3 channels, otherwise 0.5.
+        mean, std: per channel, for values in [0, 1], as a sequence, array or tensor; one number counts for all
+            channels. Default: those of ImageNet for 3 channels, otherwise 0.5.
         class_names: of the outputs, in their order.
         name: default the class of the module.
 
-    The number of channels is that of `mean` or `std`, otherwise that of the first convolution, otherwise 3.
+    The number of channels is that of the first convolution, otherwise that of `mean` or `std`, otherwise 3.
     Raises InputError where mean and std do not fit, CaptureError for a scripted module.
     """
     if not isinstance(module, nn.Module):
         raise InputError(f"{type(module).__name__} is no torch.nn.Module; wrap takes the network itself")
     bare = bare_module(module)
-    channels = len(mean or std or ()) or _channels(bare)
+    means, stds = _numbers("mean", mean), _numbers("std", std)
+    given = [values.size for values in (means, stds) if values is not None and values.ndim]
+    channels = _channels(bare) or next(iter(given), 3)
     usual = (IMAGENET_MEAN, IMAGENET_STD) if channels == 3 else ((0.5,) * channels, (0.5,) * channels)
     return VisionModel(
         module=bare,
         name=name or type(bare).__name__,
         input_size=input_size,
         channels=channels,
-        mean=tuple(mean or usual[0]),
-        std=tuple(std or usual[1]),
+        mean=_per_channel(means, channels, usual[0]),
+        std=_per_channel(stds, channels, usual[1]),
         class_names=None if class_names is None else tuple(class_names),
     )
 
 
 def _channels(module: nn.Module) -> int:
-    return next((part.in_channels for part in module.modules() if isinstance(part, nn.Conv2d)), 3)
+    """Of the first convolution; 0 where there is none, or a lazy one."""
+    return next((part.in_channels for part in module.modules() if isinstance(part, nn.Conv2d)), 0)
+
+
+def _numbers(what: str, values: ArrayLike | Tensor | None) -> NDArray[np.float64] | None:
+    """As an array without axes for one number, and with one axis for several."""
+    if values is None:
+        return None
+    given = values.detach().cpu().double().numpy() if isinstance(values, Tensor) else values
+    try:
+        array = np.asarray(given, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InputError(f"{what}={values!r} holds no numbers; give one number, or one per channel") from None
+    return array.reshape(-1) if array.ndim else array
+
+
+def _per_channel(values: NDArray[np.float64] | None, channels: int, usual: tuple[float, ...]) -> tuple[float, ...]:
+    if values is None:
+        return usual
+    return tuple(values.tolist()) if values.ndim else (float(values),) * channels
+
+
+def _called(text: str, names: Sequence[str]) -> list[int]:
+    """The classes of exactly this name, otherwise those that differ from it in case alone."""
+    exact = [index for index, name in enumerate(names) if name == text]
+    return exact or [index for index, name in enumerate(names) if name.casefold() == text.casefold()]

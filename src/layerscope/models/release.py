@@ -12,9 +12,18 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from layerscope.errors import UnknownNameError
 from layerscope.models import zoo
-from layerscope.models.datasets import TEST_SEED, TRAIN_SEED, LabelledImages, folder_images, menagerie_images
+from layerscope.models.datasets import (
+    TEST_SEED,
+    TRAIN_SEED,
+    LabelledImages,
+    folder_images,
+    menagerie_images,
+    picture_files,
+)
 from layerscope.models.evaluation import predict, recall_per_class, robust_accuracy
+from layerscope.models.sources import import_torchvision
 from layerscope.models.spectrum import Spectrum
 from layerscope.models.training import ROBUST, STANDARD, TrainingRecipe, half_state, train
 from layerscope.records import write_whole
@@ -22,6 +31,7 @@ from layerscope.types import Progress, no_progress
 
 TRAIN_SCENES, TEST_SCENES = 48_000, 4_000
 PART_DROPOUT = 1 / 8
+_FEW_SCENES = 2048  # rendered also for a shorter training
 
 
 def make_network(
@@ -38,16 +48,29 @@ def make_network(
     """Train a network from nothing and measure it on images that it never saw; returns the weights file.
 
     data: "menagerie", or a folder of class folders (one picture in ten is kept for the test). images: how many the
-    network sees in all. Raises InputError for bad folders and CheckpointError for an `out` of another training.
+    network sees in all; of scenes, no more are rendered than that, or 2048. Raises InputError for bad folders,
+    UnknownNameError for an architecture that does not exist, CheckpointError for an `out` of another training.
     """
+    if data != "menagerie":
+        picture_files(Path(data))
+    _check_architecture(architecture)
     recipe = replace(ROBUST if robust else STANDARD, seed=seed)
     recipe = recipe if images is None else replace(recipe, images=images)
     began = time.process_time()
-    training, test = _data(data, scenes, on_progress)
+    training, test = _data(data, min(scenes, max(recipe.images, _FEW_SCENES)), on_progress)
     spent = time.process_time() - began
     trained = train(training, recipe, out, architecture, cpu_seconds=spent, on_progress=on_progress)
     made = {"cpu_minutes": round(trained.cpu_seconds / 60, 1), "threads": torch.get_num_threads(), "device": "cpu"}
     return _finish(trained.module, training, test, recipe, out, architecture, made)
+
+
+def _check_architecture(name: str) -> None:
+    if name == "menagerie":
+        return
+    models = import_torchvision()
+    known = ["menagerie", *models.list_models(module=models)]
+    if name not in known:
+        raise UnknownNameError.among("architecture", name, known)
 
 
 def _data(data: str, scenes: int, on_progress: Progress) -> tuple[LabelledImages, LabelledImages]:

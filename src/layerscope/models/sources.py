@@ -8,6 +8,7 @@ import importlib
 import importlib.metadata
 import re
 import sys
+import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from urllib.parse import urlparse
 import torch
 from torch import Tensor, nn
 
-from layerscope.errors import InputError, MissingPackageError, UnknownNameError
+from layerscope.errors import InputError, LayerscopeError, MissingPackageError, UnknownNameError
 from layerscope.models.checkpoints import fit, read_weights
 from layerscope.models.model import VisionModel, wrap
 
@@ -35,7 +36,7 @@ def load_model(spec: str, weights: str | None = None, *, seed: int = 0) -> Visio
     Args:
         spec: "menagerie" or "menagerie:robust" (bundled), "torchvision:resnet50", "timm:resnet50.a1_in1k" or
             "path/to/file.py:function", where the function takes nothing and returns an nn.Module, or a VisionModel
-            made with `wrap`. The file is run.
+            made with `wrap`. The file is run; an error in it becomes an InputError with that error as its cause.
         weights: None for the published weights (downloaded once into the folder of torch.hub, for timm into that of
             Hugging Face), "none" for random ones, or the path of a .pth or .safetensors file. Its number of classes
             may differ from that of the network's head; with as many classes as published, the published names count.
@@ -138,11 +139,13 @@ def _from_file(spec: str, weights: str | None) -> VisionModel:
     path = Path(file)
     if not path.is_file():
         raise InputError(f"no file {file!r}; the form is path/to/file.py:function")
-    with _executed(path) as code:
-        functions = {key: value for key, value in vars(code).items() if callable(value) and not key.startswith("_")}
-        if function not in functions:
-            raise UnknownNameError.among(f"function in {file!r}", function, functions)
-        made = functions[function]()
+    try:
+        made = _made_by(path, file, function)
+    except LayerscopeError:
+        raise
+    except (Exception, SystemExit) as error:
+        message = textwrap.shorten(f"{type(error).__name__}: {error}", 300, placeholder=" …").removesuffix(":")
+        raise InputError(f"{spec!r} failed: {message}; mend the file") from error
     if not isinstance(made, (nn.Module, VisionModel)):
         raise InputError(f"{spec!r} returned a {type(made).__name__}; it has to return a torch.nn.Module")
     model = made if isinstance(made, VisionModel) else wrap(made, name=function)
@@ -150,6 +153,14 @@ def _from_file(spec: str, weights: str | None) -> VisionModel:
     if weights not in (None, "none"):
         fit(model.module, read_weights(Path(str(weights)), model.module.state_dict()), Path(str(weights)))
     return replace(model, card={**model.card, **_card(file, weights, {})})
+
+
+def _made_by(path: Path, file: str, function: str) -> object:
+    with _executed(path) as code:
+        functions = {key: value for key, value in vars(code).items() if callable(value) and not key.startswith("_")}
+        if function not in functions:
+            raise UnknownNameError.among(f"function in {file!r}", function, functions)
+        return functions[function]()
 
 
 def import_torchvision() -> Any:

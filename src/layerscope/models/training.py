@@ -77,7 +77,7 @@ def train(
     """Train a network; `out` holds checkpoints at log-spaced steps and where to go on.
 
     cpu_seconds: what was spent on the data before. Calling it again with the same arguments goes on from the last
-    state; a state of other arguments is refused with CheckpointError.
+    state; a state of other arguments, or of other pictures or labels, is refused with CheckpointError.
     """
     module = zoo.build(architecture, len(data.class_names), recipe.seed).to(memory_format=torch.channels_last)
     optimiser = _optimiser(module, recipe)
@@ -195,7 +195,15 @@ def upright(module: nn.Module) -> nn.Module:
 
 
 def _identity(data: LabelledImages, recipe: TrainingRecipe, architecture: str) -> str:
-    facts = {"data": data.origin, "classes": data.class_names, "recipe": asdict(recipe), "architecture": architecture}
+    content = hashlib.sha256(data.pixels.contiguous().numpy().data)
+    content.update(data.labels.contiguous().numpy().data)
+    facts = {
+        "data": data.origin,
+        "content": content.hexdigest(),
+        "classes": data.class_names,
+        "recipe": asdict(recipe),
+        "architecture": architecture,
+    }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 

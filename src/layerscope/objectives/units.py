@@ -202,6 +202,8 @@ def _everywhere(unit: Unit | str) -> Unit:
 
 
 def _as_unit(unit: Unit | str) -> Unit:
+    if not isinstance(unit, Unit | str):
+        raise InputError(f"{unit!r} is no unit; write layer:channel, as in 'layer4.1.conv2:37'")
     return Unit.parse(unit) if isinstance(unit, str) else unit
 
 

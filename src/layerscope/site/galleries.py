@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from layerscope.errors import InputError
+from layerscope.models.pictures import as_rgb
+from layerscope.names import slug
 from layerscope.records import Record, Store, storage_errors
-from layerscope.site.names import slug
 
 SCHEMA = 1
 
@@ -62,12 +63,10 @@ class ShownGallery:
 def find_galleries(folder: Path) -> tuple[ShownGallery, ...]:
     """Return every gallery below `folder`, in the order of their paths.
 
-    Raises InputError where there is none or where a `gallery.json` cannot be understood.
+    Raises InputError where a `gallery.json` cannot be understood.
     """
     found = (path for path in folder.rglob("gallery.json") if path.is_file() and folder / "site" not in path.parents)
     read = [(path, facts) for path in sorted(found) if (facts := _read(path)) is not None]
-    if not read:
-        raise InputError(f"no gallery below {folder}; make one with `layerscope gallery --out {folder}`")
     names = Counter(facts["network"]["name"] for _, facts in read)
     return tuple(_gallery(path, facts, _title(path, facts, folder, names)) for path, facts in read)
 
@@ -119,12 +118,7 @@ def _unit(index: int, record: Record) -> ShownUnit:
     return ShownUnit(
         index=index,
         facts=record.facts,
-        picture=_in_colour(record.arrays["picture"]),
+        picture=as_rgb(record.arrays["picture"]),
         trace=record.arrays.get("trace", nothing),
         exemplars=record.arrays["exemplars"].tobytes() if record.facts.get("exemplars") else b"",
     )
-
-
-def _in_colour(picture: NDArray[Any]) -> NDArray[np.uint8]:
-    """A grey picture `[height, width, 1]` in the three channels that image files hold."""
-    return np.broadcast_to(picture, (*picture.shape[:2], 3))

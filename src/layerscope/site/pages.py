@@ -28,6 +28,15 @@ _GLANCE_SIDE = 96  # pixels
 _EXEMPLAR_SIDE = 96  # pixels
 
 
+def check_site(folder: Path | str) -> None:
+    """Say before any work what `write_site` would say of `folder` as it is; an empty or missing folder is fine.
+
+    Raises StorageError where index.html or site/ is somebody else's, InputError where a `gallery.json` cannot be
+    understood. Writes nothing.
+    """
+    _opened(Path(folder))
+
+
 def write_site(folder: Path | str) -> Path:
     """Write one static site over every `gallery.json` below `folder` and return the path of its `index.html`.
 
@@ -36,13 +45,18 @@ def write_site(folder: Path | str) -> Path:
     gallery, StorageError where the folder cannot be written or holds somebody else's site.
     """
     folder = Path(folder)
-    galleries = find_galleries(folder)
-    files = SiteFolder(folder)
+    files, galleries = _opened(folder)
+    if not galleries:
+        raise InputError(f"no gallery below {folder}; make one with `layerscope gallery --out {folder}`")
     networks = [_write_network(files, gallery) for gallery in galleries]
     first, *others = (files.add(f"client/{name}.js", _template(f"{name}.js")) for name in _SCRIPTS)
     scripts = [first, _write_data(files, "index.js", "index", {"networks": networks}), *others]
     style = files.add("client/site.css", _template("site.css"))
     return files.finish(_page(galleries, style, scripts))
+
+
+def _opened(folder: Path) -> tuple[SiteFolder, tuple[ShownGallery, ...]]:
+    return SiteFolder(folder), find_galleries(folder)
 
 
 def _write_network(files: SiteFolder, gallery: ShownGallery) -> dict[str, Any]:

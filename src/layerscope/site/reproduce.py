@@ -28,7 +28,7 @@ def _model(network: Mapping[str, Any]) -> str:
 def _objective(unit: Mapping[str, Any]) -> str | None:
     kind, _, argument = str(unit.get("objective")).partition(" ")
     if kind == "logit":
-        return f"ls.logit({argument!r})" if argument == unit.get("label") else f"ls.logit({unit['unit']!r})"
+        return f"ls.logit({unit['unit']!r})"  # not its name: a class may be called by another one's number
     plain = re.fullmatch(re.escape(_address(unit)) + r"(@\d+,\d+)?", argument)
     return f"ls.{kind}({argument!r})" if kind in ("channel", "excitation", "neuron") and plain else None
 

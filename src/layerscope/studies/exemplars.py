@@ -13,6 +13,7 @@ from PIL import Image
 
 from layerscope.capture.layers import Layer
 from layerscope.models.model import VisionModel
+from layerscope.models.pictures import as_rgb
 from layerscope.passes.accumulators import Peak, Peaks, Top, TopK
 from layerscope.passes.sweep import sweep
 from layerscope.studies.probe import Probe
@@ -58,8 +59,8 @@ class Naturals:
     def _crop(self, exemplar: dict[str, Any]) -> Image.Image:
         pixels = self.probe.data.pixels[exemplar["image"]]
         left, top, side = window(self.layer, exemplar["row"], exemplar["column"], pixels.shape[-1])
-        crop = pixels[:3, top : top + side, left : left + side].permute(1, 2, 0).numpy()
-        picture = Image.fromarray(crop if crop.shape[2] == 3 else np.repeat(crop[:, :, :1], 3, 2))
+        crop = pixels[:, top : top + side, left : left + side].permute(1, 2, 0).numpy()
+        picture = Image.fromarray(as_rgb(crop))
         # Small crops are enlarged pixel by pixel: smoothing would invent detail that the unit never saw.
         how = Image.Resampling.NEAREST if side < CROP_SIDE else Image.Resampling.LANCZOS
         return picture.resize((CROP_SIDE, CROP_SIDE), how)

@@ -6,7 +6,6 @@ Each unit is one record, named by all that it depends on, so a gallery that was 
 from __future__ import annotations
 
 import dataclasses
-import json
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, Future, as_completed
@@ -16,14 +15,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from layerscope.capture.evaluating import evaluating
+from layerscope.capture.hooks import capture
 from layerscope.capture.layers import Layer
 from layerscope.capture.units import Unit
+from layerscope.errors import InputError
 from layerscope.models.model import VisionModel
 from layerscope.objectives import Objective
-from layerscope.records import Store, content_key, write_whole
+from layerscope.records import Store, content_key
 from layerscope.studies.exemplars import Naturals, find_naturals
+from layerscope.studies.manifest import SCHEMA, manifest_of, write_manifest
 from layerscope.studies.probe import Probe, open_probe
 from layerscope.studies.selection import choose_units
 from layerscope.synthesis.ascent import maximise
@@ -31,7 +35,6 @@ from layerscope.synthesis.outcome import Synthesis
 from layerscope.synthesis.recipes import default_objective, recipe_for
 from layerscope.types import Progress, no_progress
 
-SCHEMA = 1
 FAINT = 0.5  # of the strongest natural activation: a picture below it shows little of its unit
 CHUNK = 32  # units whose pictures are made in one go: what a killed gallery loses at most
 
@@ -69,19 +72,24 @@ def gallery(
     executor: Executor | None = None,
     on_progress: Progress = no_progress,
 ) -> Gallery:
-    """Make the gallery of `model` in `<out>/<network>`; what is there already is not made again.
+    """Make the gallery of `model` in a folder of its own below `out`; what is there already is not made again.
 
     units: layer patterns ("layer4.*"; of what they match, convolutions and the final logits are shown, or all where
     there are none), exact layer names, or units ("layer4.1.conv2:37"). recipe: "draft", "standard" or "fine". probe:
     "menagerie", a folder of class folders, or None for no natural images. executor: runs the chunks, by default here.
     Raises UnknownNameError for layers, units and recipes that do not exist, StorageError where `out` cannot be written.
     """
-    began, wanted = time.perf_counter(), choose_units(model, [units] if isinstance(units, str) else units)
+    if not isinstance(model, VisionModel):
+        raise InputError(f"a {type(model).__name__} is no VisionModel; open it with load_model, or wrap(module)")
+    began, asked = time.perf_counter(), [units] if isinstance(units, str) else list(units)
+    wanted = choose_units(model, asked)
     recipe_for(recipe, None, model)  # an unknown name is said before any work
-    folder = Path(out) / folder_name(model.name)
-    store, shown = Store(folder), None if probe is None else open_probe(probe, model, on_progress=on_progress)
+    shown = None if probe is None else open_probe(probe, model, on_progress=on_progress)
     jobs = _jobs(model, wanted, recipe, seed, shown)
-    write_whole(folder / "gallery.json", _manifest(model, jobs, recipe, seed, shown, units, probe))
+    listed = [(job.layer, job.unit.index, job.key) for job in jobs]
+    manifest = manifest_of(model, listed, asked=asked, recipe=recipe, seed=seed, probe=shown, probe_spec=probe)
+    folder = write_manifest(Path(out), manifest)
+    store = Store(folder)
     todo = [job for job in jobs if store.find(job.key) is None]
     naturals = _naturals(model, todo, shown, on_progress)
     done = len(jobs) - len(todo)
@@ -95,35 +103,42 @@ def gallery(
     return Gallery(folder, model.name, names, len(todo), len(jobs) - len(todo), time.perf_counter() - began)
 
 
-def folder_name(name: str) -> str:
-    """A network's name as the name of a folder: letters, digits, dots, dashes and underscores."""
-    return (
-        "".join(char if char.isascii() and (char.isalnum() or char in "._-") else "-" for char in name)[:80].strip(".")
-        or "network"
-    )
-
-
 def _jobs(
     model: VisionModel, wanted: list[tuple[Layer, list[int]]], recipe: str, seed: int, probe: Probe | None
 ) -> list[_Job]:
-    jobs = []
+    jobs, facts = [], _common_facts(model, seed, probe)
     for layer, indices in wanted:
         made = dataclasses.asdict(recipe_for(recipe, layer, model))
         for index in indices:
             unit = Unit(layer.name, index)
             objective = default_objective(unit, model)
-            key = content_key(
-                schema=SCHEMA,
-                layerscope=version("layerscope"),
-                network=model.fingerprint,
-                unit=str(unit),
-                objective=str(objective),
-                recipe=made,
-                seed=seed,
-                probe=probe.fingerprint if probe else None,
-            )
+            key = content_key(**facts, unit=str(unit), objective=str(objective), recipe=made)
             jobs.append(_Job(unit, layer, objective, key))
     return jobs
+
+
+def _common_facts(model: VisionModel, seed: int, probe: Probe | None) -> dict[str, Any]:
+    """What every picture of a gallery depends on."""
+    return {
+        "schema": SCHEMA,
+        "layerscope": version("layerscope"),
+        "network": model.fingerprint,
+        "behaviour": _behaviour(model),
+        "spectrum": model.card.get("spectrum"),
+        "seed": seed,
+        "probe": probe.fingerprint if probe else None,
+    }
+
+
+def _behaviour(model: VisionModel) -> list[str]:
+    """What the network makes of noise, in two digits: a changed forward of the same weights is another network."""
+    shape = (2, model.channels, model.input_size, model.input_size)
+    some = next(iter(model.module.parameters()), torch.empty(0))
+    noise = torch.rand(shape, generator=torch.Generator().manual_seed(0)).to(some.device, some.dtype)
+    with evaluating(model.module), capture(model, "") as activations:
+        model(noise)
+    output = activations[""].double()
+    return [f"{value:.2g}" for value in (output.mean(), output.abs().mean(), output.amin(), output.amax())]
 
 
 def _naturals(model: VisionModel, todo: list[_Job], probe: Probe | None, on_progress: Progress) -> dict[str, Naturals]:
@@ -206,52 +221,3 @@ def _label(model: VisionModel, job: _Job) -> str | None:
     """The class that a unit of the output stands for."""
     of_output = str(job.objective).startswith("logit ")
     return model.class_names[job.unit.index] if of_output and model.class_names else None
-
-
-def _manifest(
-    model: VisionModel,
-    jobs: list[_Job],
-    recipe: str,
-    seed: int,
-    probe: Probe | None,
-    units: str | Sequence[str],
-    spec: str | None,
-) -> bytes:
-    layers: dict[str, dict[str, Any]] = {}
-    for job in jobs:
-        facts = {
-            name: getattr(job.layer, name) for name in ("name", "kind", "shape", "units", "stride", "receptive_field")
-        }
-        entry = layers.setdefault(job.layer.name, {**facts, "keys": [], "indices": []})
-        entry["keys"].append(job.key)
-        entry["indices"].append(job.unit.index)
-    chosen = units if isinstance(units, str) else list(units)
-    manifest = {
-        "schema": SCHEMA,
-        "kind": "gallery",
-        "layerscope": version("layerscope"),
-        "network": {
-            "name": model.name,
-            "spec": model.spec,
-            "weights": model.weights,
-            "fingerprint": model.fingerprint,
-            "input_size": model.input_size,
-            "class_names": list(model.class_names) if model.class_names else None,
-            "card": dict(model.card),
-        },
-        "recipe": recipe,
-        "seed": seed,
-        "probe": {"name": probe.name, "images": len(probe.data), "classes": list(probe.data.class_names)}
-        if probe
-        else None,
-        "layers": list(layers.values()),
-        "command": _command(model, chosen, recipe, seed, spec),
-    }
-    return json.dumps(manifest, indent=1, sort_keys=True, default=str).encode()
-
-
-def _command(model: VisionModel, units: str | list[str], recipe: str, seed: int, probe: str | None) -> str:
-    """The line of Python that makes the gallery again, where `load_model` can open the network."""
-    weights = f", weights={model.weights!r}" if model.weights else ""
-    opening = "model" if model.spec is None else f"ls.load_model({model.spec!r}{weights})"
-    return f"import layerscope as ls; ls.gallery({opening}, {units=}, {recipe=}, {seed=}, {probe=})"

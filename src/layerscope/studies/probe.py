@@ -27,8 +27,9 @@ class Probe:
 
     @cached_property
     def fingerprint(self) -> str:
-        """sha256 over pixels and labels."""
-        digest = hashlib.sha256(self.data.pixels.numpy().tobytes())
+        """sha256 over pixels, labels and class names."""
+        digest = hashlib.sha256(repr(self.data.class_names).encode())
+        digest.update(self.data.pixels.numpy().tobytes())
         digest.update(self.data.labels.numpy().tobytes())
         return digest.hexdigest()
 

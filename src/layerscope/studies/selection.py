@@ -19,6 +19,8 @@ def choose_units(model: VisionModel, patterns: Sequence[str]) -> list[tuple[Laye
         if ":" in pattern:
             unit = Unit.parse(pattern)
             layer = model.layer(unit.layer)
+            if unit.position is not None:
+                raise InputError(f"{pattern!r} names a position, a gallery shows whole channels; use maximise for it")
             if unit.index >= layer.units:
                 raise UnknownNameError(f"no unit {pattern!r}; {layer.name} has units 0 to {layer.units - 1}")
             chosen.setdefault(layer.name, set()).add(unit.index)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from layerscope.errors import InputError
+from layerscope.models.pictures import as_rgb
 from layerscope.records import Record, Store, write_whole
 
 CELL, GAP, LABEL, COLUMNS = 120, 8, 170, 12
@@ -60,8 +61,9 @@ def _draw(name: str, rows: list[tuple[str, str, list[Record]]], columns: int) ->
     line = CELL + 20 + GAP
     sheet = Image.new("RGB", (LABEL + columns * (CELL + GAP) + GAP, len(rows) * line + GAP + 44), _PAPER)
     pen = ImageDraw.Draw(sheet)
-    pen.text((GAP + 6, 14), name, _INK, ImageFont.load_default(20))
-    pen.text((LABEL, 18), _LEGEND, _FAINT, ImageFont.load_default(13))
+    heading = ImageFont.load_default(20)
+    pen.text((GAP + 6, 12), name[:60], _INK, heading)
+    pen.text((max(LABEL, GAP + 30 + heading.getlength(name[:60])), 18), _LEGEND, _FAINT, ImageFont.load_default(13))
     for number, (title, subtitle, records) in enumerate(rows):
         top = 44 + number * line
         pen.text((GAP + 6, top + CELL / 2 - 20), title, _INK, ImageFont.load_default(18))
@@ -74,10 +76,7 @@ def _draw(name: str, rows: list[tuple[str, str, list[Record]]], columns: int) ->
 
 
 def _tile(picture: NDArray[np.uint8]) -> Image.Image:
-    image = Image.fromarray(
-        np.broadcast_to(picture, (*picture.shape[:2], 3)) if picture.shape[2] == 1 else picture[:, :, :3]
-    )
-    return image.resize((CELL, CELL), Image.Resampling.LANCZOS)
+    return Image.fromarray(as_rgb(picture)).resize((CELL, CELL), Image.Resampling.LANCZOS)
 
 
 def _caption(facts: dict[str, Any]) -> str:

@@ -16,6 +16,7 @@ from layerscope.capture.evaluating import evaluating
 from layerscope.capture.hooks import capture
 from layerscope.capture.units import Unit
 from layerscope.errors import InputError
+from layerscope.models.model import VisionModel
 from layerscope.models.spectrum import Spectrum
 from layerscope.objectives import OUTPUT, Objective
 from layerscope.synthesis.climb import TOGETHER, Climb, Party, climb, never_climbed
@@ -26,7 +27,6 @@ from layerscope.types import Images, Progress, no_progress
 
 if TYPE_CHECKING:
     from layerscope.capture.layers import Layer
-    from layerscope.models.model import VisionModel
 
 Plan = dict[tuple[Recipe, tuple[str, ...]], list[Party]]
 
@@ -43,7 +43,7 @@ class _Picture:
 
 def maximise(
     model: VisionModel,
-    objectives: Sequence[Objective | Unit | str],
+    objectives: Objective | Unit | str | Sequence[Objective | Unit | str],
     *,
     recipe: str | Recipe = "standard",
     steps: int | None = None,
@@ -52,6 +52,9 @@ def maximise(
     on_progress: Progress = no_progress,
 ) -> Synthesis:
     """One picture per objective, that makes the network score it high (activation maximisation, Erhan et al. 2009).
+
+    Eight pictures climb at a time, and a batch is always filled up to eight, which keeps a picture's bytes the same in
+    any company: a single picture costs as much as eight.
 
     `objectives`: each an Objective, a Unit or its text ("conv3:5": drawn as galleries do), or the name of a class.
     `recipe`: "draft", "standard" or "fine", fitted to each layer's depth; or a Recipe, used as it is for all.
@@ -63,6 +66,9 @@ def maximise(
     not exist, and InputError where a score is not finite or there is nothing to climb.
     """
     began = time.perf_counter()
+    if not isinstance(model, VisionModel):
+        raise InputError(f"a {type(model).__name__} is no VisionModel; open it with load_model, or wrap(module)")
+    objectives = [objectives] if isinstance(objectives, Objective | Unit | str) else list(objectives)
     if not objectives or (steps is not None and steps < 1):
         raise InputError(f"got {len(objectives)} objectives and steps={steps}; at least one of each is needed")
     bound = [_objective(one, model) for one in objectives]
@@ -130,8 +136,10 @@ class _Work:
 def _objective(given: Objective | Unit | str, model: VisionModel) -> Objective:
     if isinstance(given, Objective):
         return given.bind(model)
-    if isinstance(given, str) and ":" not in given:
+    if isinstance(given, str) and (":" not in given or given in (model.class_names or ())):
         return ob.logit(given).bind(model)
+    if not isinstance(given, Unit | str):
+        raise InputError(f"{given!r} is nothing to climb; give an objective, a unit such as 'conv3:5', or a class name")
     return default_objective(Unit.parse(given) if isinstance(given, str) else given, model)
 
 

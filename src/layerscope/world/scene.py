@@ -59,7 +59,9 @@ class Scenes:
         return CLASS_NAMES
 
     def again(self, change: Change) -> Scenes:
-        """The same scenes with one thing changed; everything else is drawn as before."""
+        """The scenes as first rendered, with this one thing changed; changes do not add up over several calls."""
+        if not isinstance(change, Change):
+            raise InputError(f"{change!r} is no change; give for example RemovePart('wing') or NewBackground()")
         return _render(self.seeds, replace(self.recipe, change=change))
 
 
@@ -96,10 +98,15 @@ def render(
     """
     if count < 1:
         raise InputError(f"cannot render {count} scenes; ask for at least 1")
-    if not SIZES[0] <= size <= SIZES[1]:
+    if not isinstance(size, int) or not SIZES[0] <= size <= SIZES[1]:
         raise InputError(f"size {size} is out of range; scenes are {SIZES[0]} to {SIZES[1]} pixels wide")
     if colours not in ("natural", "random"):
         raise UnknownNameError.among("colours", colours, ("natural", "random"))
+    if chunk < 1 or not 0 <= part_dropout <= 1 or not -(2**62) < seed < 2**62:
+        raise InputError(
+            f"chunk={chunk}, part_dropout={part_dropout}, seed={seed}; "
+            "chunk is at least 1, part_dropout a share from 0 to 1, seed of at most 62 bits"
+        )
     seeds = tuple(range(seed, seed + count))
     names = _names(things, seeds)
     return _render(seeds, SceneRecipe(names, size, colours, part_dropout, change or Change(), chunk, device))

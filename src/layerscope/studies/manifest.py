@@ -1,0 +1,112 @@
+"""The list of what a gallery shows: `gallery.json` beside the records.
+
+A gallery that is asked for more units grows; one of another network, recipe, seed or probe gets a folder of its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from layerscope.capture.layers import Layer
+from layerscope.models.model import VisionModel
+from layerscope.names import slug
+from layerscope.records import write_whole
+from layerscope.studies.probe import Probe
+
+SCHEMA = 1
+_IDENTITY = ("schema", "layerscope", "network", "recipe", "seed", "probe")
+
+
+def manifest_of(
+    model: VisionModel,
+    shown: Iterable[tuple[Layer, int, str]],
+    *,
+    asked: list[str],
+    recipe: str,
+    seed: int,
+    probe: Probe | None,
+    probe_spec: str | None,
+) -> dict[str, Any]:
+    """What `gallery.json` says; `shown` gives layer, unit number and record key of each unit."""
+    layers: dict[str, dict[str, Any]] = {}
+    for layer, index, key in shown:
+        facts = {name: getattr(layer, name) for name in ("name", "kind", "units", "stride", "receptive_field")}
+        entry = layers.setdefault(layer.name, {**facts, "shape": list(layer.shape), "keys": [], "indices": []})
+        entry["keys"].append(key)
+        entry["indices"].append(index)
+    seen = {"name": probe.name, "images": len(probe.data), "fingerprint": probe.fingerprint} if probe else None
+    return {
+        "schema": SCHEMA,
+        "kind": "gallery",
+        "layerscope": version("layerscope"),
+        "network": {
+            "name": model.name,
+            "spec": model.spec,
+            "weights": model.weights,
+            "fingerprint": model.fingerprint,
+            "input_size": model.input_size,
+            "class_names": list(model.class_names) if model.class_names else None,
+            "card": json.loads(json.dumps(dict(model.card), default=str)),
+        },
+        "recipe": recipe,
+        "seed": seed,
+        "probe": seen,
+        "order": [layer.name for layer in model.layers()],
+        "layers": list(layers.values()),
+        "asked": asked,
+        "command": _command(model, asked, recipe, seed, probe_spec),
+    }
+
+
+def write_manifest(out: Path, facts: dict[str, Any]) -> Path:
+    """Write the manifest into `<out>/<network>`, joined with what the gallery showed before; returns the folder."""
+    identity = {name: facts[name] for name in _IDENTITY}
+    folder = out / slug(facts["network"]["name"])
+    before = _read(folder)
+    if before is not None and {name: before.get(name) for name in _IDENTITY} != identity:
+        digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+        folder = folder.with_name(f"{folder.name}-{digest[:8]}")
+        before = _read(folder)
+    joined = facts if before is None else _joined(before, facts)
+    write_whole(folder / "gallery.json", json.dumps(joined, indent=1, sort_keys=True).encode())
+    return folder
+
+
+def _read(folder: Path) -> dict[str, Any] | None:
+    """A manifest that was written here before; a damaged one counts as none."""
+    try:
+        facts = json.loads((folder / "gallery.json").read_bytes())
+    except (OSError, ValueError):
+        return None
+    return facts if isinstance(facts, dict) else None
+
+
+def _joined(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
+    layers = {layer["name"]: dict(zip(layer["indices"], layer["keys"], strict=True)) for layer in before["layers"]}
+    entries = {layer["name"]: layer for layer in [*before["layers"], *now["layers"]]}
+    for layer in now["layers"]:
+        layers.setdefault(layer["name"], {}).update(zip(layer["indices"], layer["keys"], strict=True))
+    whole = [
+        {
+            **entries[name],
+            "indices": sorted(layers[name]),
+            "keys": [layers[name][index] for index in sorted(layers[name])],
+        }
+        for name in now["order"]
+        if name in layers
+    ]
+    asked = list(dict.fromkeys([*before["asked"], *now["asked"]]))
+    command = now["command"].replace(f"units={now['asked']!r}", f"units={asked!r}")
+    return {**now, "layers": whole, "asked": asked, "command": command}
+
+
+def _command(model: VisionModel, units: list[str], recipe: str, seed: int, probe: str | None) -> str:
+    """The line of Python that makes the gallery again, where `load_model` can open the network."""
+    weights = f", weights={model.weights!r}" if model.weights else ""
+    opening = "model" if model.spec is None else f"ls.load_model({model.spec!r}{weights})"
+    return f"import layerscope as ls; ls.gallery({opening}, {units=}, {recipe=}, {seed=}, {probe=})"
