@@ -222,6 +222,22 @@ def test_a_full_disk_half_way_loses_nothing(capsys, network, tmp_path, monkeypat
     assert "4 pictures made, 2 found" in capsys.readouterr().out
 
 
+def test_somebody_elses_site_is_left_alone(capsys, network, tmp_path):
+    page = tmp_path / "out" / "index.html"
+    page.parent.mkdir()
+    page.write_text("<h1>mine</h1>")
+    assert "index.html" in refused(capsys, "gallery", network, "--probe", "none", "--out", str(page.parent))
+    assert list(page.parent.iterdir()) == [page]
+
+
+def test_no_arguments_show_the_help(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["layerscope"])
+    assert main() == 0
+    said = capsys.readouterr()
+    assert "Commands" in said.out
+    assert "error" not in said.err
+
+
 def test_interrupted_is_130(capsys, network, tmp_path, monkeypatch):
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt

@@ -22,7 +22,7 @@ _INTERRUPTED = 130
 def main(arguments: list[str] | None = None) -> int:
     """Run one command line; returns the exit code."""
     try:
-        code = int(app(args=arguments, standalone_mode=False) or 0)
+        code = int(app(args=arguments or sys.argv[1:] or ["--help"], standalone_mode=False) or 0)
     except (KeyboardInterrupt, typer.Abort):
         code = _INTERRUPTED
     except typer.Exit as leaving:
@@ -34,8 +34,6 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     except Exception as other:
         if isinstance(other, _Usage):
-            if not other.format_message():  # type: ignore[attr-defined]
-                return 0  # no arguments: the help was shown
             return _say(f"error: {other.format_message().rstrip('.')}; see layerscope --help", 2)  # type: ignore[attr-defined]
         traceback.print_exc()
         return _say("error: a defect of Layerscope; please report the lines above", 1)

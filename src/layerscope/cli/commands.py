@@ -15,7 +15,6 @@ from layerscope.errors import InputError, UnknownNameError
 app = typer.Typer(
     name="layerscope",
     help="See what a convolutional network has learned, and how far each picture of it can be trusted.",
-    no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -56,10 +55,11 @@ def tour(
     from layerscope.engine import open_engine, usable_cores
     from layerscope.models.sources import load_model
     from layerscope.models.zoo import NAMES
-    from layerscope.site.pages import write_site
+    from layerscope.site.pages import check_site, write_site
     from layerscope.studies.gallery import gallery
     from layerscope.studies.sheet import write_sheet
 
+    check_site(out)
     with open_engine(engine or f"processes:{usable_cores()}") as executor:
         for name in NAMES:
             with progress_bar(name) as report:
@@ -124,9 +124,10 @@ def gallery(
     """Make a gallery of what the units of MODEL respond to; goes on where it was stopped."""
     from layerscope.engine import open_engine
     from layerscope.models.sources import load_model
-    from layerscope.site.pages import write_site
+    from layerscope.site.pages import check_site, write_site
     from layerscope.studies.gallery import gallery as make_gallery
 
+    check_site(out)
     opened, natural = load_model(model, weights=weights), None if probe == "none" else probe
     with open_engine(engine) as executor, progress_bar(model) as report:
         made = make_gallery(
