@@ -180,6 +180,7 @@ def test_the_line_of_python_can_be_copied(visit: Visit, site: Path):
     page = visit(site, f"{LAYER}/3")
     page.click(".copy")
     page.wait_for_function("['Copied', 'Selected'].includes(document.querySelector('.copy').textContent)")
+    assert page.locator(".copy").inner_text() in ("Copied", "Selected")
 
 
 @pytest.mark.parametrize(
