@@ -91,7 +91,14 @@ def alive(pid: int) -> bool:
 
 def test_an_interrupt_is_said_once(tmp_path):
     """Ctrl-C in a terminal reaches all processes of the group: the parent says one line, the workers nothing."""
-    command = [sys.executable, "-m", "layerscope", "gallery", "menagerie", "--units", "conv8", "--probe", "none"]
+    # A shell that starts this test in the background has Ctrl-C ignored for all its children.
+    code = (
+        "import signal, sys\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "from layerscope.cli import main\n"
+        "sys.exit(main(sys.argv[1:]))\n"
+    )
+    command = [sys.executable, "-c", code, "gallery", "menagerie", "--units", "conv8", "--probe", "none"]
     running = subprocess.Popen(
         [*command, "--engine", "processes:2", "--out", str(tmp_path)],
         stderr=subprocess.PIPE,

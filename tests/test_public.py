@@ -9,7 +9,7 @@ import sys
 import layerscope as ls
 
 PUBLIC = {
-    "InputError", "Layer", "LayerscopeError", "Unit", "VisionModel", "capture", "channel", "direction", "diversity",
+    "InputError", "Layer", "LayerscopeError", "Recipe", "Spectrum", "Unit", "VisionModel", "capture", "channel", "direction", "diversity",
     "excitation", "gallery", "layer_energy", "load_model", "logit", "margin", "maximise", "neuron", "world", "wrap", "write_site",
 }  # fmt: skip
 

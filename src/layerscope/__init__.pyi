@@ -7,6 +7,7 @@ from .errors import LayerscopeError as LayerscopeError
 from .models.model import VisionModel as VisionModel
 from .models.model import wrap as wrap
 from .models.sources import load_model as load_model
+from .models.spectrum import Spectrum as Spectrum
 from .objectives import channel as channel
 from .objectives import direction as direction
 from .objectives import diversity as diversity
@@ -18,3 +19,4 @@ from .objectives import neuron as neuron
 from .site.pages import write_site as write_site
 from .studies.gallery import gallery as gallery
 from .synthesis.ascent import maximise as maximise
+from .synthesis.recipes import Recipe as Recipe

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
+from multiprocessing.connection import Connection
 
 from layerscope.errors import InputError, UnknownNameError
 
@@ -22,7 +23,7 @@ FORMS = ("local", "processes:N")
 def open_engine(spec: str) -> Iterator[Executor | None]:
     """The executor of "local" (None: work is done in place) or "processes:N", N processes of one thread each.
 
-    On an error or an interrupt, chunks that have not begun are dropped. Raises UnknownNameError and InputError.
+    On an error or an interrupt, what is under way is dropped at once. Raises UnknownNameError and InputError.
     """
     kind, _, argument = spec.partition(":")
     if spec == "local":
@@ -34,14 +35,19 @@ def open_engine(spec: str) -> Iterator[Executor | None]:
         raise InputError(f"engine {spec!r} has no number of processes; write for example 'processes:{usable_cores()}'")
     # Spawned, not forked: a forked child inherits torch's thread pool in a state that may hang.
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(int(argument), context, initializer=_begin)
+    leash, held = context.Pipe(duplex=False)
+    pool = ProcessPoolExecutor(int(argument), context, initializer=_begin, initargs=(leash,))
     try:
         with _deaf_to_interrupts():
             for _ in range(int(argument)):  # start all workers now, while they inherit the deafness
                 pool.submit(os.getpid)
         yield pool
+    except BaseException:
+        held.close()  # workers in the middle of a chunk stop at once
+        raise
     finally:
         pool.shutdown(cancel_futures=True)
+        held.close()
 
 
 @contextmanager
@@ -62,16 +68,15 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _begin() -> None:
-    """One thread each, since the processes share the cores; and no worker outlives its parent, however that ended."""
+def _begin(leash: Connection) -> None:
+    """One thread each, since the processes share the cores; and an end as soon as the parent lets go of the leash."""
     import torch
 
     torch.set_num_threads(1)
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_follow, args=(parent,), daemon=True).start()
+    threading.Thread(target=_end_with, args=(leash,), daemon=True).start()
 
 
-def _follow(parent: multiprocessing.process.BaseProcess) -> None:
-    parent.join()
+def _end_with(leash: Connection) -> None:
+    """The other end is closed by the parent, or by its death, however that came."""
+    leash.poll(None)
     os._exit(1)

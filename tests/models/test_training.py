@@ -228,3 +228,10 @@ def test_bundled_weights_are_small():
     card = zoo.load("menagerie").card
     assert 1_000_000 <= card["parameters"] <= 2_000_000
     assert json.dumps(card)
+
+
+def test_an_architecture_that_wants_larger_images_is_said_before_any_work():
+    with pytest.raises(
+        InputError, match=r"'vit_b_16' does not take images of 64 px \(.*\); choose another architecture"
+    ):
+        make_network(architecture="vit_b_16")

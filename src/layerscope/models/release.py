@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from layerscope.errors import UnknownNameError
+from layerscope.errors import InputError, UnknownNameError
 from layerscope.models import zoo
 from layerscope.models.datasets import (
     TEST_SEED,
@@ -71,6 +71,13 @@ def _check_architecture(name: str) -> None:
     known = ["menagerie", *models.list_models(module=models)]
     if name not in known:
         raise UnknownNameError.among("architecture", name, known)
+    size = zoo.INPUT_SIZE
+    try:
+        with torch.device("meta"):
+            zoo.build(name, 2).eval()(torch.zeros(2, 3, size, size))
+    except (RuntimeError, AssertionError, ValueError) as error:  # how networks refuse a size
+        why = str(error).splitlines()[0]
+        raise InputError(f"{name!r} does not take images of {size} px ({why}); choose another architecture") from None
 
 
 def _data(data: str, scenes: int, on_progress: Progress) -> tuple[LabelledImages, LabelledImages]:
