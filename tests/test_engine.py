@@ -14,6 +14,7 @@ import torch
 
 from layerscope.engine import open_engine, usable_cores
 from layerscope.errors import InputError, UnknownNameError
+from layerscope.models.model import wrap
 from layerscope.models.sources import load_model
 from layerscope.studies.gallery import gallery
 
@@ -113,3 +114,13 @@ def test_an_interrupt_is_said_once(tmp_path):
     assert running.returncode == 130
     assert "Traceback" not in said
     assert said.splitlines()[-1] == "interrupted; what was made is kept, and the same command goes on from there"
+
+
+def test_a_network_that_other_processes_cannot_find_is_said(tmp_path):
+    class Local(torch.nn.Conv2d):
+        pass
+
+    model = wrap(torch.nn.Sequential(Local(3, 2, 3)), 32)
+    with open_engine("processes:1") as executor, pytest.raises(InputError, match="cannot be sent to other processes"):
+        gallery(model, "*", tmp_path, executor=executor)
+    assert not list(tmp_path.iterdir())

@@ -6,9 +6,10 @@ Each unit is one record, named by all that it depends on, so a gallery that was 
 from __future__ import annotations
 
 import dataclasses
+import pickle
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor, Future, as_completed
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -84,6 +85,8 @@ def gallery(
     began, asked = time.perf_counter(), [units] if isinstance(units, str) else list(units)
     wanted = choose_units(model, asked)
     recipe_for(recipe, None, model)  # an unknown name is said before any work
+    if isinstance(executor, ProcessPoolExecutor):
+        _check_sendable(model)
     shown = None if probe is None else open_probe(probe, model, on_progress=on_progress)
     jobs = _jobs(model, wanted, recipe, seed, shown)
     listed = [(job.layer, job.unit.index, job.key) for job in jobs]
@@ -101,6 +104,17 @@ def gallery(
         on_progress(done, len(jobs), chunk[-1].layer.name)
     names = tuple(dict.fromkeys(job.layer.name for job in jobs))
     return Gallery(folder, model.name, names, len(todo), len(jobs) - len(todo), time.perf_counter() - began)
+
+
+def _check_sendable(model: VisionModel) -> None:
+    """Networks of a file that was run, or made of local functions, cannot be found again by another process."""
+    try:
+        pickle.dumps(model)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise InputError(
+            f"{model.name!r} cannot be sent to other processes ({error}); use the engine 'local', "
+            "or define the network in an installed module"
+        ) from None
 
 
 def _jobs(
