@@ -33,9 +33,12 @@ def test_processes_have_one_thread_each():
 def test_processes_make_the_same_bytes(tmp_path):
     model = load_model("menagerie")
     units = ["conv2:3", "conv8:1", "logits:17"]
+    places = [parameter.data_ptr() for parameter in model.module.parameters()]
     gallery(model, units, tmp_path / "here", recipe="draft", probe=None)
     with open_engine("processes:2") as executor:
         gallery(model, units, tmp_path / "there", recipe="draft", probe=None, executor=executor)
+    assert places == [parameter.data_ptr() for parameter in model.module.parameters()]  # not moved to shared memory
+    assert not any(parameter.is_shared() for parameter in model.module.parameters())
     here, there = (
         {path.relative_to(folder): path.read_bytes() for path in Path(folder).rglob("*") if path.is_file()}
         for folder in (tmp_path / "here", tmp_path / "there")

@@ -9,8 +9,9 @@ import dataclasses
 import pickle
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import Executor, as_completed
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -85,8 +86,7 @@ def gallery(
     began, asked = time.perf_counter(), [units] if isinstance(units, str) else list(units)
     wanted = choose_units(model, asked)
     recipe_for(recipe, None, model)  # an unknown name is said before any work
-    if isinstance(executor, ProcessPoolExecutor):
-        _check_sendable(model)
+    packed = None if executor is None else _packed(model)
     shown = None if probe is None else open_probe(probe, model, on_progress=on_progress)
     jobs = _jobs(model, wanted, recipe, seed, shown)
     listed = [(job.layer, job.unit.index, job.key) for job in jobs]
@@ -96,7 +96,7 @@ def gallery(
     todo = [job for job in jobs if store.find(job.key) is None]
     naturals = _naturals(model, todo, shown, on_progress)
     done = len(jobs) - len(todo)
-    for chunk, synthesis in _made(model, todo, recipe, seed, executor):
+    for chunk, synthesis in _made(model, packed, todo, recipe, seed, executor):
         for place, job in enumerate(chunk):
             natural = naturals.get(job.layer.name)
             store.write(job.key, *_record(model, job, synthesis, place, natural, recipe, seed))
@@ -106,15 +106,24 @@ def gallery(
     return Gallery(folder, model.name, names, len(todo), len(jobs) - len(todo), time.perf_counter() - began)
 
 
-def _check_sendable(model: VisionModel) -> None:
-    """Networks of a file that was run, or made of local functions, cannot be found again by another process."""
+def _packed(model: VisionModel) -> bytes:
+    """The network as bytes for other processes. Left to itself, torch would move the user's weights into shared memory.
+
+    Networks of a file that was run, or made of local classes, cannot be found again elsewhere: InputError.
+    """
     try:
-        pickle.dumps(model)
+        return pickle.dumps(model)
     except (pickle.PicklingError, AttributeError, TypeError) as error:
         raise InputError(
             f"{model.name!r} cannot be sent to other processes ({error}); use the engine 'local', "
             "or define the network in an installed module"
         ) from None
+
+
+@lru_cache(maxsize=1)
+def _unpacked(packed: bytes) -> VisionModel:
+    model: VisionModel = pickle.loads(packed)
+    return model
 
 
 def _jobs(
@@ -161,19 +170,22 @@ def _naturals(model: VisionModel, todo: list[_Job], probe: Probe | None, on_prog
 
 
 def _made(
-    model: VisionModel, todo: list[_Job], recipe: str, seed: int, executor: Executor | None
+    model: VisionModel, packed: bytes | None, todo: list[_Job], recipe: str, seed: int, executor: Executor | None
 ) -> Iterator[tuple[list[_Job], Synthesis]]:
     """Chunks of one layer each, as they are ready."""
-    chunks = list(_chunks(todo))
-    if executor is None:
-        for chunk in chunks:
-            yield chunk, _synthesise(model, [job.objective for job in chunk], recipe, seed)
+    chunks = [(chunk, [job.objective for job in chunk]) for chunk in _chunks(todo)]
+    if executor is None or packed is None:
+        for chunk, objectives in chunks:
+            yield chunk, maximise(model, objectives, recipe=recipe, seed=seed)
         return
-    waiting: dict[Future[Synthesis], list[_Job]] = {
-        executor.submit(_synthesise, model, [job.objective for job in chunk], recipe, seed): chunk for chunk in chunks
-    }
+    waiting = {executor.submit(_elsewhere, packed, objectives, recipe, seed): chunk for chunk, objectives in chunks}
     for future in as_completed(waiting):
         yield waiting[future], future.result()
+
+
+def _elsewhere(packed: bytes, objectives: list[Objective], recipe: str, seed: int) -> Synthesis:
+    """What a worker does: only values travel to it."""
+    return maximise(_unpacked(packed), objectives, recipe=recipe, seed=seed)
 
 
 def _chunks(jobs: list[_Job]) -> Iterator[list[_Job]]:
@@ -182,11 +194,6 @@ def _chunks(jobs: list[_Job]) -> Iterator[list[_Job]]:
         by_layer.setdefault(job.layer.name, []).append(job)
     for members in by_layer.values():
         yield from (members[start : start + CHUNK] for start in range(0, len(members), CHUNK))
-
-
-def _synthesise(model: VisionModel, objectives: list[Objective], recipe: str, seed: int) -> Synthesis:
-    """What travels to a worker: no closures, only values."""
-    return maximise(model, objectives, recipe=recipe, seed=seed)
 
 
 def _record(
