@@ -49,7 +49,9 @@
       bars,
       line(0, height - bottom, width, height - bottom, "axis"),
       line(x(1), 2, x(1), height - bottom, "reference"),
-      text(x(1) + 5, 11, "start", "strongest natural activation", "note"),
+      x(1) > width / 2
+        ? text(x(1) - 5, 11, "end", "strongest natural activation", "note")
+        : text(x(1) + 5, 11, "start", "strongest natural activation", "note"),
       ticks(low, high, 6).map((value) => text(x(value), height - 6, "middle", ratio(value).replace(/\.?0+×/, "×"))),
     );
   }
