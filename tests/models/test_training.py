@@ -16,7 +16,7 @@ from layerscope.models import release, zoo
 from layerscope.models.datasets import LabelledImages, folder_images, menagerie_images
 from layerscope.models.evaluation import l2_attack, recall_per_class, robust_accuracy
 from layerscope.models.release import make_network, split
-from layerscope.models.training import ROBUST, TrainingRecipe, log_spaced, train, upright
+from layerscope.models.training import ROBUST, TrainingRecipe, _batch, _chosen, log_spaced, train, upright
 
 TINY = TrainingRecipe(images=64 * 12, batch=64, shift=2)
 
@@ -235,3 +235,18 @@ def test_an_architecture_that_wants_larger_images_is_said_before_any_work():
         InputError, match=r"'vit_b_16' does not take images of 64 px \(.*\); choose another architecture"
     ):
         make_network(architecture="vit_b_16")
+
+
+def test_an_epoch_shows_every_image_once_in_an_order_of_its_own():
+    first, second = ([_chosen(192, TINY, step) for step in range(start, start + 3)] for start in (0, 3))
+    assert torch.cat(first).sort().values.tolist() == torch.cat(second).sort().values.tolist() == list(range(192))
+    assert not torch.equal(first[0], second[0])
+    assert not torch.equal(first[0], _chosen(192, replace(TINY, seed=1), 0))
+
+
+def test_random_changes_of_a_batch_depend_on_seed_and_step(scenes):
+    """With one image over and over, batches differ by their random changes alone."""
+    same = replace(scenes, pixels=scenes.pixels[:1].expand(192, -1, -1, -1), labels=scenes.labels[:1].expand(192))
+    batches = [_batch(same, replace(TINY, seed=seed), step)[0] for seed, step in ((0, 0), (0, 1), (1, 0))]
+    assert torch.equal(batches[0], _batch(same, TINY, 0)[0])
+    assert not any(torch.equal(one, other) for place, one in enumerate(batches) for other in batches[:place])
