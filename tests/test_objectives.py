@@ -10,11 +10,11 @@ from torch import Tensor, nn
 
 import layerscope.objectives as ob
 from layerscope.capture.hooks import capture
+from layerscope.capture.positions import at_centre
 from layerscope.capture.units import Unit
 from layerscope.errors import InputError, UnknownNameError
 from layerscope.models.model import VisionModel, wrap
 from layerscope.objectives import units
-from layerscope.objectives.positions import at_centre
 
 NAMES = ("owl", "crane", "crane", "cat")
 

@@ -1,5 +1,8 @@
 from . import world as world
+from .capture.effective_field import effective_receptive_fields as effective_receptive_fields
 from .capture.hooks import capture as capture
+from .capture.interventions import ablate as ablate
+from .capture.interventions import replace as replace
 from .capture.layers import Layer as Layer
 from .capture.units import Unit as Unit
 from .errors import InputError as InputError

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -10,9 +12,17 @@ from torch import Tensor, nn
 
 
 class Base(nn.Module):
+    """Each network says by `known`, in plain functions, what its sites put out: {key of the capture: activation}."""
+
     def __init__(self) -> None:
         super().__init__()
         self.conv1, self.conv2 = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3, padding=1)
+
+    def first(self, x: Tensor) -> Tensor:
+        return F.conv2d(x, self.conv1.weight, self.conv1.bias)
+
+    def second(self, x: Tensor) -> Tensor:
+        return F.conv2d(x, self.conv2.weight, self.conv2.bias, padding=1)
 
 
 class InPlace(Base):
@@ -25,6 +35,10 @@ class InPlace(Base):
     def forward(self, x: Tensor) -> Tensor:
         return self.conv2(self.relu(self.conv1(x)))
 
+    def known(self, x: Tensor) -> dict[str, Tensor]:
+        first = self.first(x)
+        return {"conv1": first, "relu": first.clamp(min=0), "conv2": self.second(first.clamp(min=0))}
+
 
 class PlusEquals(Base):
     """`+=` and an assignment to a slice."""
@@ -35,6 +49,12 @@ class PlusEquals(Base):
         y += x
         y[:, 0] = -7
         return y.square().sum((2, 3))
+
+    def known(self, x: Tensor) -> dict[str, Tensor]:
+        first = self.first(x)
+        second = self.second(first)
+        whole = torch.cat([torch.full_like(first[:, :1], -7), (second + first)[:, 1:]], 1).square()
+        return {"conv1": first, "conv2": second, "/add": second + first, "/square": whole, "/sum": whole.sum((2, 3))}
 
 
 class Reused(Base):
@@ -47,12 +67,34 @@ class Reused(Base):
     def forward(self, x: Tensor) -> Tensor:
         return self.relu(self.conv2(self.relu(self.conv1(x))))
 
+    def known(self, x: Tensor) -> dict[str, Tensor]:
+        first = self.first(x)
+        second = self.second(first.clamp(min=0))
+        return {"conv1": first, "relu#0": first.clamp(min=0), "conv2": second, "relu#1": second.clamp(min=0)}
+
 
 class Functional(Base):
-    """In-place functions between the modules."""
+    """In-place functions between the modules, one of them called twice."""
 
     def forward(self, x: Tensor) -> Tensor:
         return F.relu_(self.conv2(F.relu(self.conv1(x), inplace=True)))
+
+    def known(self, x: Tensor) -> dict[str, Tensor]:
+        first = self.first(x)
+        second = self.second(first.clamp(min=0))
+        return {"conv1": first, "/relu#0": first.clamp(min=0), "conv2": second, "/relu#1": second.clamp(min=0)}
+
+
+class Branches(Base):
+    """A way through that depends on the data, so that no trace of one image holds for another."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        first = self.conv1(x)
+        return self.conv2(first) if x.mean() > 0.4 else first.relu_()
+
+    def known(self, x: Tensor) -> dict[str, Tensor]:
+        first = self.first(x)
+        return {"conv1": first, **({"conv2": self.second(first)} if x.mean() > 0.4 else {"/relu": first.clamp(min=0)})}
 
 
 class TupleOutput(Base):
@@ -70,6 +112,49 @@ class TupleOutput(Base):
         plus, minus = self.pair(self.conv1(x))
         return self.conv2(plus.mul_(2) + minus)
 
+    def known(self, x: Tensor) -> dict[str, Tensor]:
+        first = self.first(x)
+        pair = {"pair[0]": first + 1, "pair[1]": first - 1}
+        return {
+            "conv1": first,
+            **pair,
+            "/mul": 2 * first + 2,
+            "/add": 3 * first + 1,
+            "conv2": self.second(3 * first + 1),
+        }
+
+
+class Nested(Base):
+    """A part whose output is a dict of a tuple and a dataclass with a named tuple in it."""
+
+    class Both(NamedTuple):
+        low: Tensor
+        high: Tensor
+
+    @dataclass
+    class Answer:
+        both: Nested.Both
+        note: str
+
+    class Heads(nn.Module):
+        def forward(self, x: Tensor) -> dict[str, object]:
+            both = Nested.Both(x - 1, x + 1)
+            return {"out": (x, None, [2 * x]), "aux": Nested.Answer(both, "the last")}
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.heads = self.Heads()
+
+    def forward(self, x: Tensor) -> Tensor:
+        heads = self.heads(self.conv1(x))
+        return self.conv2(heads["out"][2][0] + heads["aux"].both.high)
+
+    def known(self, x: Tensor) -> dict[str, Tensor]:
+        first = self.first(x)
+        out = {"heads[out][0]": first, "heads[out][2][0]": 2 * first}
+        aux = {"heads[aux][both][0]": first - 1, "heads[aux][both][1]": first + 1}
+        return {"conv1": first, **out, **aux, "conv2": self.second(3 * first + 1)}
+
 
 class Shared(Base):
     """Two names for one module."""
@@ -80,6 +165,78 @@ class Shared(Base):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.conv3(self.conv2(self.conv1(x)))
+
+    def known(self, x: Tensor) -> dict[str, Tensor]:
+        first = self.first(x)
+        second, third = self.second(first), self.second(self.second(first))
+        return {"conv1": first, "conv2#0": second, "conv3#0": second, "conv2#1": third, "conv3#1": third}
+
+
+class SharedWeights(Base):
+    """Two modules with the same weights."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tied = nn.Conv2d(4, 4, 3, padding=1, bias=False)
+        self.tied.weight = self.conv2.weight
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.tied(self.conv2(self.conv1(x)))
+
+    def known(self, x: Tensor) -> dict[str, Tensor]:
+        second = self.second(self.first(x))
+        return {"conv1": self.first(x), "conv2": second, "tied": F.conv2d(second, self.conv2.weight, padding=1)}
+
+
+class OwnHooks(Base):
+    """Hooks of the user's own: one changes an output, one an input, and one looks on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[float] = []
+        self.conv1.register_forward_hook(lambda module, args, output: 3 * output)
+        self.conv2.register_forward_pre_hook(lambda module, args: (args[0] - 1,))
+        self.conv2.register_forward_hook(lambda module, args, output: self.seen.append(output.mean().item()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv2(self.conv1(x))
+
+    def known(self, x: Tensor) -> dict[str, Tensor]:
+        return {"conv1": 3 * self.first(x), "conv2": self.second(3 * self.first(x) - 1)}
+
+
+class SkipDepth(Base):
+    """A part whose output is its input, which is overwritten afterwards (as StochasticDepth in EfficientNet)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.identity = nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.conv1(x)
+        y = self.identity(self.conv2(x))
+        y += x
+        return y
+
+    def known(self, x: Tensor) -> dict[str, Tensor]:
+        first = self.first(x)
+        second = self.second(first)
+        return {"conv1": first, "conv2": second, "identity": second, "/add": second + first}
+
+
+class OwnParameters(Base):
+    """A container with weights of its own, which no leaf shows (as `layer_scale` in ConvNeXt)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.tensor([1.0, -2.0, 3.0, 0.5]).view(-1, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.scale * self.conv2(self.conv1(x))
+
+    def known(self, x: Tensor) -> dict[str, Tensor]:
+        second = self.second(self.first(x))
+        return {"conv1": self.first(x), "conv2": second, "/mul": second * self.scale}
 
 
 class Fails(Base):
@@ -117,18 +274,20 @@ class Unused(Base):
         return F.conv2d(self.conv1(x), self.conv2.weight)
 
 
-class SkipDepth(Base):
-    """A part whose output is its input, which is overwritten afterwards (as StochasticDepth in EfficientNet)."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.identity = nn.Identity()
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.conv1(x)
-        y = self.identity(self.conv2(x))
-        y += x
-        return y
+KNOWN = (
+    InPlace,
+    PlusEquals,
+    Reused,
+    Functional,
+    Branches,
+    TupleOutput,
+    Nested,
+    Shared,
+    SharedWeights,
+    OwnHooks,
+    SkipDepth,
+    OwnParameters,
+)
 
 
 def image(batch: int = 2, size: int = 12, channels: int = 3) -> Tensor:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import planted_nets as planted
 import pytest
 import torch
@@ -19,6 +21,14 @@ def network(name: str, **more: object) -> nn.Module:
     with torch.random.fork_rng():
         module: nn.Module = models.get_model(name, weights=None, num_classes=10, **more)
     return module
+
+
+def sketch(name: str, **more: object) -> nn.Module:
+    """A network without memory for its weights."""
+    if name.startswith("regnet"):  # computes its shape with tensors
+        return network(name, **more).to("meta")
+    with torch.device("meta"):
+        return network(name, **more)
 
 
 def by_name(module: nn.Module, size: int, channels: int = 3) -> dict[str, Layer]:
@@ -44,7 +54,7 @@ def by_name(module: nn.Module, size: int, channels: int = 3) -> dict[str, Layer]
     ],
 )
 def test_receptive_fields_of_known_networks(name: str, fields: dict[str, int | None]) -> None:
-    layers = by_name(network(name), 224)
+    layers = by_name(sketch(name), 224)
     assert {layer: layers[layer].receptive_field for layer in fields} == fields
 
 
@@ -88,7 +98,7 @@ def test_receptive_fields_agree_with_what_spreads(kind: type[nn.Module]) -> None
     module, size = kind().eval().double(), 59
     checked = 0
     for layer in list_layers(module, (3, size, size)):
-        if layer.receptive_field is None or layer.offset is None or layer.stride is None:
+        if layer.receptive_field is None or layer.offset is None or layer.stride is None or layer.status != "exact":
             continue
         place = round((size / 2 - layer.offset) / layer.stride)
         centre = layer.offset + place * layer.stride
@@ -105,7 +115,8 @@ def test_windows_that_are_not_square_or_not_even() -> None:
     assert (layers["wide"].receptive_field, layers["wide"].stride, layers["wide"].offset) == (29, 4, -1.0)
     assert layers["linear"].unit_axis == 3
     assert layers["adaptive"].receptive_field == 29 + 4
-    assert layers["uneven"].receptive_field is None
+    assert (layers["uneven"].receptive_field, layers["uneven"].stride) == (61, 28)
+    assert [layers[name].status for name in ("wide", "adaptive", "uneven")] == ["exact", "exact", "upper bound"]
 
 
 def test_a_window_is_not_claimed_after_an_unseen_write() -> None:
@@ -122,7 +133,7 @@ def test_a_window_is_not_claimed_after_an_unseen_write() -> None:
 
     layers = by_name(Writes(), 9)
     assert (layers["small"].receptive_field, layers["large"].receptive_field) == (1, 5)
-    assert layers["last"].receptive_field is None
+    assert (layers["last"].receptive_field, layers["last"].status) == (None, "unknown")
 
 
 @pytest.mark.parametrize(
@@ -139,7 +150,7 @@ def test_a_window_is_not_claimed_after_an_unseen_write() -> None:
     ],
 )  # fmt: skip
 def test_the_axis_of_the_units(name: str, size: int, axes: dict[str, tuple[int, int]]) -> None:
-    layers = by_name(network(name, **({"image_size": size} if name == "vit_b_16" else {})), size)
+    layers = by_name(sketch(name, **({"image_size": size} if name == "vit_b_16" else {})), size)
     assert {layer: (layers[layer].unit_axis, layers[layer].units) for layer in axes} == axes
     assert all(layer.shape[layer.unit_axis - 1] == layer.units for layer in layers.values())
 
@@ -154,9 +165,151 @@ def test_names_are_those_of_capture_and_in_order() -> None:
     assert "layer1.0.relu#1" in activations
 
 
-def test_modules_that_put_out_no_single_tensor_are_not_listed() -> None:
-    assert list(by_name(planted.TupleOutput(), 9)) == ["conv1", "conv2"]
+@dataclass
+class Out:
+    main: Tensor
+    aux: list[Tensor]
+
+
+class Several(nn.Module):
+    """Parts that put out several tensors, one of them twice."""
+
+    class Pair(nn.Module):
+        def forward(self, x: Tensor) -> tuple[Tensor, dict[str, Tensor], Tensor]:
+            return x + 1, {"flat": x.flatten(1), "a.b": x[:, :, 1:]}, x.sum()
+
+    class Single(nn.Module):
+        def forward(self, x: Tensor) -> tuple[Tensor]:
+            return (x * 2,)
+
+    class Structured(nn.Module):
+        def forward(self, x: Tensor) -> Out:
+            return Out(x, [x[..., 1:]])
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.pair, self.single, self.structured = (
+            nn.Conv2d(3, 4, 3),
+            self.Pair(),
+            self.Single(),
+            self.Structured(),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.pair(self.conv(x))[0]
+        return self.structured(self.single(self.pair(x)[0])[0]).main
+
+
+def test_each_tensor_of_an_output_is_a_layer() -> None:
+    pair = ["pair{}[0]", "pair{}[1][flat]", "pair{}[1][a.b]"]
+    names = ["conv", *(name.format("#0") for name in pair), *(name.format("#1") for name in pair), "single[0]"]
+    layers = by_name(Several(), 9)
+    assert list(layers) == [*names, "structured[main]", "structured[aux][0]"]
+    assert [layers[name].shape for name in names[1:4]] == [(4, 7, 7), (196,), (4, 6, 7)]
+    assert [(layers[name].status, layers[name].receptive_field) for name in names[1:3]] == [
+        ("exact", 3),
+        ("whole image", None),
+    ]
+    assert layers["structured[aux][0]"].stride == 1
+
+
+def test_modules_that_put_out_no_tensor_are_not_listed() -> None:
+    assert list(by_name(planted.TupleOutput(), 9)) == ["conv1", "pair[0]", "pair[1]", "conv2"]
     assert list(by_name(planted.Unused(), 9)) == ["conv1"]
+
+
+@pytest.mark.parametrize("name", ["resnet18", "swin_t", "shufflenet_v2_x0_5"])
+def test_without_data_layers_are_the_same(name: str) -> None:
+    net = network(name)
+    there, state = list_layers(net, (3, 64, 64)), torch.get_rng_state()
+    assert list_layers(net.to("meta"), (3, 64, 64)) == there
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_status() -> None:
+    vit = by_name(sketch("vit_b_16", image_size=32), 32)
+    names = ["conv_proj", "encoder.dropout", "encoder.layers.encoder_layer_0.self_attention[0]", "encoder", "heads"]
+    assert [vit[name].status for name in names] == ["exact", "unknown", "whole image", "whole image", "whole image"]
+    up = nn.Sequential(
+        nn.Conv2d(3, 4, 3, 4), nn.Upsample(scale_factor=2), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2)
+    )
+    layers = list_layers(up, (3, 35, 35))
+    assert [layer.status for layer in layers] == ["exact", "upper bound", *["whole image"] * 3]
+    assert [layer.receptive_field for layer in layers] == [3, 5, None, None, None]
+    with_groups = nn.Sequential(nn.Conv2d(3, 4, 3), nn.GroupNorm(2, 4), nn.InstanceNorm2d(4))
+    assert [layer.status for layer in list_layers(with_groups, (3, 9, 9))] == ["exact", "whole image", "whole image"]
+
+
+def changes_with_the_image(name: str, sizes: tuple[int, int], options: str | None) -> tuple[int, list[object]]:
+    """How many axes tell something, and the layers whose unit axis changes with the size of the image, or has to be
+    another one because it is the only one that does not."""
+    found = []
+    small, large = (
+        by_name(sketch(name, **({options: (size, size) if options == "input_size" else size} if options else {})), size)
+        for size in sizes
+    )
+    judged = 0
+    for layer, other in ((layer, large[name]) for name, layer in small.items()):
+        fixed = [axis for axis, (a, b) in enumerate(zip(layer.shape, other.shape, strict=True), start=1) if a == b]
+        judged += len(fixed) < len(layer.shape)
+        if (
+            layer.unit_axis not in fixed
+            or other.unit_axis != layer.unit_axis
+            or layer.shape[layer.unit_axis - 1] != layer.units
+        ):
+            found.append((layer, other))
+    return judged, found
+
+
+@pytest.mark.parametrize(
+    ("name", "sizes", "options", "least"),
+    [("resnet18", (64, 128), None, 70), ("swin_t", (224, 448), None, 150), ("swin_v2_t", (256, 512), None, 150), ("maxvit_t", (224, 448), "input_size", 600)],
+)  # fmt: skip
+def test_what_changes_with_the_image_is_no_unit_axis(
+    name: str, sizes: tuple[int, int], options: str | None, least: int
+) -> None:
+    judged, found = changes_with_the_image(name, sizes, options)
+    assert not found
+    assert judged >= least
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name",
+    ["alexnet", "convnext_tiny", "densenet121", "efficientnet_b0", "efficientnet_v2_s", "googlenet", "inception_v3", "mnasnet0_5",
+     "mobilenet_v2", "mobilenet_v3_small", "regnet_y_400mf", "resnext50_32x4d", "shufflenet_v2_x0_5", "squeezenet1_0", "vgg11_bn",
+     "vit_b_16", "wide_resnet50_2"],
+)  # fmt: skip
+def test_what_changes_with_the_image_is_no_unit_axis_in_any_family(name: str) -> None:
+    judged, found = changes_with_the_image(name, (224, 448), "image_size" if name == "vit_b_16" else None)
+    assert not found
+    assert judged >= 20
+
+
+def test_rows_and_columns_come_back_from_windows() -> None:
+    class Windows(nn.Module):
+        """MaxViT's block and grid partitions, and back."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.inside, self.grid, self.back = nn.Identity(), nn.Identity(), nn.Conv2d(4, 4, 3, padding=1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = x.relu()
+            b, c, h, w = x.shape
+            x = x.reshape(b, c, h // 4, 4, w // 4, 4).permute(0, 2, 4, 3, 5, 1).reshape(b, -1, 16, c)
+            x = self.grid(self.inside(x).swapaxes(1, 2)).swapaxes(1, 2)
+            x = x.reshape(b, h // 4, w // 4, 4, 4, c).permute(0, 5, 1, 3, 2, 4).reshape(b, c, h, w)
+            return self.back(x)
+
+    net = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), Windows())
+    layers = by_name(net, 16)
+    assert [(layers[f"1.{name}"].shape, layers[f"1.{name}"].unit_axis) for name in ("inside", "grid")] == [
+        ((16, 16, 4), 3),
+        ((16, 16, 4), 3),
+    ]
+    assert (layers["1.back"].receptive_field, layers["1.back"].stride, layers["1.back"].offset) == (5, 1, 0.0)
+    assert (layers["1.inside"].receptive_field, layers["1.inside"].stride) == (3, None)
 
 
 @pytest.mark.parametrize("net", [planted.Reused(), planted.Fails(), nn.Sequential(nn.BatchNorm2d(3), nn.Dropout())])

@@ -54,16 +54,6 @@ def test_help_is_quick_and_imports_no_torch():
     assert time.monotonic() - began < 60
 
 
-def test_layers_as_table_and_json(capsys, network):
-    assert main(["layers", network]) == 0
-    table = capsys.readouterr().out.splitlines()
-    assert table[0].split() == ["name", "kind", "shape", "unit_axis", "units", "stride", "receptive_field", "offset"]
-    assert table[1].split() == ["0", "Conv2d", "4", "x", "16", "x", "16", "1", "4", "2", "5", "0.0"]
-    assert main(["layers", network, "--json"]) == 0
-    layers = json.loads(capsys.readouterr().out)["layers"]
-    assert [layer["receptive_field"] for layer in layers[:3]] == [5, 5, 9]
-
-
 def test_models_lists_what_can_be_opened(capsys):
     assert main(["models", "--json"]) == 0
     listed = json.loads(capsys.readouterr().out)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import re
 import sys
 import urllib.error
 from pathlib import Path
@@ -85,23 +86,119 @@ def test_published_weights_from_the_cache(tmp_path: Path, capfd: pytest.CaptureF
     assert capfd.readouterr() == ("", "")
 
 
-@pytest.mark.parametrize(
-    "wrapped",
-    [
-        lambda state: state,
-        lambda state: {"state_dict": state, "epoch": 3},
-        lambda state: {"model": state, "optimizer": {"lr": 0.1}},
-        lambda state: {f"module.{name}": value for name, value in state.items()},
-        lambda state: {"state_dict": {f"module._orig_mod.{name}": value for name, value in state.items()}},
-    ],
-)
-def test_forms_of_weights_files(wrapped: object, tmp_path: Path) -> None:
+def test_the_number_of_classes_is_that_of_the_file(tmp_path: Path) -> None:
     state = squeezenet(7).state_dict()
-    path = saved(wrapped(state), tmp_path / "weights.pth")  # type: ignore[operator]
+    path = saved({"state_dict": {f"module.{name}": value for name, value in state.items()}}, tmp_path / "weights.pth")
     model = load_model("torchvision:squeezenet1_1", weights=path)
     assert all(torch.equal(value, state[name]) for name, value in model.module.state_dict().items())
     assert model(torch.zeros(1, 3, 64, 64)).shape == (1, 7)
-    assert model.class_names is None
+    assert (model.class_names, model.card["weights"]) == (None, path)
+    assert "averaged" not in model.card
+
+
+def test_the_card_says_that_weights_are_averaged(tmp_path: Path) -> None:
+    state = squeezenet(7).state_dict()
+    average = {name: value + 1 for name, value in state.items()}
+    path = saved({"state_dict": state, "state_dict_ema": average}, tmp_path / "weights.pth")
+    model = load_model("torchvision:squeezenet1_1", weights=path)
+    assert model.card["averaged"] == "moving average: 'state_dict_ema' of the file"
+    assert torch.equal(model.module.state_dict()["classifier.1.bias"], average["classifier.1.bias"])
+
+
+def test_a_file_of_other_channels_where_the_architecture_has_no_such_argument(tmp_path: Path) -> None:
+    state = squeezenet(7).state_dict()
+    state["features.0.weight"] = state["features.0.weight"][:, :1]
+    with pytest.raises(CheckpointError, match=r"1 of another shape: features.0.weight 64x1x3x3 instead of 64x3x3x3$"):
+        load_model("torchvision:squeezenet1_1", weights=saved(state, tmp_path / "grey.pth"))
+
+
+# one of each family whose loading goes its own way, and the small ones
+FAMILIES = ("alexnet", "mnasnet0_5", "regnet_x_400mf", "shufflenet_v2_x0_5", "mobilenet_v3_small", "efficientnet_b0")
+
+
+def seven_classes(name: str, path: Path) -> str:
+    from torchvision import models
+
+    settings = {"init_weights": False} if name in ("googlenet", "inception_v3") else {}
+    size = {"image_size": 64} if name.startswith("vit_") else {}
+    return saved(models.get_model(name, weights=None, num_classes=7, **settings, **size).state_dict(), path)
+
+
+def opens_with_seven_classes(spec: str, path: str, channels: int = 3) -> None:
+    model = load_model(spec, weights=path)
+    with torch.no_grad():
+        assert model(torch.zeros(1, channels, model.input_size, model.input_size)).shape == (1, 7)
+    assert (model.class_names, model.channels) == (None, channels)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_seven_classes_in_torchvision(name: str, tmp_path: Path) -> None:
+    opens_with_seven_classes(f"torchvision:{name}", seven_classes(name, tmp_path / "seven.pth"))
+
+
+@pytest.mark.slow
+def test_seven_classes_in_all_families_of_torchvision(tmp_path: Path) -> None:
+    from torchvision import models
+
+    families = {re.sub(r"[\d_].*", "", name): name for name in reversed(models.list_models(module=models))}
+    assert len(families) > 15
+    for name in [*families.values(), "swin_v2_t", "densenet161", "vit_b_32", "wide_resnet50_2", "vgg11_bn"]:
+        opens_with_seven_classes(f"torchvision:{name}", seven_classes(name, tmp_path / "seven.pth"))
+
+
+def test_the_size_of_a_vit_is_that_of_its_positions(tmp_path: Path) -> None:
+    model = load_model("torchvision:vit_b_32", weights=seven_classes("vit_b_32", tmp_path / "seven.pth"))
+    assert (model.input_size, model.module.image_size) == (64, 64)
+    words = "ViT_B_32_Weights.IMAGENET1K_V1 (but for 64 px, the size of the positions in the file)"
+    assert model.card["input_from"] == words
+    with torch.device("meta"):
+        assert sources.build_torchvision("vit_h_14").image_size == 518  # published for images of 518 px alone
+
+
+@pytest.mark.parametrize(("name", "channels"), [("test_resnet", 1), ("test_resnet", 4), ("test_vit", 1)])
+def test_channels_and_classes_in_timm(name: str, channels: int, tmp_path: Path) -> None:
+    timm = pytest.importorskip("timm")
+    state = timm.create_model(name, num_classes=7, in_chans=channels).state_dict()
+    path = saved({"state_dict": state}, tmp_path / "seven.pth")
+    opens_with_seven_classes(f"timm:{name}", path, channels)
+    model = load_model(f"timm:{name}", weights=path)
+    assert model.mean == model.std == (0.5,) * channels
+    origin = f"pretrained_cfg of timm:{name} (mean and std 0.5: none are published for {channels} channels)"
+    assert model.card["input_from"] == origin
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name",
+    ["resnet18", "convnext_atto", "vit_tiny_patch16_224", "deit_tiny_distilled_patch16_224", "efficientnet_b0",
+     "mobilenetv3_small_050", "regnetx_002", "tresnet_m", "mixer_s32_224", "repvgg_a0", "ghostnet_050", "tiny_vit_5m_224",
+     "levit_128s", "edgenext_xx_small", "dla34", "crossvit_9_240", "poolformer_s12", "pit_ti_224", "cait_xxs24_224"],
+)  # fmt: skip
+def test_seven_classes_in_families_of_timm(name: str, tmp_path: Path) -> None:
+    timm = pytest.importorskip("timm")
+    for channels in (1, 3):
+        path = saved(timm.create_model(name, num_classes=7, in_chans=channels).state_dict(), tmp_path / "seven.pth")
+        opens_with_seven_classes(f"timm:{name}", path, channels)
+
+
+def test_timm_networks_for_images_that_are_not_square() -> None:
+    pytest.importorskip("timm")
+    words = r"'timm:vit_base_patch16_sapiens2' is made for images of 1024 x 768 px, and Layerscope takes square ones"
+    with pytest.raises(InputError, match=words + r".*wrap\(module, input_size=SIDE\)"):
+        load_model("timm:vit_base_patch16_sapiens2", weights="none")
+
+
+@pytest.mark.parametrize(
+    ("spec", "origin"),
+    [
+        ("torchvision:squeezenet1_1", "SqueezeNet1_1_Weights.IMAGENET1K_V1"),
+        ("timm:test_resnet.r160_in1k", "pretrained_cfg of timm:test_resnet.r160_in1k"),
+    ],
+)
+def test_the_card_says_where_size_and_normalisation_come_from(spec: str, origin: str) -> None:
+    if spec.startswith("timm"):
+        pytest.importorskip("timm")
+    assert load_model(spec, weights="none").card["input_from"] == origin
 
 
 def test_a_safetensors_file_with_as_many_classes_as_published(tmp_path: Path) -> None:
@@ -156,7 +253,7 @@ def test_files_that_are_no_weights(tmp_path: Path) -> None:
     for path, words in {
         saved(
             squeezenet(7), tmp_path / "network.pth"
-        ): r"whole pickled network.*torch.save\(model.state_dict\(\), PATH\)",
+        ): r"a pickled torchvision.models.squeezenet.SqueezeNet\).*torch.save\(model.state_dict\(\), PATH\)",
         saved([1, 2], tmp_path / "list.pth"): "holds a list, no state dict",
         saved({"epoch": 1}, tmp_path / "epoch.pth"): "holds no tensors by name, but: epoch",
         str(tmp_path / "none.pth"): "no weights file",
@@ -225,6 +322,8 @@ def test_a_function_in_a_file(tmp_path: Path) -> None:
         model, wrapped = load_model(f"{file}:network"), load_model(f"{file}:wrapped")
         assert (model.name, model.channels, model.module.training) == ("network", 1, False)
         assert (wrapped.name, wrapped.input_size) == ("mine", 32)
+        assert (model.card["weights"], model.card["input_from"]) == ("of the file", "the defaults of wrap")
+        assert wrapped.card["input_from"] == "the file"
         assert model.fingerprint == wrapped.fingerprint
         assert load_model(f"{file}:network", seed=3).fingerprint != model.fingerprint
         weights = saved({"0.weight": torch.ones(5, 1, 3, 3), "0.bias": torch.zeros(5)}, tmp_path / "w.pth")
@@ -309,6 +408,8 @@ class FakeTimm(ModuleType):
     list_models = staticmethod(lambda: ["tiny"])
     list_pretrained = staticmethod(lambda: ["tiny.a1_in1k"])
     fetch_error: Exception = OSError("offline")
+
+    get_pretrained_cfg = staticmethod(lambda name: None)
 
     def create_model(self, name: str, pretrained: bool = False, num_classes: int = 1000) -> nn.Module:
         if pretrained:

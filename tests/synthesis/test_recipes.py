@@ -27,7 +27,7 @@ from layerscope.synthesis.recipes import (
 
 
 def layer(field: int | None, shape: tuple[int, ...] = (8, 4, 4), name: str = "x") -> Layer:
-    return Layer(name, "Conv2d", shape, 1, shape[0], 4, field, 0.0)
+    return Layer(name, "Conv2d", shape, 1, shape[0], 4, field, 0.0, "exact")
 
 
 @pytest.mark.parametrize(

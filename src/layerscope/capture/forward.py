@@ -1,4 +1,4 @@
-"""Watch the forward passes of a module: see them begin and end, stop them early, keep what they overwrite.
+"""Watch the forward passes of a module: see them begin and end, see what its parts give, stop them early.
 
 The call of the module is wrapped for a while (through its instance dictionary), from the first watcher to the last.
 The private exception that stops a forward is caught there, outside all hooks of the module and nowhere else.
@@ -6,108 +6,88 @@ The private exception that stops a forward is caught there, outside all hooks of
 
 from __future__ import annotations
 
-import functools
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
 from types import FrameType
-from typing import Any, Protocol, cast
+from typing import Protocol, cast
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 
+from layerscope.capture.functions import FunctionSites
+from layerscope.capture.sites import leaves
 from layerscope.errors import CaptureError
 from layerscope.types import HasModule
 
 _CALL = "_call_impl"  # what nn.Module.__call__ looks up on the instance
 
 
-@dataclass(eq=False)
-class Held:
-    """An activation kept while the forward runs on; `spare` stands in for it where its version has moved on."""
-
-    tensor: Tensor
-    spare: Tensor | None = None
-    version: int = 0
-
-
 class Watcher(Protocol):
     """Told about each forward of the module that it watches."""
 
-    def begin(self) -> None: ...
+    first: bool  # sees, and may change, what a site gives before the others do
+    modules: frozenset[str]  # whose outputs it is shown
+    functions: bool  # whether it is shown what functions between the modules give
+
+    def begin(self, inputs: object) -> None: ...
+
+    def reached(self, name: str, output: object, inputs: object) -> object:
+        """A site has given its output. Gives the output to go on with, None for the same."""
+        ...
 
     def done(self) -> bool:
         """Whether the rest of this forward is of no interest."""
         ...
 
-    def finish(self, inputs: object, output: object) -> None: ...
+    def finish(self, inputs: object, output: object, stopped: bool) -> None: ...
 
     def abandon(self) -> None: ...
-
-
-class CopyOnWrite(TorchDispatchMode):
-    """Copies a held activation just before an operation overwrites its memory, and not otherwise."""
-
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]  # torch has no types there
-        self._held: dict[int, list[Held]] = {}
-
-    def hold(self, held: Held) -> None:
-        """Watch over the memory of `held.tensor`, which is detached."""
-        self._held.setdefault(storage_of(held.tensor), []).append(held)
-
-    def __torch_dispatch__(
-        self, func: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        kwargs = kwargs or {}
-        for place, name in _written(func):
-            for tensor in tensors_in(args[place] if place < len(args) else kwargs.get(name)):
-                self._rescue(tensor)
-        return func(*args, **kwargs)
-
-    def _rescue(self, tensor: Tensor) -> None:
-        for held in self._held.pop(storage_of(tensor), ()):
-            held.tensor = held.tensor.clone()
 
 
 class WatchedCall:
     """Stands in for the call of one module, for all watchers of it together."""
 
     def __init__(self, module: nn.Module) -> None:
+        self._module = module
         self._call: Callable[..., object] = getattr(module, _CALL)
         self.watchers: list[Watcher] = []
-        self.memory: CopyOnWrite | None = None
-        self._may_stop = False
+        self._thread: int | None = None  # the one that the forward under way runs in
+        self._may_stop = self._quiet = self.paused = False
 
     def __call__(self, *args: object, **kwargs: object) -> object:
-        if self.memory is not None:  # the module calls itself: part of the same forward
+        if self.paused or self._thread is not None:  # the module calls itself, or another thread calls it
             return self._call(*args, **kwargs)
         self._may_stop = not _inside_another_module()
-        for watcher in self.watchers:
-            watcher.begin()
+        self._thread = threading.get_ident()
         try:
-            output = self._run(args, kwargs)
+            self._quiet = True  # what watchers run before and after is not part of the forward
             for watcher in self.watchers:
-                watcher.finish((args, kwargs), output)
+                watcher.begin((args, kwargs))
+            self._quiet = False
+            output, stopped = self._run(args, kwargs)
+            self._quiet = True
+            for watcher in self.watchers:
+                watcher.finish((args, kwargs), output, stopped)
         except BaseException:
             for watcher in self.watchers:
                 watcher.abandon()
             raise
+        finally:
+            self._thread, self._quiet = None, False
         return output
 
-    def _run(self, args: tuple[object, ...], kwargs: dict[str, object]) -> object:
-        self.memory = CopyOnWrite()
-        try:
-            with self.memory:
-                return self._call(*args, **kwargs)
-        except _Stop as stop:
-            if stop.call is not self:
-                raise
-            return None
-        finally:
-            self.memory = None
+    def add(self, watcher: Watcher) -> None:
+        self.watchers.insert(0 if watcher.first else len(self.watchers), watcher)
+
+    def hook(self, watcher: Watcher, name: str) -> Callable[..., object]:
+        """A forward hook that shows the outputs of the part `name` to `watcher`."""
+
+        def hook(part: nn.Module, args: object, kwargs: object, output: object) -> object:
+            return self._reach(watcher, name, output, (args, kwargs)) if self._shows() else None
+
+        return hook
 
     def stops(self) -> bool:
         """Whether the forward may stop here: nobody waits for more, and no other module for the output."""
@@ -116,6 +96,37 @@ class WatchedCall:
     def stop(self) -> None:
         """Leave the running forward at once; it returns None."""
         raise _Stop(self)
+
+    def _run(self, args: tuple[object, ...], kwargs: dict[str, object]) -> tuple[object, bool]:
+        wanted = any(watcher.functions for watcher in self.watchers)
+        try:
+            with FunctionSites(self._module, self._show, self._shows) if wanted else nullcontext():
+                output = self._call(*args, **kwargs)
+            self._may_stop = False  # it has come to its end
+            return self._show("", output, (args, kwargs)), False
+        except _Stop as stop:
+            if stop.call is not self:
+                raise
+            return None, True
+
+    def _shows(self) -> bool:
+        """Whether a forward of the network is under way in this thread, rather than of a part of it by itself."""
+        return self._thread == threading.get_ident() and not self._quiet
+
+    def _show(self, name: str, output: object, inputs: object) -> object:
+        """Show the result of a function, or of the whole network (""), to all watchers that may want it."""
+        for watcher in self.watchers:
+            if watcher.functions or name in watcher.modules:
+                changed = self._reach(watcher, name, output, inputs)
+                output = output if changed is None else changed
+        return output
+
+    def _reach(self, watcher: Watcher, name: str, output: object, inputs: object) -> object:
+        self._quiet = True  # what watchers call is not part of the network
+        try:
+            return watcher.reached(name, output, inputs)
+        finally:
+            self._quiet = False
 
 
 class _Stop(BaseException):  # no Exception: a network that catches those must not catch this
@@ -126,21 +137,25 @@ class _Stop(BaseException):  # no Exception: a network that catches those must n
 
 @contextmanager
 def watched(model: HasModule | nn.Module, watcher: Watcher) -> Iterator[WatchedCall]:
-    """Tell `watcher` of each forward of `model` until the end of the `with`.
+    """Tell `watcher` of each forward of `model`, and of what its `modules` give, until the end of the `with`.
 
     Compiled and data-parallel wrappers are bypassed meanwhile, since hooks do not fire inside them.
     """
     module = bare_module(model)
-    with ExitStack() as undo:
+    parts = dict(module.named_modules(remove_duplicate=False))
+    with ExitStack() as undo:  # whatever interrupts this, all is taken back
         undo.enter_context(eager(module))
         if isinstance(model, nn.Module) and model is not module:
             undo.enter_context(_replaced(model, _CALL, module))
         call = vars(module).get(_CALL)
         if not isinstance(call, WatchedCall):
             call = WatchedCall(module)
-        call.watchers.append(watcher)
         undo.callback(_leave, module, call, watcher)
+        call.add(watcher)
         vars(module)[_CALL] = call
+        for name in watcher.modules - {""}:
+            part, hook = _unwrapped(parts[name]), call.hook(watcher, name)
+            undo.callback(part.register_forward_hook(hook, prepend=watcher.first, with_kwargs=True).remove)
         yield call
 
 
@@ -156,11 +171,23 @@ def eager(module: nn.Module) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def unwatched(module: nn.Module) -> Iterator[None]:
+    """Forwards inside the `with` are not shown to those who watch `module`: they ask something about it."""
+    call = vars(module).get(_CALL)
+    if not isinstance(call, WatchedCall) or call.paused:
+        yield
+        return
+    call.paused = True
+    try:
+        yield
+    finally:
+        call.paused = False
+
+
 def bare_module(model: HasModule | nn.Module) -> nn.Module:
     """The network itself: out of a VisionModel, `torch.compile`, DataParallel. CaptureError for a scripted one."""
-    module = model if isinstance(model, nn.Module) else model.module
-    while (inner := _wrapped_by(module)) is not None:
-        module = inner
+    module = _unwrapped(model if isinstance(model, nn.Module) else model.module)
     if isinstance(module, torch.jit.ScriptModule):
         raise CaptureError(
             f"{type(module).__name__} is scripted (torch.jit), and hooks do not fire inside of scripted modules; "
@@ -170,19 +197,20 @@ def bare_module(model: HasModule | nn.Module) -> nn.Module:
 
 
 def storage_of(tensor: Tensor) -> int:
-    """The address of the memory that `tensor` looks at; the same for all views of it."""
-    return tensor.untyped_storage().data_ptr()
+    """What identifies the memory that `tensor` looks at; the same for all views of it."""
+    return cast(int, tensor.untyped_storage()._cdata)
 
 
 def tensors_in(value: object) -> Iterator[Tensor]:
-    """All tensors in nested tuples, lists, dicts and dataclass-like outputs, in their order."""
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, (tuple, list)):
-        for item in value:
-            yield from tensors_in(item)
-    elif isinstance(value, dict):
-        yield from tensors_in(list(value.values()))
+    """All tensors in nested tuples, lists, dicts and dataclasses, in their order."""
+    for _, tensor in leaves(value):
+        yield tensor
+
+
+def _unwrapped(module: nn.Module) -> nn.Module:
+    while (inner := _wrapped_by(module)) is not None:
+        module = inner
+    return module
 
 
 def _wrapped_by(module: nn.Module) -> nn.Module | None:
@@ -194,7 +222,7 @@ def _wrapped_by(module: nn.Module) -> nn.Module | None:
 def _leave(module: nn.Module, call: WatchedCall, watcher: Watcher) -> None:
     call.watchers = [other for other in call.watchers if other is not watcher]
     if not call.watchers:
-        del vars(module)[_CALL]
+        vars(module).pop(_CALL, None)
 
 
 @contextmanager
@@ -220,10 +248,3 @@ def _inside_another_module() -> bool:
             return True
         frame = frame.f_back
     return False
-
-
-@functools.cache
-def _written(func: Any) -> tuple[tuple[int, str], ...]:
-    """Place and name of the arguments that an operation overwrites."""
-    aliases = [(place, argument.name, argument.alias_info) for place, argument in enumerate(func._schema.arguments)]
-    return tuple((place, name) for place, name, alias in aliases if alias is not None and alias.is_write)

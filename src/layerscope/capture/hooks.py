@@ -1,48 +1,74 @@
-"""Capture activations: correct for in-place operations and reused modules, stopped early, traceless."""
+"""Capture activations and gradients: correct for in-place operations and reused modules, bounded, traceless."""
 
 from __future__ import annotations
 
-import fnmatch
-import re
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 
+import torch
 from torch import Tensor, nn
 
-from layerscope.capture.forward import Held, WatchedCall, bare_module, storage_of, tensors_in, watched
-from layerscope.errors import CaptureError, UnknownNameError
+from layerscope.capture.forward import WatchedCall, storage_of, tensors_in, watched
+from layerscope.capture.memory import Memory, bytes_of
+from layerscope.capture.sites import Place, leaves, split, with_leaves
+from layerscope.capture.taps import Tap
+from layerscope.errors import CaptureError, InputError, UnknownNameError
 from layerscope.types import HasModule
 
-_NAME = re.compile(r"(?P<name>.*?)(#(?P<call>\d+))?")
+Reduce = Callable[[Tensor], Tensor | None]
+"""What to keep of an activation; None where the function itself has taken what it needs."""
 
 
 def capture(
-    model: HasModule | nn.Module, layers: Sequence[str] | str, *, stop: bool = True, detach: bool = True
+    model: HasModule | nn.Module,
+    layers: Sequence[str] | str,
+    *,
+    reduce: Reduce | None = None,
+    gradients: bool = False,
+    budget: int | str | None = None,
+    spill: Path | str | None = None,
+    stop: bool = True,
+    detach: bool = True,
+    batch_statistics: bool = False,
 ) -> Capture:
     """Keep the activations of `layers` from each forward of `model` inside the `with`.
 
     Args:
         model: a VisionModel or any module. Compiled and data-parallel wrappers are bypassed meanwhile.
-        layers: names ("layer1.0.conv1"), calls of reused modules ("layer1.0.relu#1" is the second one), patterns
-            ("layer1.*"; * and ? match dots too), or "" for the output of the network. A plain name is the FIRST call
-            ("name" and "name#0" are one thing, and both find it); a pattern takes every call of every module that it
-            matches, and its keys are the names of `list_layers`: "name", or "name#0", "name#1" .. for a reused one.
+        layers: names ("layer1.0.conv1"), calls of reused modules ("layer1.0.relu#1" is the second one), functions
+            between modules ("layer4.0/add", "/flatten"), one of several tensors ("lstm[0]"), patterns ("layer1.*",
+            "layer4.*/add"; * and ? match dots too), or "" for the output of the network. A plain name is the FIRST
+            call ("name" and "name#0" are one thing, and both find it) and the first tensor; a pattern takes every call
+            and every tensor of every module that it matches, and its keys are the names of `list_layers`: "name", or
+            "name#0", "name#1" .. for a reused one. See `layerscope.capture.sites`.
+        reduce: what to keep of each activation, computed at once, as `lambda activation: activation.amax((2, 3))`;
+            gradients are reduced alike. The activation is the network's own: it must not be changed. None as a result
+            keeps nothing.
+        gradients: `gradients[name]` is the gradient at the site after a backward pass through the output, with respect
+            to the value that `self[name]` holds; needs a forward with gradients. The forward runs through.
+        budget: most bytes to keep in memory per forward, as a number or as text ("2 GiB"). More raises CaptureError
+            with the five biggest sites, before it is stored, or goes into memory-mapped files if `spill` is given.
+        spill: folder for these files. They vanish with the last look at them, after a crash too.
         stop: leave the forward after the last wanted call; it then returns None. It runs through, and returns its
             output, where a pattern or "" is wanted, where another module waits for the output, and with stop=False.
-        detach: give tensors without a graph. With False they are part of the graph of the output as far as the
-            forward went, so that `torch.autograd.grad(output.sum(), activations[name])` works.
+        detach: give copies without a graph. With False they are part of the graph of the output as far as the forward
+            went, so that `torch.autograd.grad(output.sum(), activations[name])` works.
+        batch_statistics: allow BatchNorm to mix the images of the batch (training mode), which is refused otherwise.
 
-    An activation is the output of the module: a tensor, or the first tensor in a tuple, list or dict. It is copied
-    only where a later in-place operation would overwrite it (with detach=False: wherever the forward goes on after
-    it). A forward replaces what the one before left; one that fails leaves nothing. The values stay after the `with`;
-    hooks and all else that was put on the module are gone then, after an exception or Ctrl-C too.
-    Raises UnknownNameError for names and patterns that match nothing, CaptureError for a scripted module, and in the
-    forward itself for a wanted layer that is not called or puts out no tensor.
+    An activation is what the module put out at that call, whatever later operations do to it in place; quantised ones
+    are dequantised. A forward replaces what the one before left; one that fails leaves nothing. Forwards in another
+    thread than the one under way are not seen. The values stay after the `with`; hooks and all else that was put on the
+    module are gone then, after an exception or Ctrl-C too. A capture may be entered again and again.
+    Raises UnknownNameError for names and patterns that match nothing, CaptureError for a scripted module or one on the
+    meta device, and in the forward itself for a wanted layer that is not called or puts out no tensor, and for
+    BatchNorm in training mode. InputError for a budget that is none, and for spill= without detach.
     """
-    return Capture(model, [layers] if isinstance(layers, str) else layers, stop=stop, detach=detach)
+    memory = Memory(bytes_of(budget), _folder(spill, detach))
+    names = [layers] if isinstance(layers, str) else layers
+    return Capture(model, names, memory, reduce, gradients, stop and not gradients, detach, batch_statistics)
 
 
 class NotCapturedError(CaptureError, KeyError):
@@ -52,51 +78,77 @@ class NotCapturedError(CaptureError, KeyError):
         return Exception.__str__(self)  # KeyError would put the message in quotes
 
 
-@dataclass(frozen=True)
-class _Wanted:
-    asked: str
-    names: tuple[str, ...]
-    call: int | None  # None: every call
-    required: bool  # every one of the names, or at least one
+class _Found(dict[str, Tensor]):
+    """Tensors by key; "relu" and "relu#0" find each other, "pair" finds "pair[0]". What is missing is explained."""
+
+    def __init__(self, kind: str, state: str, values: Mapping[str, Tensor]) -> None:
+        super().__init__(values)
+        self._kind, self._state = kind, state
+
+    def __missing__(self, key: str) -> Tensor:
+        name, call, path = split(key)
+        for known in self:
+            other, number, part = split(known)
+            if (other, number or 0) == (name, call or 0) and path in ("", part):
+                return self[known]
+        if not self:
+            raise NotCapturedError(f"no {self._kind} {key!r}: {self._state}")
+        raise NotCapturedError(str(UnknownNameError.among(f"captured {self._kind}", key, self)))
 
 
-class Capture(Mapping[str, Tensor]):
+@dataclass(eq=False)
+class _Held:
+    """An activation while the forward runs on; where `version` moves on, `spare` stands in for it."""
+
+    tensor: Tensor | None
+    spare: Tensor | None = None
+    version: int = 0
+
+    def final(self) -> Tensor | None:
+        moved = self.tensor is not None and self.spare is not None and self.tensor._version != self.version
+        return self.spare if moved else self.tensor
+
+
+_Key = tuple[Place, str]  # a call of a site, and the path of one tensor in its output
+
+
+class Capture(Tap, Mapping[str, Tensor]):
     """The activations of the last forward, by layer name, in the order of their calls. Made by `capture`."""
 
-    def __init__(self, model: HasModule | nn.Module, layers: Sequence[str], *, stop: bool, detach: bool) -> None:
-        self._model = model
-        self._module = bare_module(model)
-        self._wanted = _find(self._module, layers)
+    def __init__(
+        self,
+        model: HasModule | nn.Module,
+        layers: Sequence[str],
+        memory: Memory,
+        reduce: Reduce | None,
+        gradients: bool,
+        stop: bool,
+        detach: bool,
+        batch_statistics: bool,
+    ) -> None:
+        super().__init__(model, layers, batch_statistics)
+        self._memory, self._reduce, self._wants_gradients = memory, reduce, gradients
         self._stop, self._detach = stop, detach
-        self._calls: Counter[str] = Counter()
-        self._held: dict[tuple[str, int], Held] = {}
-        self._values: dict[str, Tensor] = {}
-        self._state = "no forward of the network ran inside the `with`"
         self._watched: WatchedCall | None = None
         self._undo = ExitStack()
+        self._held: dict[_Key, _Held] = {}
+        self._first: dict[Place, str] = {}  # the path of the first tensor of an output
+        self._names: dict[str, _Key] = {}
+        self._gradients: dict[_Key, Tensor] = {}
+        self._forget("no forward of the network ran inside the `with`")
 
     def __enter__(self) -> Capture:
-        modules = dict(self._module.named_modules(remove_duplicate=False))
-        names = {name for wanted in self._wanted for name in wanted.names if name}
-        with ExitStack() as undo:  # whatever interrupts this, all is taken back
-            self._watched = undo.enter_context(watched(self._model, self))
-            for name in names:
-                undo.callback(modules[name].register_forward_hook(self._hook(name), with_kwargs=True).remove)
-            self._undo.enter_context(undo.pop_all())
+        self._watched = self._undo.enter_context(watched(self._model, self))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._undo.close()
+        self._memory.end()
 
     def __getitem__(self, key: str) -> Tensor:
-        for spelling in (key, f"{key}#0", key.removesuffix("#0")):
-            if spelling in self._values:
-                return self._values[spelling]
-        if not self._values:
-            raise NotCapturedError(f"no activation {key!r}: {self._state}")
-        raise NotCapturedError(str(UnknownNameError.among("captured activation", key, self._values)))
+        return self._values[key]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._values)
@@ -104,138 +156,164 @@ class Capture(Mapping[str, Tensor]):
     def __len__(self) -> int:
         return len(self._values)
 
-    def begin(self) -> None:
+    @property
+    def gradients(self) -> Mapping[str, Tensor]:
+        """The gradients at the sites from the last backward pass, by layer name; see `capture`."""
+        state = (
+            "no backward pass went through it (or it is a view that was changed in place)"
+            if self._wants_gradients
+            else "capture with gradients=True"
+        )
+        found = {name: self._gradients[key] for name, key in self._names.items() if key in self._gradients}
+        return _Found("gradient", state, found)
+
+    def begin(self, inputs: object) -> None:
         """A forward begins: nothing of the one before stays."""
-        self._calls.clear()
-        self._held, self._values = {}, {}
+        self._forget("the forward has not ended")
+        self._memory.begin()
+        super().begin(inputs)
+
+    def visit(self, place: Place, output: object, inputs: object) -> object:
+        """Keep the wanted tensors in `output`; gives the output that the network goes on with, None for the same."""
+        tensors, changed = list(leaves(output)), output
+        self._first[place] = tensors[0][0] if tensors else ""
+        for path, tensor in self._chosen(place, tensors):
+            held = tensor.requires_grad and not self._detach and self._reduce is None
+            followed = self._follow((place, path), tensor)
+            onwards = changed
+            if not self._last() and (held or (followed and tensor._is_view())):
+                onwards = _onwards(changed, path, inputs)
+            if held:
+                self._held[place, path] = self._in_graph(place, path, tensor, onwards is changed and not self._last())
+            else:
+                self._held[place, path] = _Held(self._taken(_site(place, path), tensor))
+            changed = onwards
+        if self._memory.overdrawn:
+            self._held.clear()
+        if self._watched is not None and self._last():
+            self._watched.stop()
+        return None if changed is output else changed
 
     def done(self) -> bool:
-        """Whether all that is wanted has fired."""
-        if not self._stop:
-            return False
-        return all(
-            wanted.required and wanted.call is not None and (wanted.names[0], wanted.call) in self._held
-            for wanted in self._wanted
-        )
+        """Whether all that is wanted has been reached."""
+        return self._stop and not self._awaited and not self._patterns
 
-    def finish(self, inputs: object, output: object) -> None:
+    def finish(self, inputs: object, output: object, stopped: bool) -> None:
         """The forward has ended: make the values final, or raise CaptureError for what is missing."""
-        if any("" in wanted.names for wanted in self._wanted):
-            self._calls[""] = 1
-            self._keep("", 0, output)
-        _own(self._held.values(), [*tensors_in(inputs), *tensors_in(output)])
-        for wanted in self._wanted:
-            self._check(wanted)
-        final = {place: _final(held) for place, held in self._held.items()}
+        self._memory.check()
+        self._check(inputs)
+        if self._wants_gradients and not self._followed:
+            raise _no_gradient("anywhere: nothing requires one")
+        final = {key: held.final() for key, held in self._held.items()}
+        self._names = {name: key for key in final for name in self._spellings(*key)}
+        kept = {name: final[key] for name, key in self._names.items()}
+        self._values = _Found("activation", "reduce= kept none", {k: v for k, v in kept.items() if v is not None})
         self._held = {}
-        self._values = {key: final[place] for place in final for key in self._keys(*place)}
 
     def abandon(self) -> None:
         """The forward has failed: nothing of it stays."""
-        self._held, self._values = {}, {}
-        self._state = "the last forward failed"
+        super().abandon()
+        self._forget("the last forward failed")
+        self._memory.begin()
+        self._memory.end()
 
-    def _hook(self, name: str) -> Callable[..., object]:
-        def hook(module: nn.Module, args: object, kwargs: object, output: object) -> object:
-            if self._watched is None or self._watched.memory is None:  # a part that is called by itself
-                return None
-            call = self._calls[name]
-            self._calls[name] += 1
-            return self._keep(name, call, output, inputs=(args, kwargs)) if self._wants(name, call) else None
+    def _forget(self, state: str) -> None:
+        self._held, self._first, self._names, self._gradients = {}, {}, {}, {}
+        self._followed = False  # whether any gradient can come
+        self._values = _Found("activation", state, {})
 
-        return hook
+    def _chosen(self, place: Place, tensors: list[tuple[str, Tensor]]) -> list[tuple[str, Tensor]]:
+        """Those of the tensors of an output that are wanted; a plain name is the first one."""
+        wanted = self._asking(*place)
+        if not all(one.exact for one in wanted):
+            return tensors
+        paths = {one.path for one in wanted}
+        return [pair for number, pair in enumerate(tensors) if pair[0] in paths or (number == 0 and "" in paths)]
 
-    def _wants(self, name: str, call: int) -> bool:
-        return any(name in wanted.names and wanted.call in (None, call) for wanted in self._wanted)
+    def _last(self) -> bool:
+        """Whether the forward ends here."""
+        return self._watched is not None and self._watched.stops()
 
-    def _keep(self, name: str, call: int, output: object, inputs: object = ()) -> object:
-        """Hold the tensor in `output`; gives the output that the network goes on with, None for the same."""
-        tensor = next(tensors_in(output), None)
-        if tensor is None:
+    def _in_graph(self, place: Place, path: str, tensor: Tensor, exposed: bool) -> _Held:
+        """Hold a tensor of the graph; exposed: the network goes on with it, so a copy has to be in reserve."""
+        self._memory.charge(_site(place, path), tensor)
+        return _Held(tensor, tensor.clone(), tensor._version) if exposed else _Held(tensor)
+
+    def _taken(self, site: str, tensor: Tensor) -> Tensor | None:
+        """What is kept of a tensor: a copy, or what `reduce` makes of it."""
+        if self._reduce is None:
+            return self._memory.keep(site, tensor)
+        graph = not self._detach and tensor.requires_grad
+        value = self._reduce(tensor if graph else _plain(tensor))
+        if value is None:
             return None
-        memory = self._watched.memory if self._watched else None
-        self._held[name, call] = held = Held(tensor)
-        stops = self._watched is not None and memory is not None and self._watched.stops()
-        if self._detach or not tensor.requires_grad:
-            held.tensor = tensor.detach()
-            if memory is not None and not stops:
-                memory.hold(held)
-        elif memory is not None and not stops:
-            return _go_on_with_a_copy(held, output, inputs)
-        if stops and self._watched is not None:
-            self._watched.stop()
-        return None
+        if not isinstance(value, Tensor):
+            raise CaptureError(f"reduce= gave a {type(value).__name__} for {site!r}; it has to give a tensor or None")
+        if not graph:
+            return self._memory.keep(site, value)
+        self._memory.charge(site, value)
+        return value.clone() if value is tensor else value
 
-    def _check(self, wanted: _Wanted) -> None:
-        """Raise CaptureError where a required name, or all names of a pattern, left nothing."""
-        got = [place for place in self._held if place[0] in wanted.names and wanted.call in (None, place[1])]
-        if got:
-            return
-        calls = sum(self._calls[name] for name in wanted.names)
-        if not wanted.required:
-            why = "none of the modules that it matches put out a tensor in this forward"
-        elif calls == 0:
-            why = "the network did not call it in this forward (some use the weights of a part without calling it); "
-            why += f"capture {wanted.names[0].rpartition('.')[0]!r}, which it is part of"
-        elif wanted.call is not None and calls <= wanted.call:
-            why = f"{wanted.names[0]!r} was called {calls} times, and calls count from #0"
-        else:
-            why = "its output holds no tensor"
-        raise CaptureError(f"layer {wanted.asked!r} gave no activation: {why}")
+    def _follow(self, key: _Key, tensor: Tensor) -> bool:
+        """Wait for the gradient of a tensor, where gradients are wanted; whether there can be one."""
+        if not self._wants_gradients:
+            return False
+        if not tensor.requires_grad:
+            if key[0] in self._exact:
+                raise _no_gradient(f"at {_site(*key)!r}: nothing before it requires one")
+            return False
+        memory, reduce, gradients = self._memory, self._reduce, self._gradients
 
-    def _keys(self, name: str, call: int) -> list[str]:
-        """The keys of a call: as it was asked for, or else as `list_layers` names it."""
-        asked = [wanted.asked for wanted in self._wanted if wanted.required and (name, call) == _place(wanted)]
-        return asked or [name if self._calls[name] == 1 else f"{name}#{call}"]
+        def note(gradient: Tensor) -> None:
+            kept = gradient if reduce is None else reduce(gradient.detach())
+            copy = None if kept is None else memory.keep(f"gradient at {_site(*key)}", kept)
+            memory.check()
+            if copy is not None:
+                gradients[key] = copy
 
+        tensor.register_hook(note)
+        self._followed = True
+        return True
 
-def _place(wanted: _Wanted) -> tuple[str, int | None]:
-    return wanted.names[0], wanted.call
+    def _spellings(self, place: Place, path: str) -> list[str]:
+        """The names of a tensor: as it was asked for, or else as `list_layers` names it."""
+        first = self._first[place] == path
+        asked = [one.asked for one in self._exact.get(place, ()) if one.path == path or (first and not one.path)]
+        return asked or [f"{place[0]}{path}" if self._calls[place[0]] == 1 else f"{place[0]}#{place[1]}{path}"]
 
 
-def _find(module: nn.Module, layers: Sequence[str]) -> list[_Wanted]:
-    """Match what was asked for with the names of the modules. Raises UnknownNameError."""
-    known = [name for name, _ in module.named_modules(remove_duplicate=False)]
-    wanted = []
-    for asked in layers:
-        name, call = split_call(asked)
-        if name in known:
-            wanted.append(_Wanted(asked, (name,), call or 0, required=True))
-            continue
-        matches = tuple(other for other in known[1:] if fnmatch.fnmatchcase(other, name))
-        if not matches:
-            raise UnknownNameError.among("layer", asked, known[1:])
-        wanted.append(_Wanted(asked, matches, call, required=False))
-    return wanted
+def _onwards(output: object, path: str, inputs: object) -> object:
+    """A copy for the network to go on with, so that a tensor of its graph stays as it is and on the path to the output.
 
-
-def split_call(name: str) -> tuple[str, int | None]:
-    """Split "relu#1" into ("relu", 1), and "relu" into ("relu", None)."""
-    found = _NAME.fullmatch(name)
-    if found is None or found["call"] is None:
-        return name, None
-    return found["name"], int(found["call"])
-
-
-def _go_on_with_a_copy(held: Held, output: object, inputs: object) -> Tensor | None:
-    """Let the network go on with a copy, so that `held` stays as it is and on the path to the output.
-
-    Where the output shares memory with an input the network may rely on that: there a copy is only kept in reserve.
+    Not where the tensor shares memory with an input or with the rest of the output: the network may rely on that.
     """
-    shared = {storage_of(tensor) for tensor in tensors_in(inputs)}
-    if isinstance(output, Tensor) and storage_of(output) not in shared:
-        return output.clone()
-    held.spare, held.version = held.tensor.clone(), held.tensor._version
-    return None
+    tensors = dict(leaves(output))
+    around = [*tensors_in(inputs), *(tensor for other, tensor in tensors.items() if other != path)]
+    if storage_of(tensors[path]) in {storage_of(tensor) for tensor in around}:
+        return output
+    return with_leaves(output, {path: torch.clone})
 
 
-def _final(held: Held) -> Tensor:
-    return held.tensor if held.spare is None or held.tensor._version == held.version else held.spare
+def _no_gradient(why: str) -> CaptureError:
+    mend = "call images.requires_grad_() before the forward, and run it outside of torch.no_grad()"
+    return CaptureError(f"no gradient {why}; {mend}")
 
 
-def _own(all_held: Iterable[Held], outside: Sequence[Tensor]) -> None:
-    """Copy what shares memory with the inputs and outputs of the forward: the caller may overwrite those."""
-    shared = {storage_of(tensor) for tensor in outside}
-    for held in all_held:
-        if not held.tensor.requires_grad and storage_of(held.tensor) in shared:
-            held.tensor = held.tensor.clone()
+def _plain(tensor: Tensor) -> Tensor:
+    return tensor.detach().dequantize() if tensor.is_quantized else tensor.detach()
+
+
+def _site(place: Place, path: str) -> str:
+    """A site in the words of a message."""
+    return f"{place[0] or 'output'}{f'#{place[1]}' if place[1] else ''}{path}"
+
+
+def _folder(spill: Path | str | None, detach: bool) -> Path | None:
+    if spill is None:
+        return None
+    if not detach:
+        raise InputError("spill= keeps copies in files, and detach=False wants the graph itself; give one of them")
+    folder = Path(spill)
+    if not folder.is_dir():
+        raise InputError(f"spill={str(folder)!r} is no folder; make it first")
+    return folder

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.utils.weak import WeakIdKeyDictionary
 
-from layerscope.capture.field import Field
-from layerscope.capture.forward import bare_module, eager, tensors_in
-from layerscope.capture.receptive_field import FieldTracker
-from layerscope.errors import CaptureError
+from layerscope.capture.fields.arrangement import central
+from layerscope.capture.fields.field import Field
+from layerscope.capture.fields.receptive_field import FieldTracker
+from layerscope.capture.forward import bare_module, eager, tensors_in, unwatched
+from layerscope.capture.functions import FunctionSites
+from layerscope.capture.probe_forward import as_it_came, black_images
+from layerscope.capture.sites import leaves
 from layerscope.types import HasModule
 
 
@@ -30,9 +35,19 @@ class Layer:
         stride: pixels of the image from one position to the next.
         receptive_field: side in pixels of the square of the image that one position can see, where that square is not
             clipped to the image. The largest branch counts.
-        offset: the pixel at the centre of what position 0 sees; 0 is the centre of the first pixel.
-        The last three are None where positions see the whole image (after global pooling, squeeze-and-excitation,
-        attention, flattening) or where there is no single window (uneven pooling, resizing).
+        offset: the pixel at the centre of what position 0 sees; 0 is the centre of the first pixel. What position p
+            sees lies within receptive_field / 2 of offset + p * stride.
+        status: how far receptive_field is to be trusted.
+            "exact": some position sees both ends of that square (all of it, but for holes of dilated convolutions).
+            "upper bound": no position sees more, some or all see less (after resizing, transposed convolution, uneven
+                pooling, or with a part of the units of several branches).
+            "whole image": positions see all of it (after global pooling, squeeze-and-excitation, attention), or each
+            unit stands for a place of its own (flattening); receptive_field is None.
+            "unknown": which axes are rows and columns was lost (beside a class token), or something was done to them
+            that Layerscope does not know; receptive_field is None.
+        The image is taken to go on beyond its border, also where padding mirrors it.
+        stride and offset are None without a receptive field, where rows and columns differ, and where they are split
+        into windows or merged into tokens; stride also where it is no whole number of pixels.
     """
 
     name: str
@@ -43,29 +58,55 @@ class Layer:
     stride: int | None
     receptive_field: int | None
     offset: float | None
+    status: str
 
 
-def list_layers(module: HasModule | nn.Module, input_shape: tuple[int, int, int]) -> tuple[Layer, ...]:
-    """All layers that put out one tensor per image, in the order in which they finish (a container after its parts).
+class TracedLayer(NamedTuple):
+    """A layer, and `centre`: the index of its central row and column along each axis of the activation.
 
-    Runs one black image of `input_shape` (channel, height, width) through the network in eval mode. Flags, buffers
-    and random state are put back. The network itself ("") is not listed, nor are modules that are never called.
-    Errors of the network, as for an image that is too small, pass through. CaptureError for a scripted module.
+    None along the axes of units and of the batch; no centre at all where rows and columns have no places of their own.
     """
+
+    layer: Layer
+    centre: tuple[int | None, ...] | None
+
+
+def list_layers(
+    module: HasModule | nn.Module, input_shape: tuple[int, int, int], functions: bool = False
+) -> tuple[Layer, ...]:
+    """All layers that put out tensors with one entry per image, in the order in which they finish.
+
+    A container comes after its parts. Of a layer that puts out several tensors each is listed, as `name[0]`,
+    `name[key]`, `name[aux][0]`. With `functions`, also the results of what modules compute between their parts, such
+    as "layer4.0/add", as far as they depend on the image (a leaf of torch.nn counts as one function).
+
+    Runs one black image of `input_shape` (channel, height, width) through the network in eval mode; without any data
+    where the network is on the meta device. Flags, buffers and random state are put back. The network itself ("") is
+    not listed, nor are modules that are never called. Errors of the network, as for an image that is too small, pass
+    through. CaptureError for a scripted module.
+    """
+    return tuple(traced.layer for traced in trace_layers(module, input_shape, functions))
+
+
+def trace_layers(
+    module: HasModule | nn.Module, input_shape: tuple[int, int, int], functions: bool = False
+) -> tuple[TracedLayer, ...]:
+    """As `list_layers`, and where the centre of each layer is."""
     module = bare_module(module)
-    image = _black_image(module, input_shape)
-    calls: list[Layer] = []
+    trace = _Trace(module, FieldTracker(black_images(module, input_shape)))
     with ExitStack() as undo:
-        undo.enter_context(_untouched(module))
+        undo.enter_context(as_it_came(module, training=False))
         undo.enter_context(eager(module))
+        undo.enter_context(unwatched(module))
         undo.enter_context(torch.no_grad())
-        tracker = undo.enter_context(FieldTracker(image))
+        if functions:
+            undo.enter_context(FunctionSites(module, trace.note_function, lambda: True))
+        undo.enter_context(trace.tracker)
         for name, part in module.named_modules():
             if name:
-                hook = part.register_forward_hook(_noting(name, tracker, calls), with_kwargs=True)
-                undo.callback(hook.remove)
-        module(image)
-    return _numbered(calls)
+                undo.callback(part.register_forward_hook(trace.hook(name), with_kwargs=True).remove)
+        module(trace.tracker.images)
+    return trace.layers()
 
 
 def units_first(activation: Tensor, unit_axis: int) -> Tensor:
@@ -73,64 +114,72 @@ def units_first(activation: Tensor, unit_axis: int) -> Tensor:
     return activation.movedim(unit_axis, 1)
 
 
-def _noting(name: str, tracker: FieldTracker, calls: list[Layer]) -> Callable[..., None]:
-    def hook(part: nn.Module, args: object, kwargs: object, output: object) -> None:
-        tensors = list(tensors_in(output))
-        if len(tensors) == 1 and tensors[0].ndim > 1 and len(tensors[0]) == 1:
-            inputs = list(tensors_in((args, kwargs)))
-            calls.append(_layer(name, part, tensors[0], inputs, tracker))
+class _Trace:
+    """What modules, and the functions between them, put out in one forward."""
 
-    return hook
+    def __init__(self, module: nn.Module, tracker: FieldTracker) -> None:
+        self.tracker = tracker
+        self._calls: Counter[str] = Counter()
+        self._outputs: list[tuple[str, int, str, TracedLayer]] = []  # name, call, path, layer
+        self._unit_axes: WeakIdKeyDictionary = WeakIdKeyDictionary()
+        self._parts = dict(module.named_modules(remove_duplicate=False))
+
+    def hook(self, name: str) -> Callable[..., None]:
+        """A forward hook that notes each tensor of each output."""
+
+        def note(part: nn.Module, args: object, kwargs: object, output: object) -> None:
+            self._note(name, type(part).__name__, isinstance(part, (nn.Linear, nn.LayerNorm)), output, (args, kwargs))
+
+        return note
+
+    def note_function(self, name: str, output: object, inputs: object) -> object:
+        """Note each tensor of the result of a function that depends on the image."""
+        part, _, function = name.rpartition("/")
+        inside = self._parts[part]
+        if next(inside.children(), None) is None and type(inside).__module__.startswith("torch.nn."):
+            return output
+        if any(self.tracker.field(tensor) is not None for tensor in tensors_in(output)):
+            self._note(name, function, function in ("linear", "layer_norm"), output, inputs)
+        else:
+            self._calls[name] += 1
+        return output
+
+    def layers(self) -> tuple[TracedLayer, ...]:
+        """With the names of `list_layers`: calls are numbered where a module was called several times."""
+        named = []
+        for name, call, path, (layer, centre) in self._outputs:
+            number = f"#{call}" if self._calls[name] > 1 else ""
+            named.append(TracedLayer(replace(layer, name=f"{name}{number}{path}"), centre))
+        return tuple(named)
+
+    def _note(self, name: str, kind: str, last: bool, output: object, inputs: object) -> None:
+        given = list(tensors_in(inputs))
+        for path, tensor in leaves(output):
+            if tensor.ndim > 1 and len(tensor) == 1:
+                self._outputs.append((name, self._calls[name], path, self._traced(kind, last, tensor, given)))
+        self._calls[name] += 1
+
+    def _traced(self, kind: str, last: bool, output: Tensor, inputs: list[Tensor]) -> TracedLayer:
+        field = self.tracker.arrange(output, inputs)
+        axis, shape = self._unit_axis(last, output, inputs, field), tuple(output.shape)
+        reach = (field.stride, field.size, field.offset, field.status)
+        return TracedLayer(Layer("", kind, shape[1:], axis, shape[axis], *reach), central(field.axes))
+
+    def _unit_axis(self, last: bool, output: Tensor, inputs: list[Tensor], field: Field) -> int:
+        """By arrangement or module; otherwise that of a tensor of this shape that went in, or the usual one."""
+        like = [tensor for tensor in (output, *inputs) if tensor.shape == output.shape]
+        before = (axis for tensor in like if (axis := self._unit_axes.get(tensor)) is not None)
+        axis = _arranged_unit_axis(last, output, field) or next(before, 2 if output.ndim == 3 else 1)
+        self._unit_axes[output] = axis
+        return axis
 
 
-def _layer(name: str, part: nn.Module, output: Tensor, inputs: list[Tensor], tracker: FieldTracker) -> Layer:
-    field = tracker.arrange(output, inputs)
-    axis, shape = _unit_axis(part, output, field), tuple(output.shape)
-    return Layer(name, type(part).__name__, shape[1:], axis, shape[axis], field.stride, field.size, field.offset)
-
-
-def _unit_axis(part: nn.Module, output: Tensor, field: Field) -> int:
-    """The axis that is neither batch nor rows nor columns; where those are not known, the habit of the module."""
-    free = [axis for axis in range(1, output.ndim) if not field.labelled(axis)]
-    if len(free) < output.ndim - 1:
-        return free[0] if free else 1
-    last = output.ndim == 3 or isinstance(part, (nn.Linear, nn.LayerNorm))
-    return output.ndim - 1 if last else 1
-
-
-def _numbered(calls: list[Layer]) -> tuple[Layer, ...]:
-    """Number the calls of modules that were called several times."""
-    total = Counter(layer.name for layer in calls)
-    seen: Counter[str] = Counter()
-    layers = []
-    for layer in calls:
-        layers.append(layer if total[layer.name] == 1 else replace(layer, name=f"{layer.name}#{seen[layer.name]}"))
-        seen[layer.name] += 1
-    return tuple(layers)
-
-
-def _black_image(module: nn.Module, input_shape: tuple[int, int, int]) -> Tensor:
-    if len(input_shape) != 3 or min(input_shape) < 1:
-        raise CaptureError(f"input shape {input_shape} is not (channel, height, width)")
-    weight = next((weight for weight in module.parameters() if weight.is_floating_point()), torch.empty(0))
-    return torch.zeros(1, *input_shape, dtype=weight.dtype, device=weight.device)
-
-
-@contextmanager
-def _untouched(module: nn.Module) -> Iterator[None]:
-    """Eval mode for a while; then flags, buffers and random state are as before."""
-    flags = [(part, part.training) for part in module.modules()]
-    buffers = [(buffer, buffer.clone()) for buffer in module.buffers()]
-    devices = {buffer.device for buffer in (*module.parameters(), *module.buffers()) if buffer.is_cuda}
-    try:
-        with torch.random.fork_rng(devices=list(devices)):
-            for part, _ in flags:
-                part.training = False
-            yield
-    finally:
-        for part, flag in flags:
-            part.training = flag
-        with torch.no_grad():
-            for buffer, before in buffers:
-                if not torch.equal(buffer, before):
-                    buffer.copy_(before)
+def _arranged_unit_axis(last: bool, output: Tensor, field: Field) -> int | None:
+    """The axis that is neither batch nor rows nor columns; None where those are not known. last: units come last."""
+    every = range(1, output.ndim)
+    free = [axis for axis in every if not field.labelled(axis)]
+    if len(free) == len(every):
+        return every[-1] if last else None
+    several = [axis for axis in free if output.shape[axis] > 1] or free
+    shared = [axis for axis in every if field.axes is not None and not all(factor.label for factor in field.axes[axis])]
+    return (several or shared or [1])[-1 if last else 0]

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from layerscope.cli.progress import progress_bar
 from layerscope.errors import InputError, UnknownNameError
+
+if TYPE_CHECKING:
+    from layerscope.models.model import VisionModel
 
 app = typer.Typer(
     name="layerscope",
@@ -89,21 +92,45 @@ def models(as_json: Json = False) -> None:
 
 
 @app.command()
-def layers(model: Model = "menagerie", weights: Weights = None, as_json: Json = False) -> None:
-    """List the layers of MODEL with their shapes, units, strides and receptive fields (pixels)."""
-    import dataclasses
+def layers(
+    model: Model = "menagerie",
+    weights: Weights = None,
+    effective: Annotated[
+        bool, typer.Option("--effective", help="measure effective receptive fields too, by gradients: takes a while")
+    ] = False,
+    functions: Annotated[
+        bool, typer.Option("--functions", help="also what modules compute between their parts, as layer4.0/add")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """List the layers of MODEL with their shapes, units and receptive fields (pixels), and what hooks do not see."""
+    import shutil
 
-    from layerscope.models.sources import load_model
+    from layerscope.capture.uncalled import parametrised
+    from layerscope.cli import layer_table
 
-    rows = [dataclasses.asdict(layer) for layer in load_model(model, weights=weights).layers()]
+    opened = _open(model, weights)
+    rows = opened.layers(functions)
     if not rows:
-        raise InputError(f"{model!r} has no layers that put out one tensor; there is nothing to list")
+        raise InputError(f"{model!r} has no layers that put out tensors with one entry per image; nothing to list")
+    facts, leaves, owners = layer_table.facts_of(opened, model), opened.uncalled(), parametrised(opened)
+    measured = _effective(opened) if effective else None
     if as_json:
-        typer.echo(json.dumps({"model": model, "layers": rows}))
+        typer.echo(json.dumps(layer_table.as_json(facts, rows, leaves, owners, measured)))
         return
-    for row in rows:
-        row["shape"] = " x ".join(map(str, row["shape"]))
-    typer.echo(_table(rows))
+    width = shutil.get_terminal_size((10_000, 24)).columns  # as wide as it gets where nobody looks at it
+    typer.echo(layer_table.headline(facts, width))
+    typer.echo(f"\n{layer_table.layer_table(rows, width, measured)}")
+    if below := layer_table.unseen(leaves, owners, width):
+        typer.echo(f"\n{below}")
+
+
+def _effective(model: VisionModel) -> dict[str, float]:
+    from layerscope.capture.effective_field import effective_receptive_fields
+
+    typer.echo("measuring effective receptive fields, with 16 gradients per layer: this takes a while", err=True)
+    with progress_bar("effective") as report:
+        return effective_receptive_fields(model, "*", on_progress=report)
 
 
 @app.command()
@@ -123,12 +150,11 @@ def gallery(
 ) -> None:
     """Make a gallery of what the units of MODEL respond to; goes on where it was stopped."""
     from layerscope.engine import open_engine
-    from layerscope.models.sources import load_model
     from layerscope.site.pages import check_site, write_site
     from layerscope.studies.gallery import gallery as make_gallery
 
     check_site(out)
-    opened, natural = load_model(model, weights=weights), None if probe == "none" else probe
+    opened, natural = _open(model, weights), None if probe == "none" else probe
     with open_engine(engine) as executor, progress_bar(model) as report:
         made = make_gallery(
             opened,
@@ -170,16 +196,42 @@ def train(
 
 @app.command()
 def benchmark(
-    subject: Annotated[str, typer.Argument(help="world")] = "world",
+    subject: Annotated[str, typer.Argument(help="world or capture")] = "world",
+    networks: Annotated[
+        str,
+        typer.Option(help='capture: names or patterns ("resnet*,timm:vit_tiny*"; "*" is all of torchvision), or none'),
+    ] = "*",
+    rounds: Annotated[int, typer.Option(help="capture: of timing; 0 leaves it out", min=0)] = 9,
+    threads: Annotated[int | None, typer.Option(help="of torch (default: as it decides)", min=1)] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="one network per family, 3 rounds")] = False,
     as_json: Json = False,
 ) -> None:
-    """Measure speed here and now."""
-    from layerscope.cli.benchmarks import SUBJECTS
+    """Measure here and now: speed, and whether capture tells the truth, with other tools beside it."""
+    from layerscope.benchmarks.report import Options
+    from layerscope.benchmarks.subjects import SUBJECTS
 
     if subject not in SUBJECTS:
         raise UnknownNameError.among("benchmark", subject, SUBJECTS)
-    rows = SUBJECTS[subject]()
-    typer.echo(json.dumps({"rows": rows}) if as_json else _table(rows))
+    options = Options(networks, threads, min(rounds, 3) if quick else rounds, quick)
+    with progress_bar(subject) as report:
+        made = SUBJECTS[subject](options, report)
+    if as_json:
+        typer.echo(json.dumps({**made.tables, "summary": made.summary, "manifest": made.manifest}))
+        return
+    for rows in made.tables.values():
+        typer.echo(_table([{key: row[key] for key in row if key not in made.hidden} for row in rows]) + "\n")
+    if made.summary:
+        typer.echo(made.summary)
+
+
+def _open(spec: str, weights: str | None) -> VisionModel:
+    """Open a network for a command; a file that is run for it is said."""
+    from layerscope.models.sources import load_model
+
+    file, _, function = spec.rpartition(":")
+    if file.endswith(".py") and Path(file).is_file():
+        typer.echo(f"running {file} for {function}(): all code in it; open only files that you trust", err=True)
+    return load_model(spec, weights=weights)
 
 
 def _quality(card: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
-from typing import Any
+from functools import cached_property, partial
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -16,8 +16,11 @@ from torch import Tensor, nn
 
 from layerscope.capture.forward import bare_module
 from layerscope.capture.layers import Layer, list_layers
+from layerscope.capture.uncalled import Uncalled, uncalled
 from layerscope.errors import InputError, LayerscopeError, UnknownNameError
 from layerscope.types import Images
+
+Found = TypeVar("Found")
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -72,19 +75,27 @@ class VisionModel:
         mean, std = (images.new_tensor(values).view(-1, 1, 1) for values in (self.mean, self.std))
         return (images - mean) / std
 
-    def layers(self) -> tuple[Layer, ...]:
+    def layers(self, functions: bool = False) -> tuple[Layer, ...]:
         """All layers for one image of `input_size`, in the order in which they finish. Measured once.
 
+        With `functions`, also what modules compute between their parts, such as "layer4.0/add".
         Raises InputError where the network fails on such an image.
         """
-        return self._layers
+        return self._with_functions if functions else self._layers
+
+    def uncalled(self) -> tuple[Uncalled, ...]:
+        """The leaves that a forward never calls, so that no layer shows them, each with the reason.
+
+        Raises InputError where the network fails on an image of `input_size`.
+        """
+        return self._probed(uncalled)
 
     def layer(self, name: str) -> Layer:
         """The layer of this name; a plain name finds the first call of a reused module, as in `capture`.
 
         Raises UnknownNameError.
         """
-        named = {layer.name: layer for layer in self.layers()}
+        named = {layer.name: layer for layer in self.layers(functions="/" in name)}
         for spelling in (name, f"{name}#0", name.removesuffix("#0")):
             if spelling in named:
                 return named[spelling]
@@ -124,9 +135,17 @@ class VisionModel:
 
     @cached_property
     def _layers(self) -> tuple[Layer, ...]:
+        return self._probed(list_layers)
+
+    @cached_property
+    def _with_functions(self) -> tuple[Layer, ...]:
+        return self._probed(partial(list_layers, functions=True))
+
+    def _probed(self, probe: Callable[[nn.Module, tuple[int, int, int]], Found]) -> Found:
+        """What a probe finds with an image of the size and the channels that the network was made for."""
         shape = (self.channels, self.input_size, self.input_size)
         try:
-            return list_layers(self.module, shape)
+            return probe(self.module, shape)
         except LayerscopeError:
             raise
         except Exception as error:

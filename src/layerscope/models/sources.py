@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import importlib
 import importlib.metadata
+import math
 import re
-import sys
-import textwrap
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 from urllib.parse import urlparse
 
 import torch
 from torch import Tensor, nn
 
-from layerscope.errors import InputError, LayerscopeError, MissingPackageError, UnknownNameError
-from layerscope.models.checkpoints import fit, read_weights
+from layerscope.errors import InputError, MissingPackageError, UnknownNameError
+from layerscope.models.checkpoints import Checkpoint, fit, read_weights
 from layerscope.models.model import VisionModel, wrap
+from layerscope.models.python_file import run_file
+from layerscope.models.sized import PUBLISHED, built_for
 
 FORMS = ("menagerie", "menagerie:robust", "torchvision:NAME", "timm:NAME", "path/to/file.py:function")
 
@@ -36,14 +35,17 @@ def load_model(spec: str, weights: str | None = None, *, seed: int = 0) -> Visio
     Args:
         spec: "menagerie" or "menagerie:robust" (bundled), "torchvision:resnet50", "timm:resnet50.a1_in1k" or
             "path/to/file.py:function", where the function takes nothing and returns an nn.Module, or a VisionModel
-            made with `wrap`. The file is run; an error in it becomes an InputError with that error as its cause.
+            made with `wrap`. THAT FILE IS RUN, with all that it may do on your machine: name only files that you
+            trust. An error in it becomes an InputError with that error as its cause.
         weights: None for the published weights (downloaded once into the folder of torch.hub, for timm into that of
-            Hugging Face), "none" for random ones, or the path of a .pth or .safetensors file. Its number of classes
-            may differ from that of the network's head; with as many classes as published, the published names count.
+            Hugging Face), "none" for random ones, or the path of a .pth or .safetensors file, from which no code is
+            run. The number of classes is that of the file, with timm that of channels too; with as many classes as
+            published, the published names count. A moving average in the file is preferred, and the card says so.
         seed: of the random weights. The random state of the process is left alone.
 
-    Raises UnknownNameError, InputError (weights that are not there and cannot be fetched), CheckpointError for a
-    file that does not fit, MissingPackageError.
+    Input size and normalisation are those published for the network ("input_from" in the card), for other weights
+    too. Raises UnknownNameError, InputError (weights that are not there and cannot be fetched; a network for images
+    that are not square), CheckpointError for a file that does not fit, MissingPackageError.
     """
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # that of the CPU alone; torch.manual_seed reaches GPUs too
@@ -79,30 +81,54 @@ def _torchvision(name: str, weights: str | None) -> VisionModel:
     if name not in known:
         raise UnknownNameError.among("torchvision network", name, known)
     published = models.get_model_weights(name).DEFAULT
+    names = tuple(published.meta["categories"])
+    facts: dict[str, Any] = {"input_from": str(published)}
     if weights is None:
         _fetch(published.url, f"torchvision:{name}")
         module = models.get_model(name, weights=published, progress=False)
+        sizes: Mapping[str, int] = PUBLISHED
+        facts |= published.meta | {"published": str(published)}
     else:
-        module = _built(functools.partial(build_torchvision, name), weights)
-    transforms, names = published.transforms(), tuple(published.meta["categories"])
-    known_names = weights is None or (weights != "none" and _classes(module) == len(names))
-    model = wrap(module.eval(), transforms.crop_size[0], transforms.mean, transforms.std, name=name)
-    card = _card("torchvision", weights, published.meta | {"published": str(published)} if weights is None else {})
-    return replace(model, class_names=names if known_names else None, card=card)
+        build = functools.partial(build_torchvision, name)
+        module, sizes, more = _built(build, weights, ("num_classes",), "aux" if name in _INCEPTIONS else "")
+        facts |= more
+    transforms = published.transforms()
+    size = getattr(module, "image_size", transforms.crop_size[0])  # a ViT takes images of one size
+    if size != transforms.crop_size[0]:
+        facts["input_from"] += f" (but for {size} px, the size of the positions in the file)"
+    return VisionModel(
+        module.eval(),
+        name,
+        size,
+        mean=tuple(transforms.mean),
+        std=tuple(transforms.std),
+        class_names=names if sizes.get("num_classes") == len(names) else None,
+        card=_card("torchvision", weights, facts),
+    )
 
 
 def build_torchvision(
-    name: str, classes: int = _IMAGENET_CLASSES, state: Mapping[str, Tensor] | None = None
+    name: str, num_classes: int = _IMAGENET_CLASSES, state: Mapping[str, Tensor] | None = None
 ) -> nn.Module:
     """A classifier of torchvision with random weights (from torch's random state), made ready for those of `state`."""
-    more: dict[str, Any] = {"num_classes": classes}
+    more: dict[str, Any] = {"num_classes": num_classes}
     if name in _INCEPTIONS and state is None:
         more |= {"init_weights": True}
     elif name in _INCEPTIONS:
         auxiliary = any(key.lower().startswith("aux") for key in state or ())
         more |= {"init_weights": False, "transform_input": True, "aux_logits": auxiliary}
+    elif name.startswith("vit_"):
+        more |= {"image_size": _image_size(name, state)}
     module: nn.Module = import_torchvision().get_model(name, weights=None, **more)
     return module
+
+
+def _image_size(name: str, state: Mapping[str, Tensor] | None) -> int:
+    """Side of the images that a ViT of torchvision takes, and no others: from its positions, else as published."""
+    positions = (state or {}).get("encoder.pos_embedding", torch.empty(0))
+    if positions.ndim == 3:
+        return math.isqrt(max(positions.shape[1] - 1, 1)) * int(name.rpartition("_")[2])
+    return int(import_torchvision().get_model_weights(name).DEFAULT.meta["min_size"][0])
 
 
 def _timm(name: str, weights: str | None) -> VisionModel:
@@ -111,17 +137,44 @@ def _timm(name: str, weights: str | None) -> VisionModel:
     if name not in known:
         raise UnknownNameError.among("timm network", name, known)
 
-    def build(classes: int = _IMAGENET_CLASSES, state: Mapping[str, Tensor] | None = None) -> nn.Module:
-        module: nn.Module = timm.create_model(name, pretrained=False, num_classes=classes)
+    def build(num_classes: int = _IMAGENET_CLASSES, in_chans: int = 3, state: object = None) -> nn.Module:
+        sizes = {"num_classes": num_classes} | ({} if in_chans == 3 else {"in_chans": in_chans})
+        module: nn.Module = timm.create_model(name, pretrained=False, **sizes)
         return module
 
-    module = _fetched_by_timm(timm, name) if weights is None else _built(build, weights)
-    config = timm.data.resolve_model_data_config(module)
-    model = wrap(module.eval(), config["input_size"][-1], config["mean"], config["std"], name=name)
-    names = None
-    if weights != "none" and _classes(module) == _IMAGENET_CLASSES:
-        names = tuple(timm.data.ImageNetInfo().label_descriptions())
-    return replace(model, class_names=names, card=_card("timm", weights, {}))
+    _refuse_oblong(timm, name)
+    if weights is None:
+        module = _fetched_by_timm(timm, name)
+        more: dict[str, str] = {}
+        sizes: Mapping[str, int] = {"num_classes": module.num_classes}  # type: ignore[dict-item]
+    else:
+        module, sizes, more = _built(build, weights, ("num_classes", "in_chans"))
+    config, origin = timm.data.resolve_model_data_config(module), f"pretrained_cfg of timm:{name}"
+    channels = sizes.get("in_chans", config["input_size"][0])
+    if channels != len(config["mean"]):
+        config = {**config, "mean": (0.5,) * channels, "std": (0.5,) * channels}
+        origin += f" (mean and std 0.5: none are published for {channels} channels)"
+    named = sizes.get("num_classes") == _IMAGENET_CLASSES
+    return VisionModel(
+        module.eval(),
+        name,
+        config["input_size"][-1],
+        channels,
+        mean=tuple(config["mean"]),
+        std=tuple(config["std"]),
+        class_names=tuple(timm.data.ImageNetInfo().label_descriptions()) if named else None,
+        card=_card("timm", weights, {"input_from": origin} | more),
+    )
+
+
+def _refuse_oblong(timm: Any, name: str) -> None:
+    config = timm.get_pretrained_cfg(name)
+    if config is not None and config.input_size[-2] != config.input_size[-1]:
+        height, width = config.input_size[-2:]
+        raise InputError(
+            f"'timm:{name}' is made for images of {height} x {width} px, and Layerscope takes square ones; "
+            "where it can take those too, build it in a file with wrap(module, input_size=SIDE)"
+        )
 
 
 def _fetched_by_timm(timm: Any, name: str) -> nn.Module:
@@ -135,32 +188,19 @@ def _fetched_by_timm(timm: Any, name: str) -> nn.Module:
 
 
 def _from_file(spec: str, weights: str | None) -> VisionModel:
-    file, _, function = spec.rpartition(":")
-    path = Path(file)
-    if not path.is_file():
-        raise InputError(f"no file {file!r}; the form is path/to/file.py:function")
-    try:
-        made = _made_by(path, file, function)
-    except LayerscopeError:
-        raise
-    except (Exception, SystemExit) as error:
-        message = textwrap.shorten(f"{type(error).__name__}: {error}", 300, placeholder=" …").removesuffix(":")
-        raise InputError(f"{spec!r} failed: {message}; mend the file") from error
+    made = run_file(spec)
     if not isinstance(made, (nn.Module, VisionModel)):
         raise InputError(f"{spec!r} returned a {type(made).__name__}; it has to return a torch.nn.Module")
+    file, _, function = spec.rpartition(":")
     model = made if isinstance(made, VisionModel) else wrap(made, name=function)
     model.module.eval()
+    facts = {"input_from": "the file" if isinstance(made, VisionModel) else "the defaults of wrap"}
     if weights not in (None, "none"):
-        fit(model.module, read_weights(Path(str(weights)), model.module.state_dict()), Path(str(weights)))
-    return replace(model, card={**model.card, **_card(file, weights, {})})
-
-
-def _made_by(path: Path, file: str, function: str) -> object:
-    with _executed(path) as code:
-        functions = {key: value for key, value in vars(code).items() if callable(value) and not key.startswith("_")}
-        if function not in functions:
-            raise UnknownNameError.among(f"function in {file!r}", function, functions)
-        return functions[function]()
+        path = Path(str(weights))
+        checkpoint = read_weights(path, model.module.state_dict())
+        fit(model.module, checkpoint.state, path)
+        facts |= _averaged(checkpoint)
+    return replace(model, card={**model.card, **_card(file, weights or "of the file", facts)})
 
 
 def import_torchvision() -> Any:
@@ -220,47 +260,20 @@ def _no_weights(spec: str, place: str, error: Exception) -> InputError:
     )
 
 
-def _built(build: Callable[..., nn.Module], weights: str) -> nn.Module:
-    """With random weights ("none"), or those of a file and as many classes as the head in the file has."""
+def _built(
+    build: Callable[..., nn.Module], weights: str, sizes: tuple[str, ...], optional: str = ""
+) -> tuple[nn.Module, Mapping[str, int], dict[str, str]]:
+    """With random weights ("none"), or those of a file; the sizes of the network there, and facts for the card."""
     if weights == "none":
-        return build()
-    with torch.device("meta"):
-        names = build().state_dict()
-    path = Path(weights)
-    state = read_weights(path, names)
-    head = _head(names)
-    classes = len(state[head]) if head in state and state[head].ndim else _IMAGENET_CLASSES
-    module = build(classes, state=state)
-    fit(module, state, path)
-    return module
+        return build(), {}, {}
+    module, checkpoint, found = built_for(build, Path(weights), sizes, optional)
+    return module, found, _averaged(checkpoint)
 
 
-def _head(state: Mapping[str, Tensor]) -> str:
-    """The name of the last tensor with one entry per class."""
-    return [name for name, tensor in state.items() if tensor.ndim and len(tensor) == _IMAGENET_CLASSES][-1]
-
-
-def _classes(module: nn.Module) -> int:
-    """Outputs of the last layer that has weights: the head, in torchvision and timm."""
-    return next(len(weight) for weight in reversed(list(module.parameters())))
+def _averaged(checkpoint: Checkpoint) -> dict[str, str]:
+    return {"averaged": f"moving average: {checkpoint.averaged!r} of the file"} if checkpoint.averaged else {}
 
 
 def _card(source: str, weights: str | None, more: Mapping[str, Any]) -> dict[str, Any]:
     facts = {key: value for key, value in more.items() if isinstance(value, (str, int, float))}
     return {"source": source, "weights": "published" if weights is None else weights, **facts}
-
-
-@contextlib.contextmanager
-def _executed(path: Path) -> Iterator[ModuleType]:
-    """The namespace of a Python file that was run; imports from its own folder work meanwhile. Nothing is written."""
-    code = ModuleType(f"layerscope_file_{path.stem}")
-    code.__file__ = str(path)
-    folder = str(path.resolve().parent)
-    sys.modules[code.__name__] = code  # dataclasses look themselves up there
-    sys.path.insert(0, folder)
-    try:
-        exec(compile(path.read_text(encoding="utf-8"), str(path), "exec"), vars(code))
-        yield code
-    finally:
-        sys.path.remove(folder)
-        del sys.modules[code.__name__]

@@ -124,6 +124,11 @@ class _Combination(Objective):
         return " ".join([first.removeprefix("+ ").replace("- ", "-", 1), *rest])
 
 
+def mean_position(values: Tensor) -> Scores:
+    """The mean of `values` [batch, *positions] over all positions."""
+    return values.flatten(1).mean(1) if values.ndim > 1 else values
+
+
 def _signed(weight: float, term: Objective) -> str:
     size = abs(weight)
     return f"{'-' if weight < 0 else '+'} {'' if size == 1 else f'{size:g} * '}{term}"

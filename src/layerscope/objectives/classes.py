@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from layerscope.errors import UnknownNameError
-from layerscope.objectives.algebra import OUTPUT, Activations, Objective, Scores, unbound
-from layerscope.objectives.positions import mean_position
+from layerscope.objectives.algebra import OUTPUT, Activations, Objective, Scores, mean_position, unbound
 
 if TYPE_CHECKING:
     from layerscope.models.model import VisionModel

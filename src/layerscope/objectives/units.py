@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from layerscope.capture.layers import units_first
+from layerscope.capture.positions import Units, at_centre, at_position
 from layerscope.capture.units import Unit
 from layerscope.errors import InputError, UnknownNameError
-from layerscope.objectives.algebra import Activations, Objective, Scores
-from layerscope.objectives.positions import Units, at_centre, at_position, mean_position
+from layerscope.objectives.algebra import Activations, Objective, Scores, mean_position
 
 if TYPE_CHECKING:
     from layerscope.capture.layers import Layer

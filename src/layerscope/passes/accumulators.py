@@ -9,8 +9,8 @@ from typing import Generic, Self, TypeVar
 import torch
 from torch import Tensor
 
+from layerscope.capture.positions import Units, at_centre
 from layerscope.errors import InputError
-from layerscope.objectives.positions import Units, at_centre
 
 Result = TypeVar("Result")
 
@@ -20,7 +20,10 @@ class Accumulator(ABC, Generic[Result]):
 
     @abstractmethod
     def update(self, units: Units, first: int) -> None:
-        """Take in a batch of activations, units first; `first` is the number of its first image in the whole set."""
+        """Take in a batch of activations, units first; `first` is the number of its first image in the whole set.
+
+        The activations are the network's own memory: they are neither changed nor kept.
+        """
 
     @abstractmethod
     def merge(self, other: Self) -> None:

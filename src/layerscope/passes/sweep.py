@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from layerscope.capture.evaluating import evaluating
-from layerscope.capture.hooks import capture
+from layerscope.capture.hooks import Reduce, capture
 from layerscope.capture.layers import units_first
 from layerscope.errors import InputError
 from layerscope.objectives import OUTPUT
@@ -42,13 +43,20 @@ def sweep(
     axes = {name: 1 if name == OUTPUT else model.layer(name).unit_axis for name in accumulators}
     total = len(images) if isinstance(images, Tensor) else 0
     seen = 0
-    with evaluating(model.module), capture(model, list(accumulators)) as activations:
+
+    def taken_by(name: str) -> Reduce:
+        def take(activation: Tensor) -> None:
+            for accumulator in accumulators[name]:
+                accumulator.update(units_first(activation, axes[name]), first + seen)
+
+        return take
+
+    with ExitStack() as stack:
+        stack.enter_context(evaluating(model.module))
+        for name in accumulators:  # nothing is stored: each layer is taken in while the forward runs
+            stack.enter_context(capture(model, name, reduce=taken_by(name)))
         for batch in _batches(images, batch_size):
             model(batch)
-            for name, kept in accumulators.items():
-                units = units_first(activations[name], axes[name])
-                for accumulator in kept:
-                    accumulator.update(units, first + seen)
             seen += len(batch)
             on_progress(seen, total, "images")
     if not seen:

@@ -53,6 +53,7 @@ def of_layer(layer: ShownLayer, units: Sequence[Mapping[str, Any]]) -> dict[str,
     ratios = [unit["ratio"] for unit in units if unit["ratio"] is not None]
     return {
         **{name: layer.facts.get(name) for name in _LAYER_FACTS},
+        "reach": layer.facts.get("status"),  # of the receptive field; "status" counts those of the units
         "slug": layer.slug,
         "wanted": len(layer.wanted),
         "made": len(units),

@@ -35,7 +35,8 @@ def manifest_of(
     """What `gallery.json` says; `shown` gives layer, unit number and record key of each unit."""
     layers: dict[str, dict[str, Any]] = {}
     for layer, index, key in shown:
-        facts = {name: getattr(layer, name) for name in ("name", "kind", "units", "stride", "receptive_field")}
+        told = ("name", "kind", "units", "stride", "receptive_field", "status")
+        facts = {name: getattr(layer, name) for name in told}
         entry = layers.setdefault(layer.name, {**facts, "shape": list(layer.shape), "keys": [], "indices": []})
         entry["keys"].append(key)
         entry["indices"].append(index)

@@ -47,9 +47,16 @@ def _rows(layer: dict[str, Any], store: Store, columns: int) -> list[tuple[str, 
     keys, classes = layer["keys"], layer["kind"] == "Linear"
     chosen = keys if classes else [keys[index] for index in spread(len(keys), columns)]
     records = [record for key in chosen if (record := store.find(key)) is not None]
-    seen = "sees all" if layer["receptive_field"] is None else f"sees {layer['receptive_field']} px"
-    titles = [(layer["name"], f"{layer['units']} units, {seen}")] + [("", "")] * len(records)
+    titles = [(layer["name"], f"{layer['units']} units{_seen(layer)}")] + [("", "")] * len(records)
     return [(*titles[start // columns], records[start : start + columns]) for start in range(0, len(records), columns)]
+
+
+def _seen(layer: dict[str, Any]) -> str:
+    """How much of the image one position sees; nothing where that is not known."""
+    side, status = layer["receptive_field"], layer.get("status", "exact")
+    if side is None:
+        return "" if status == "unknown" else ", sees all"
+    return f", sees {'at most ' if status == 'upper bound' else ''}{side} px"
 
 
 def spread(count: int, most: int) -> list[int]:

@@ -141,7 +141,7 @@
 
   // The square that one position sees, drawn on the square of the whole input; without positions that is all of it.
   function receptiveField(layer, input) {
-    const size = layer.receptive_field ?? (hasPositions(layer) ? 0 : input);
+    const size = layer.receptive_field ?? (seesAll(layer) ? input : 0);
     const side = input ? Math.min(1, size / input) * 18 : 0;
     return svg(
       "svg",
@@ -152,8 +152,15 @@
   }
 
   const hasPositions = (layer) => (layer.shape || []).length > 1;
-  const sees = (layer) =>
-    layer.receptive_field === null && !hasPositions(layer) ? "whole image" : LAYERSCOPE.pixels(layer.receptive_field);
+  // Galleries of before do not say how far a receptive field reaches; without positions it is the whole image.
+  const seesAll = (layer) =>
+    layer.receptive_field === null && (layer.reach ? layer.reach === "whole image" : !hasPositions(layer));
+  const sees = (layer) => {
+    if (seesAll(layer)) {
+      return "whole image";
+    }
+    return (layer.reach === "upper bound" ? "at most " : "") + LAYERSCOPE.pixels(layer.receptive_field);
+  };
 
   Object.assign(LAYERSCOPE, {
     sees,

@@ -1,4 +1,4 @@
-"""Where on a map of activations an objective reads: everywhere, at the centre, or at one position."""
+"""One position of a map of activations, or its centre; tokens count as the square of patches that they come from."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from layerscope.errors import InputError
-from layerscope.objectives.algebra import Scores
 
 Units = Float[Tensor, "batch units *positions"]
 """Activations with the units on axis 1, as `units_first` gives them."""
@@ -23,7 +22,8 @@ def at_centre(units: Units) -> Tensor:
     return grid.flatten(2).mean(2) if grid.ndim > 2 else grid
 
 
-def at_position(units: Tensor, position: tuple[int, int]) -> Tensor:
+def at_position(units: Units, position: tuple[int, int]) -> Tensor:
+    """[batch, units]: each unit at (row, column), as a view. Raises InputError where there is no such position."""
     grid = _grid(units)
     row, column = position
     if grid.ndim != 4 or not (row < grid.shape[2] and column < grid.shape[3]):
@@ -38,8 +38,5 @@ def _grid(units: Tensor) -> Tensor:
     if units.ndim != 3:
         return units
     side = math.isqrt(units.shape[2])
-    return units[..., units.shape[2] - side * side :].reshape(*units.shape[:2], side, side)
-
-
-def mean_position(values: Tensor) -> Scores:
-    return values.flatten(1).mean(1) if values.ndim > 1 else values
+    patches: Tensor = units[..., units.shape[2] - side * side :].unflatten(2, (side, side))
+    return patches

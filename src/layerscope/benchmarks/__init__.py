@@ -1,0 +1,1 @@
+"""What `layerscope benchmark` measures, here and now, peers beside where they are installed."""

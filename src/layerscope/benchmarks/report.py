@@ -1,0 +1,72 @@
+"""What a benchmark is asked, and what it says."""
+
+from __future__ import annotations
+
+import datetime
+import importlib.metadata
+import os
+import platform
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+Row = dict[str, Any]
+PACKAGES = ("layerscope", "torch", "torchvision", "timm", "torchlens", "nnsight")
+
+
+@dataclass(frozen=True)
+class Options:
+    """networks: names and patterns, comma-separated, or "none". threads: None for as many as torch takes by itself."""
+
+    networks: str = "*"
+    threads: int | None = None
+    rounds: int = 9
+    quick: bool = False
+
+
+@dataclass(frozen=True)
+class Report:
+    """tables: rows by title. summary: one line that says it all. manifest: where, when and with what it was measured.
+
+    hidden: columns that are for JSON alone.
+    """
+
+    tables: Mapping[str, list[Row]]
+    manifest: Mapping[str, Any]
+    summary: str = ""
+    hidden: frozenset[str] = frozenset()
+
+
+def manifest() -> dict[str, Any]:
+    """Versions, threads, processor and date of this measurement."""
+    import torch
+
+    return {
+        "versions": {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES},
+        "threads": torch.get_num_threads(),
+        "cores": os.cpu_count(),
+        "machine": platform.machine(),
+        "system": platform.system(),
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }
+
+
+@contextmanager
+def threads(count: int | None) -> Iterator[None]:
+    """Let torch use so many threads for a while; None leaves it as it is."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None

@@ -1,0 +1,25 @@
+"""The subjects of `layerscope benchmark`, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from layerscope.benchmarks.report import Options, Report
+from layerscope.types import Progress
+
+Measure = Callable[[Options, Progress], Report]
+
+
+def _world(options: Options, on_progress: Progress) -> Report:
+    from layerscope.benchmarks.world import measure
+
+    return measure(options, on_progress)
+
+
+def _capture(options: Options, on_progress: Progress) -> Report:
+    from layerscope.benchmarks.capture import measure
+
+    return measure(options, on_progress)
+
+
+SUBJECTS: dict[str, Measure] = {"world": _world, "capture": _capture}

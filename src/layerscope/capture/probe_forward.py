@@ -1,0 +1,67 @@
+"""One forward of a network to learn something about it, after which it is as it came."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from layerscope.errors import CaptureError
+
+
+def black_images(module: nn.Module, input_shape: tuple[int, int, int], count: int = 1) -> Tensor:
+    """Zeros [count, channel, height, width] in the dtype and on the device of the weights.
+
+    Raises CaptureError where `input_shape` is not (channel, height, width).
+    """
+    if len(input_shape) != 3 or min(input_shape) < 1:
+        raise CaptureError(f"input shape {input_shape} is not (channel, height, width)")
+    weight = next((weight for weight in module.parameters() if weight.is_floating_point()), torch.empty(0))
+    return torch.zeros(count, *input_shape, dtype=weight.dtype, device=weight.device)
+
+
+@contextmanager
+def as_it_came(module: nn.Module, training: bool) -> Iterator[None]:
+    """Train or eval mode for a while. Then flags, buffers, attributes and random states are what they were.
+
+    Meanwhile the network has copies of its buffers, so that nothing, not even a version counter, moves in its own.
+    Scripted parts keep their buffers out of reach of Python: theirs are not copied.
+    """
+    weights = [*module.parameters(), *module.buffers()]
+    devices = list({weight.device for weight in weights if weight.is_cuda})
+    states = random.getstate(), np.random.get_state()
+    with ExitStack() as undo, torch.random.fork_rng(devices=devices):
+        undo.callback(random.setstate, states[0])
+        undo.callback(np.random.set_state, states[1])
+        copies: dict[int, Tensor] = {}
+        for part in module.modules():
+            if not isinstance(part, torch.jit.ScriptModule):
+                undo.enter_context(_own_dictionaries(part, copies))
+            undo.callback(setattr, part, "training", part.training)
+            part.training = training
+        yield
+
+
+@contextmanager
+def _own_dictionaries(part: nn.Module, copies: dict[int, Tensor]) -> Iterator[None]:
+    """Attributes and the registers of parameters, buffers and parts as now, afterwards; buffers as copies."""
+    attributes = dict(vars(part))
+    registers = {name: dict(value) for name, value in attributes.items() if name in _REGISTERS}
+    for name, buffer in part._buffers.items():
+        if buffer is not None:
+            part._buffers[name] = copies.setdefault(id(buffer), buffer.clone())
+    try:
+        yield
+    finally:
+        for name, before in registers.items():
+            attributes[name].clear()
+            attributes[name].update(before)
+        vars(part).clear()
+        vars(part).update(attributes)
+
+
+_REGISTERS = ("_parameters", "_buffers", "_modules")

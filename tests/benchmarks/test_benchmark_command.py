@@ -1,0 +1,131 @@
+"""`layerscope benchmark`: tables and JSON of each subject, made small."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+
+from layerscope.benchmarks import conformance, methods, networks, overhead
+from layerscope.benchmarks.report import Options, manifest, threads
+from layerscope.cli import main
+from layerscope.conformance.conform import Conformance
+from layerscope.errors import UnknownNameError
+from layerscope.types import no_progress
+
+
+def test_conformance_as_json_and_as_a_table(capsys):
+    command = ["benchmark", "capture", "--networks", "mobilenet_v3_small", "--rounds", "0", "--threads", "1"]
+    assert main([*command, "--json"]) == 0
+    said = capsys.readouterr()
+    made = json.loads(said.out)
+    (row,) = made["rows"]
+    assert (row["network"], row["conforms"], row["size"], row["wrong"]) == (
+        "torchvision:mobilenet_v3_small",
+        True,
+        32,
+        0,
+    )
+    assert row["calls"] > row["overwritten"] > 0
+    assert made["summary"] == "1 of 1 conform"
+    assert made["manifest"]["threads"] == 1
+    assert made["manifest"]["versions"]["torch"] in torch.__version__
+    assert "conformance torchvision 1/1" in said.err
+    assert main(command) == 0
+    table = capsys.readouterr().out.splitlines()
+    assert table[0].split()[:3] == ["network", "conforms", "size"]
+    assert table[-1] == "1 of 1 conform"
+
+
+def test_a_network_that_cannot_be_made_or_compared_is_a_row(monkeypatch):
+    def failing(spec):
+        raise LookupError("no such thing\nindeed")
+
+    monkeypatch.setattr(conformance, "opened", failing)
+    rows = conformance.rows_of("alexnet,vgg11", False, no_progress)
+    assert [(row["conforms"], row["error"]) for row in rows] == [(False, "the network: LookupError: no such thing")] * 2
+    assert conformance.summary_of(rows) == "0 of 2 conform; not: torchvision:alexnet, torchvision:vgg11"
+
+
+def test_what_is_wrong_is_in_the_row(monkeypatch):
+    found = Conformance(32, sites=3, calls=9, wrong=tuple("abcdefg"), output_same=True, worst=0.123456)
+    monkeypatch.setattr(conformance, "opened", lambda spec: (torch.nn.Identity(), [(3, 32, 32)]))
+    monkeypatch.setattr(conformance, "conform", lambda module, shape, batch: found)
+    (row,) = conformance.rows_of("alexnet", False, no_progress)
+    assert (row["wrong"], row["faults"], row["worst"]) == (7, {"wrong": tuple("abcde")}, 0.12)
+
+
+def test_a_larger_image_is_tried_where_gradients_vanish(monkeypatch):
+    def found(module, shape, batch):
+        return Conformance(shape[1], calls=1, gradients_zero=("a",) if shape[1] < 96 else (), output_same=True)
+
+    monkeypatch.setattr(
+        conformance, "opened", lambda spec: (torch.nn.Identity(), [(3, n, n) for n in (32, 64, 96, 128)])
+    )
+    monkeypatch.setattr(conformance, "conform", found)
+    (row,) = conformance.rows_of("alexnet", False, no_progress)
+    assert (row["size"], row["gradients_zero"], row["conforms"]) == (96, 0, True)
+
+
+def test_networks_by_name_and_pattern():
+    assert networks.find("none") == []
+    resnets = ["torchvision:resnet101", "torchvision:resnet152", "torchvision:resnet18"]
+    assert networks.find("vgg11, resnet1*") == ["torchvision:vgg11", *resnets]
+    assert len(networks.find("*")) >= 80
+    assert networks.find("*", quick=True) == [f"torchvision:{name}" for name in networks.ONE_PER_FAMILY]
+    assert set(networks.find("*", quick=True)) <= set(networks.find("*"))
+    assert networks.find("timm:vit_tiny_patch16_224") == ["timm:vit_tiny_patch16_224"]
+    with pytest.raises(UnknownNameError, match=r"no torchvision network 'resnet81'; nearest: resnet18"):
+        networks.find("resnet81")
+    with pytest.raises(UnknownNameError, match=r"no source of networks 'keras'; there are: torchvision, timm"):
+        networks.find("keras:resnet50")
+
+
+def test_overhead_of_all_methods():
+    rows = {row["method"]: row for row in overhead.rows_of(2, no_progress, network="torchvision:resnet18", size=32)}
+    assert len(rows) == len(methods.METHODS) + len(methods.LAST) - 1
+    assert rows["plain forward"]["wall"] == "1.00x"
+    assert (rows["hooks on leaves, copy"]["calls"], rows["hooks on leaves, copy"]["wrong"]) == ("60 of 60", 0)
+    assert rows["hooks on leaves, no copy"]["wrong"] > 0
+    for ours in ("layerscope, stored", "layerscope, reduced"):
+        assert (rows[ours]["calls"], rows[ours]["wrong"], rows[ours]["traces"]) == ("60 of 60", 0, 0)
+    assert rows["layerscope, reduced"]["MiB"] < rows["layerscope, stored"]["MiB"]
+    for method in (*methods.METHODS, *methods.LAST):
+        assert (rows[method.name]["note"] is None) == method.installed == (rows[method.name]["wall"] is not None)
+
+
+def test_a_tool_that_is_not_installed_has_a_row(monkeypatch):
+    absent = methods.Method("absent", methods.PLAIN.prepare, package="no_such_package")
+    monkeypatch.setattr(overhead, "METHODS", (methods.PLAIN, absent))
+    monkeypatch.setattr(overhead, "LAST", (methods.PLAIN,))
+    plain, other = overhead.rows_of(1, no_progress, network="torchvision:resnet18", size=32)
+    assert (plain["note"], other["note"], other["wall"]) == (None, "not installed", None)
+
+
+def test_a_tool_that_fails_has_a_row_that_says_how(monkeypatch):
+    def failing(net, images):
+        raise LookupError("lost")
+
+    monkeypatch.setattr(overhead, "METHODS", (methods.PLAIN, methods.Method("broken", failing)))
+    monkeypatch.setattr(overhead, "LAST", (methods.PLAIN,))
+    _, broken = overhead.rows_of(1, no_progress, network="torchvision:resnet18", size=32)
+    assert (broken["note"], broken["wall"]) == ("LookupError: lost", None)
+
+
+def test_threads_are_put_back():
+    before = torch.get_num_threads()
+    with threads(before + 1):
+        assert manifest()["threads"] == before + 1
+    assert torch.get_num_threads() == before
+    with pytest.raises(ZeroDivisionError), threads(before + 1):
+        _ = 1 / 0
+    assert torch.get_num_threads() == before
+
+
+def test_the_world_is_measured(monkeypatch):
+    from layerscope.benchmarks import world
+
+    monkeypatch.setattr(world, "SIZES", ((32, 4),))
+    made = world.measure(Options(), no_progress)
+    assert made.tables["rows"][0]["images_per_second_per_core"] > 0
