@@ -244,15 +244,17 @@ class Capture(Tap, Mapping[str, Tensor]):
         if self._reduce is None:
             return self._memory.keep(site, tensor)
         graph = not self._detach and tensor.requires_grad
-        value = self._reduce(tensor if graph else _plain(tensor))
+        activation = tensor if graph else _plain(tensor)
+        value = self._reduce(activation)
         if value is None:
             return None
         if not isinstance(value, Tensor):
             raise CaptureError(f"reduce= gave a {type(value).__name__} for {site!r}; it has to give a tensor or None")
-        if not graph:
-            return self._memory.keep(site, value)
-        self._memory.charge(site, value)
-        return value.clone() if value is tensor else value
+        if graph:
+            self._memory.charge(site, value)
+            return value.clone() if value is tensor else value
+        own = storage_of(value) != storage_of(activation)
+        return self._memory.adopt(site, value.detach()) if own else self._memory.keep(site, value)
 
     def _follow(self, key: _Key, tensor: Tensor) -> bool:
         """Wait for the gradient of a tensor, where gradients are wanted; whether there can be one."""

@@ -60,11 +60,17 @@ class Memory:
         reference, known_version, copy = self._copies.get(id(tensor), (None, None, None))
         if reference is not None and reference() is tensor and version is not None and version == known_version:
             return copy
-        with torch.no_grad():
-            copy = self._copied(site, tensor.detach().dequantize() if tensor.is_quantized else tensor.detach())
+        copy = self._copied(site, tensor.detach().dequantize() if tensor.is_quantized else tensor.detach())
         if copy is not None and version is not None:
             self._copies[id(tensor)] = (weakref.ref(tensor), version, copy)
         return copy
+
+    def adopt(self, site: str, tensor: Tensor) -> Tensor | None:
+        """A detached tensor that nobody else changes, as it is where it fits; otherwise as `keep`."""
+        if self._budget is not None and self._used + tensor.numel() * tensor.element_size() > self._budget:
+            return self.keep(site, tensor)
+        self.charge(site, tensor)
+        return tensor
 
     def charge(self, site: str, tensor: Tensor) -> None:
         """Count a tensor that is kept elsewhere."""
