@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-import torch
 from torch import Tensor, nn
 
-from layerscope.capture.forward import WatchedCall, storage_of, tensors_in, watched
+from layerscope.capture.forward import WatchedCall, watched
+from layerscope.capture.keeping import Gradients, Held, Keeper, Reduce, onwards
 from layerscope.capture.memory import Memory, bytes_of
-from layerscope.capture.sites import Place, leaves, split, with_leaves
+from layerscope.capture.sites import Place, leaves, split
 from layerscope.capture.taps import Tap
 from layerscope.errors import CaptureError, InputError, UnknownNameError
 from layerscope.types import HasModule
-
-Reduce = Callable[[Tensor], Tensor | None]
-"""What to keep of an activation; None where the function itself has taken what it needs."""
 
 
 def capture(
@@ -66,9 +62,9 @@ def capture(
     meta device, and in the forward itself for a wanted layer that is not called or puts out no tensor, and for
     BatchNorm in training mode. InputError for a budget that is none, and for spill= without detach.
     """
-    memory = Memory(bytes_of(budget), _folder(spill, detach))
+    keeper = Keeper(Memory(bytes_of(budget), _folder(spill, detach)), reduce, detach)
     names = [layers] if isinstance(layers, str) else layers
-    return Capture(model, names, memory, reduce, gradients, stop and not gradients, detach, batch_statistics)
+    return Capture(model, names, keeper, gradients, stop and not gradients, batch_statistics)
 
 
 class NotCapturedError(CaptureError, KeyError):
@@ -96,19 +92,6 @@ class _Found(dict[str, Tensor]):
         raise NotCapturedError(str(UnknownNameError.among(f"captured {self._kind}", key, self)))
 
 
-@dataclass(eq=False)
-class _Held:
-    """An activation while the forward runs on; where `version` moves on, `spare` stands in for it."""
-
-    tensor: Tensor | None
-    spare: Tensor | None = None
-    version: int = 0
-
-    def final(self) -> Tensor | None:
-        moved = self.tensor is not None and self.spare is not None and self.tensor._version != self.version
-        return self.spare if moved else self.tensor
-
-
 _Key = tuple[Place, str]  # a call of a site, and the path of one tensor in its output
 
 
@@ -119,22 +102,20 @@ class Capture(Tap, Mapping[str, Tensor]):
         self,
         model: HasModule | nn.Module,
         layers: Sequence[str],
-        memory: Memory,
-        reduce: Reduce | None,
+        keeper: Keeper,
         gradients: bool,
         stop: bool,
-        detach: bool,
         batch_statistics: bool,
     ) -> None:
         super().__init__(model, layers, batch_statistics)
-        self._memory, self._reduce, self._wants_gradients = memory, reduce, gradients
-        self._stop, self._detach = stop, detach
+        self._keeper, self._memory = keeper, keeper.memory
+        self._wants_gradients, self._stop = gradients, stop
         self._watched: WatchedCall | None = None
         self._undo = ExitStack()
-        self._held: dict[_Key, _Held] = {}
+        self._held: dict[_Key, Held] = {}
         self._first: dict[Place, str] = {}  # the path of the first tensor of an output
         self._names: dict[str, _Key] = {}
-        self._gradients: dict[_Key, Tensor] = {}
+        self._gradients = Gradients(keeper)
         self._forget("no forward of the network ran inside the `with`")
 
     def __enter__(self) -> Capture:
@@ -164,8 +145,8 @@ class Capture(Tap, Mapping[str, Tensor]):
             if self._wants_gradients
             else "capture with gradients=True"
         )
-        found = {name: self._gradients[key] for name, key in self._names.items() if key in self._gradients}
-        return _Found("gradient", state, found)
+        found = self._gradients.found
+        return _Found("gradient", state, {name: found[key] for name, key in self._names.items() if key in found})
 
     def begin(self, inputs: object) -> None:
         """A forward begins: nothing of the one before stays."""
@@ -175,22 +156,16 @@ class Capture(Tap, Mapping[str, Tensor]):
 
     def visit(self, place: Place, output: object, inputs: object) -> object:
         """Keep the wanted tensors in `output`; gives the output that the network goes on with, None for the same."""
-        tensors, changed = list(leaves(output)), output
+        tensors, changed, last = list(leaves(output)), output, self._last()
         self._first[place] = tensors[0][0] if tensors else ""
         for path, tensor in self._chosen(place, tensors):
-            held = tensor.requires_grad and not self._detach and self._reduce is None
-            followed = self._follow((place, path), tensor)
-            onwards = changed
-            if not self._last() and (held or (followed and tensor._is_view())):
-                onwards = _onwards(changed, path, inputs)
-            if held:
-                self._held[place, path] = self._in_graph(place, path, tensor, onwards is changed and not self._last())
-            else:
-                self._held[place, path] = _Held(self._taken(_site(place, path), tensor))
-            changed = onwards
+            before, site = changed, _site(place, path)
+            if self._endangered(place, path, tensor) and not last:
+                changed = onwards(changed, path, inputs)
+            self._held[place, path] = self._keeper.keep(site, tensor, exposed=changed is before and not last)
         if self._memory.overdrawn:
             self._held.clear()
-        if self._watched is not None and self._last():
+        if self._watched is not None and last:
             self._watched.stop()
         return None if changed is output else changed
 
@@ -202,8 +177,8 @@ class Capture(Tap, Mapping[str, Tensor]):
         """The forward has ended: make the values final, or raise CaptureError for what is missing."""
         self._memory.check()
         self._check(inputs)
-        if self._wants_gradients and not self._followed:
-            raise _no_gradient("anywhere: nothing requires one")
+        if self._wants_gradients:
+            self._gradients.check()
         final = {key: held.final() for key, held in self._held.items()}
         self._names = {name: key for key in final for name in self._spellings(*key)}
         kept = {name: final[key] for name, key in self._names.items()}
@@ -218,8 +193,7 @@ class Capture(Tap, Mapping[str, Tensor]):
         self._memory.end()
 
     def _forget(self, state: str) -> None:
-        self._held, self._first, self._names, self._gradients = {}, {}, {}, {}
-        self._followed = False  # whether any gradient can come
+        self._held, self._first, self._names, self._gradients = {}, {}, {}, Gradients(self._keeper)
         self._values = _Found("activation", state, {})
 
     def _chosen(self, place: Place, tensors: list[tuple[str, Tensor]]) -> list[tuple[str, Tensor]]:
@@ -234,75 +208,17 @@ class Capture(Tap, Mapping[str, Tensor]):
         """Whether the forward ends here."""
         return self._watched is not None and self._watched.stops()
 
-    def _in_graph(self, place: Place, path: str, tensor: Tensor, exposed: bool) -> _Held:
-        """Hold a tensor of the graph; exposed: the network goes on with it, so a copy has to be in reserve."""
-        self._memory.charge(_site(place, path), tensor)
-        return _Held(tensor, tensor.clone(), tensor._version) if exposed else _Held(tensor)
-
-    def _taken(self, site: str, tensor: Tensor) -> Tensor | None:
-        """What is kept of a tensor: a copy, or what `reduce` makes of it."""
-        if self._reduce is None:
-            return self._memory.keep(site, tensor)
-        graph = not self._detach and tensor.requires_grad
-        activation = tensor if graph else _plain(tensor)
-        value = self._reduce(activation)
-        if value is None:
-            return None
-        if not isinstance(value, Tensor):
-            raise CaptureError(f"reduce= gave a {type(value).__name__} for {site!r}; it has to give a tensor or None")
-        if graph:
-            self._memory.charge(site, value)
-            return value.clone() if value is tensor else value
-        own = storage_of(value) != storage_of(activation)
-        return self._memory.adopt(site, value.detach()) if own else self._memory.keep(site, value)
-
-    def _follow(self, key: _Key, tensor: Tensor) -> bool:
-        """Wait for the gradient of a tensor, where gradients are wanted; whether there can be one."""
-        if not self._wants_gradients:
-            return False
-        if not tensor.requires_grad:
-            if key[0] in self._exact:
-                raise _no_gradient(f"at {_site(*key)!r}: nothing before it requires one")
-            return False
-        memory, reduce, gradients = self._memory, self._reduce, self._gradients
-
-        def note(gradient: Tensor) -> None:
-            kept = gradient if reduce is None else reduce(gradient.detach())
-            copy = None if kept is None else memory.keep(f"gradient at {_site(*key)}", kept)
-            memory.check()
-            if copy is not None:
-                gradients[key] = copy
-
-        tensor.register_hook(note)
-        self._followed = True
-        return True
+    def _endangered(self, place: Place, path: str, tensor: Tensor) -> bool:
+        """Whether an in-place operation would take the tensor, or its gradient, away. Waits for the gradient."""
+        site = _site(place, path)
+        followed = self._wants_gradients and self._gradients.follow((place, path), site, tensor, place in self._exact)
+        return self._keeper.keeps_itself(tensor) or (followed and tensor._is_view())
 
     def _spellings(self, place: Place, path: str) -> list[str]:
         """The names of a tensor: as it was asked for, or else as `list_layers` names it."""
         first = self._first[place] == path
         asked = [one.asked for one in self._exact.get(place, ()) if one.path == path or (first and not one.path)]
         return asked or [f"{place[0]}{path}" if self._calls[place[0]] == 1 else f"{place[0]}#{place[1]}{path}"]
-
-
-def _onwards(output: object, path: str, inputs: object) -> object:
-    """A copy for the network to go on with, so that a tensor of its graph stays as it is and on the path to the output.
-
-    Not where the tensor shares memory with an input or with the rest of the output: the network may rely on that.
-    """
-    tensors = dict(leaves(output))
-    around = [*tensors_in(inputs), *(tensor for other, tensor in tensors.items() if other != path)]
-    if storage_of(tensors[path]) in {storage_of(tensor) for tensor in around}:
-        return output
-    return with_leaves(output, {path: torch.clone})
-
-
-def _no_gradient(why: str) -> CaptureError:
-    mend = "call images.requires_grad_() before the forward, and run it outside of torch.no_grad()"
-    return CaptureError(f"no gradient {why}; {mend}")
-
-
-def _plain(tensor: Tensor) -> Tensor:
-    return tensor.detach().dequantize() if tensor.is_quantized else tensor.detach()
 
 
 def _site(place: Place, path: str) -> str:

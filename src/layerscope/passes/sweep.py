@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from layerscope.capture.evaluating import evaluating
-from layerscope.capture.hooks import Reduce, capture
+from layerscope.capture.hooks import capture
+from layerscope.capture.keeping import Reduce
 from layerscope.capture.layers import units_first
 from layerscope.errors import InputError
 from layerscope.objectives import OUTPUT
