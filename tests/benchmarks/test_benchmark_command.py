@@ -11,7 +11,7 @@ from layerscope.benchmarks import conformance, methods, networks, overhead
 from layerscope.benchmarks.report import Options, manifest, threads
 from layerscope.cli import main
 from layerscope.conformance.conform import Conformance
-from layerscope.errors import UnknownNameError
+from layerscope.errors import InputError, UnknownNameError
 from layerscope.types import no_progress
 
 
@@ -80,6 +80,33 @@ def test_networks_by_name_and_pattern():
         networks.find("resnet81")
     with pytest.raises(UnknownNameError, match=r"no source of networks 'keras'; there are: torchvision, timm"):
         networks.find("keras:resnet50")
+
+
+def test_networks_of_timm_by_the_names_of_their_weights():
+    pytest.importorskip("timm")
+    assert networks.find("timm:resnet50.a1_in1k") == ["timm:resnet50.a1_in1k"]
+    assert not any("." in name for name in networks.find("timm:resnet5?"))
+    with pytest.raises(UnknownNameError, match=r"no timm network 'resnet81'"):
+        networks.find("timm:resnet81")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["capture", "--networks", ""], "'' names no network; give names or patterns"),
+        (["capture", "--networks", " , "], "' , ' names no network"),
+        (["capture", "--networks", "none", "--rounds", "0"], "no networks and no rounds: there is nothing to do"),
+        (["world", "--networks", "alexnet"], "the world is measured on one thread and without networks"),
+        (["world", "--quick"], "leave the options to capture"),
+    ],
+)
+def test_nothing_to_measure(capsys, options, words):
+    assert main(["benchmark", *options]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("error: ")
+    assert words in said.err
+    assert said.err.count("\n") == 1
 
 
 def test_overhead_of_all_methods():

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+import subprocess
+import sys
 
 import pytest
 import torch
+from rich.cells import cell_len
 
 from layerscope.capture.layers import Layer
 from layerscope.capture.uncalled import Parametrised, Uncalled, parametrised, uncalled
@@ -46,6 +49,31 @@ def silent():
         def forward(self, x):
             return x
     return Silent()
+
+def nothing():
+    class Nothing(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.part = nn.Identity()
+        def forward(self, x):
+            self.part(0)
+            return x
+    return Nothing()
+
+def loud():
+    print("made")
+    class Loud(nn.Sequential):
+        def forward(self, x):
+            print("run")
+            return super().forward(x)
+    return ls.wrap(Loud(nn.Conv2d(3, 4, 3)), 16)
+
+def chinese():
+    parts = {"卷积层": nn.Conv2d(3, 4, 3), "relu": nn.ReLU(), "一个相当长的卷积层名字" * 3: nn.Conv2d(4, 4, 3)}
+    net = nn.Sequential()
+    for name, part in parts.items():
+        net.add_module(name, part)
+    return ls.wrap(net, 16)
 """
 
 
@@ -140,7 +168,41 @@ def test_nothing_is_said_to_run_where_nothing_is(capsys, tmp_path):
 
 def test_nothing_to_list(capsys, network):
     assert main(["layers", network.replace(":net", ":silent")]) == 2
+    assert "silent' is a single Silent, without parts to list; nothing to list" in capsys.readouterr().err
+    assert main(["layers", network.replace(":net", ":nothing")]) == 2
     assert "no layers that put out tensors with one entry per image; nothing to list" in capsys.readouterr().err
+
+
+def test_what_the_network_prints_is_no_part_of_the_list(capsys, network):
+    assert main(["layers", network.replace(":net", ":loud"), "--json"]) == 0
+    made = capsys.readouterr()
+    assert json.loads(made.out)["layers"][0]["name"] == "0"
+    assert {"made", "run"} <= set(made.err.splitlines())
+
+
+def test_a_reader_that_leaves_is_no_error():
+    command = [sys.executable, "-m", "layerscope", "layers", "menagerie"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
+        assert running.stdout is not None
+        assert running.stderr is not None
+        running.stdout.close()
+        assert running.stderr.read() == b""
+    assert running.returncode == 0
+
+
+def test_wide_characters_stay_in_their_columns(capsys, network, monkeypatch):
+    spec = network.replace(":net", ":chinese")
+    starts = {
+        cell_len(line.partition(kind)[0])
+        for line in said(capsys, spec).splitlines()
+        for kind in ("Conv2d", "ReLU")
+        if kind in line
+    }
+    assert len(starts) == 1
+    monkeypatch.setenv("COLUMNS", "60")
+    table = said(capsys, spec).split("\n\n")[1]
+    assert "…" in table
+    assert max(map(cell_len, table.splitlines())) <= 60
 
 
 @pytest.mark.parametrize("name", ["vit_b_32", "swin_t", "resnet18"])
@@ -165,8 +227,9 @@ def test_no_line_is_wider_than_the_terminal(name):
 
 
 def test_the_terminal_decides_how_wide(capsys, network, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "40")
-    assert max(map(len, said(capsys, network).splitlines())) <= 40
+    for columns in ("40", "1"):
+        monkeypatch.setenv("COLUMNS", columns)
+        assert 30 < max(map(len, said(capsys, network).splitlines())) <= 40
 
 
 def test_a_headline_of_published_weights(capsys, tmp_path, monkeypatch):

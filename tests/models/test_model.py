@@ -67,7 +67,7 @@ def test_images_in_the_precision_of_the_network_fit() -> None:
 
 
 def test_settings_that_do_not_fit() -> None:
-    with pytest.raises(InputError, match=r"2 means and 3 standard deviations for 3 channels"):
+    with pytest.raises(InputError, match=r"2 means and 3 standard deviations for 2 channels"):
         wrap(small(), mean=(0.5, 0.5), std=(1, 1, 1))
     with pytest.raises(InputError, match=r"have to be positive"):
         wrap(small(), input_size=0)
@@ -99,15 +99,24 @@ def test_one_number_counts_for_all_channels() -> None:
 @pytest.mark.parametrize(
     ("mean", "words"),
     [
-        ((0.5,), r"1 means and 3 standard deviations for 3 channels; give one of each per channel"),
-        (np.zeros(4), r"4 means and 3 standard deviations for 3 channels"),
         ((), r"0 means and 3 standard deviations for 3 channels"),
         ("grey", r"mean='grey' holds no numbers; give one number, or one per channel"),
     ],
 )
-def test_a_normalisation_that_does_not_fit_the_first_convolution(mean: object, words: str) -> None:
+def test_a_normalisation_that_is_none(mean: object, words: str) -> None:
     with pytest.raises(InputError, match=words):
         wrap(small(), mean=mean)  # type: ignore[arg-type]
+
+
+def test_a_given_mean_decides_on_the_channels() -> None:
+    stem = nn.Sequential(nn.PixelUnshuffle(2), nn.Conv2d(12, 4, 3))
+    model = wrap(stem, input_size=16, mean=[0.1, 0.2, 0.3])
+    assert (model.channels, model.std) == (3, (0.229, 0.224, 0.225))
+    assert model.layers()[1].shape == (4, 6, 6)
+    assert wrap(stem, std=[0.1, 0.2, 0.3]).mean == (0.485, 0.456, 0.406)
+    for wrong in (wrap(stem), wrap(small(), mean=(0.5,))):
+        with pytest.raises(InputError, match=r"; is it made for another input_size= or number of channels\?"):
+            wrong.layers()
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
@@ -139,7 +148,7 @@ class Failing(nn.Module):
 
 
 def test_a_network_that_fails_while_its_layers_are_listed() -> None:
-    words = r"'Sequential' cannot run on an image of shape \(3, 9, 9\) \(RuntimeError: .*mat1 and mat2 [^)]*\)\); give .*input_size="
+    words = r"'Sequential' cannot run on an image of shape \(3, 9, 9\) \(RuntimeError: .*mat1 and mat2 [^)]*\)\); is it made for another input_size="
     with pytest.raises(InputError, match=words) as caught:
         wrap(small(), input_size=9).layers()
     assert isinstance(caught.value.__cause__, RuntimeError)

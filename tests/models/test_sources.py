@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import logging
 import re
 import sys
 import urllib.error
@@ -227,6 +228,7 @@ def test_googlenet_with_and_without_its_training_heads(tmp_path: Path) -> None:
         module = models.googlenet(weights=None, num_classes=4, aux_logits=heads, init_weights=False)
         model = load_model("torchvision:googlenet", weights=saved(module.state_dict(), tmp_path / "weights.pth"))
         assert model.module.transform_input
+        assert model.card["input_from"] == "GoogLeNet_Weights.IMAGENET1K_V1 with transform_input=True"
         assert (model.module.aux1 is not None) == heads
 
 
@@ -415,6 +417,34 @@ class FakeTimm(ModuleType):
         if pretrained:
             raise self.fetch_error
         return nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, num_classes))
+
+
+def test_a_file_without_a_function_and_weights_without_a_name() -> None:
+    with pytest.raises(InputError, match=r"'nets.py' names no function; write nets.py:FUNCTION, which returns the"):
+        load_model("nets.py")
+    for weights in ("", " "):
+        with pytest.raises(InputError, match=r"weights is empty; leave it out, or give 'none' or the path"):
+            load_model("torchvision:resnet18", weights=weights)
+
+
+def test_the_function_of_a_file_decides_on_its_weights(tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text("from torch import nn\ndef net():\n    return nn.Sequential(nn.Conv2d(3, 4, 3))\n")
+    spec = f"{tmp_path / 'net.py'}:net"
+    assert load_model(spec, weights="none").card["weights"] == "of the file"
+    path = saved(nn.Sequential(nn.Conv2d(3, 4, 3)).state_dict(), tmp_path / "weights.pth")
+    assert load_model(spec, weights=path).card["weights"] == path
+
+
+def test_attempts_to_fetch_are_silent_and_the_log_is_put_back(caplog: pytest.LogCaptureFixture) -> None:
+    logger, below = logging.getLogger("some_hub"), logging.getLogger("some_hub.http")
+    logger.setLevel(logging.INFO)
+    with sources._silent("some_hub"):
+        below.warning("retrying")
+    below.warning("said")
+    assert (logger.level, caplog.messages) == (logging.INFO, ["said"])
+    with pytest.raises(OSError, match="offline"), sources._silent("some_hub"):
+        raise OSError("offline")
+    assert logger.level == logging.INFO
 
 
 def test_timm(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

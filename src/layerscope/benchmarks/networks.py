@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from layerscope.conformance.conform import SIZES, redraw_zeros, smallest_input
-from layerscope.errors import MissingPackageError, UnknownNameError
-from layerscope.models.sources import import_torchvision, load_model
+from layerscope.errors import InputError, UnknownNameError
+from layerscope.models.sources import import_timm, import_torchvision, load_model
 
 # The smallest of each family of torchvision, in the order of the names.
 ONE_PER_FAMILY = (
@@ -24,8 +24,8 @@ ONE_PER_FAMILY = (
 def find(asked: str, quick: bool = False) -> list[str]:
     """Specs as `load_model` takes them, for names and patterns separated by commas: "resnet*,timm:vit_tiny*".
 
-    A name without a source is torchvision's; quick: of a bare "*", one per family. UnknownNameError where one matches
-    nothing.
+    A name without a source is torchvision's; quick: of a bare "*", one per family. InputError where there is no name,
+    UnknownNameError where one matches nothing.
     """
     if asked == "none":
         return []
@@ -34,9 +34,13 @@ def find(asked: str, quick: bool = False) -> list[str]:
         source, _, name = pattern.rpartition(":")
         known = _known(source or "torchvision")
         matches = ONE_PER_FAMILY if pattern == "*" and quick else fnmatch.filter(known, name)
+        if not matches and source == "timm":  # "resnet50.a1_in1k", which a pattern alone does not ask for
+            matches = fnmatch.filter(_published_by_timm(), name)
         if not matches:
             raise UnknownNameError.among(f"{source or 'torchvision'} network", name, known)
         found.update((f"{source or 'torchvision'}:{match}", None) for match in matches)
+    if not found:
+        raise InputError(f"{asked!r} names no network; give names or patterns separated by commas, or none")
     return list(found)
 
 
@@ -67,9 +71,9 @@ def _known(source: str) -> Sequence[str]:
         models = import_torchvision()
         return list(models.list_models(module=models))
     if source == "timm":
-        try:
-            import timm
-        except ModuleNotFoundError:
-            raise MissingPackageError("timm is not installed; run: pip install 'layerscope[timm]'") from None
-        return list(timm.list_models())
+        return list(import_timm().list_models())
     raise UnknownNameError.among("source of networks", source, ("torchvision", "timm"))
+
+
+def _published_by_timm() -> Sequence[str]:
+    return list(import_timm().list_pretrained())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from layerscope.benchmarks.report import Options, Report
+from layerscope.errors import InputError
 from layerscope.types import Progress
 
 Measure = Callable[[Options, Progress], Report]
@@ -13,6 +14,8 @@ Measure = Callable[[Options, Progress], Report]
 def _world(options: Options, on_progress: Progress) -> Report:
     from layerscope.benchmarks.world import measure
 
+    if options != Options():
+        raise InputError("the world is measured on one thread and without networks; leave the options to capture")
     return measure(options, on_progress)
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections import defaultdict
 from collections.abc import Callable
-from contextlib import ExitStack
 from types import TracebackType
 from typing import Any
 
@@ -49,39 +49,64 @@ class FunctionSites(TorchFunctionMode):
         for name, part in module.named_modules(remove_duplicate=False):
             self._names[part].append(name)
         self._running: list[nn.Module] = []
-        self._undo = ExitStack()
+        self._thread = threading.get_ident()
 
     def __enter__(self) -> FunctionSites:
-        with ExitStack() as undo:
+        try:
             for part in self._names:
-                undo.callback(part.register_forward_pre_hook(self._begin, prepend=True).remove)
-                undo.callback(part.register_forward_hook(self._end, always_call=True).remove)
+                part.register_forward_pre_hook(self._begin, prepend=True)
+                part.register_forward_hook(self._end, always_call=True)
             super().__enter__()  # type: ignore[no-untyped-call]
-            self._undo = undo.pop_all()
+        except BaseException:
+            self._take_back()
+            raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        super().__exit__(kind, error, trace)  # type: ignore[no-untyped-call]
-        self._undo.close()
+        try:
+            super().__exit__(kind, error, trace)  # type: ignore[no-untyped-call]
+        finally:
+            try:
+                self._take_back()
+            except BaseException:  # Ctrl-C
+                self._take_back()
+                raise
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
+        given = [tensor for _, tensor in leaves((args, kwargs or {})) if not tensor.is_inference()]
+        versions = {id(tensor): tensor._version for tensor in given}
         result = func(*args, **(kwargs or {}))
         name = function_name(func)
         if not self._shows() or not self._running or not name or next(leaves(result), None) is None:
             return result
+        shown = result
         for part in self._names[self._running[-1]]:
-            result = self._show(f"{part}/{name}", result, (args, kwargs))
-        return result
+            shown = self._show(f"{part}/{name}", shown, (args, kwargs))
+        in_place = id(result) in versions and versions[id(result)] != result._version
+        if shown is not result and in_place and not result.requires_grad:
+            return result.copy_(shown)  # the network may go on with the argument rather than with what it gets
+        return shown
 
     def _begin(self, module: nn.Module, args: object) -> None:
-        self._running.append(module)
+        if threading.get_ident() == self._thread:
+            self._running.append(module)
 
     def _end(self, module: nn.Module, args: object, output: object) -> None:
-        self._running.pop()
+        if threading.get_ident() == self._thread:
+            self._running.pop()
+
+    def _take_back(self) -> None:
+        """Remove the hooks, whatever was interrupted when they were put on."""
+        for part in self._names:
+            for hooks in (part._forward_pre_hooks, part._forward_hooks):
+                for number, hook in list(hooks.items()):
+                    if getattr(hook, "__self__", None) is self:
+                        del hooks[number]
+                        part._forward_hooks_always_called.pop(number, None)
 
 
 def function_name(func: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,11 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from layerscope.capture.evaluating import evaluating
-from layerscope.capture.forward import tensors_in, watched
+from layerscope.capture.forward import tensors_in, watched, watched_anew
 from layerscope.capture.hooks import capture
 from layerscope.capture.layers import Layer, list_layers, units_first
 from layerscope.capture.positions import Units, at_position
-from layerscope.capture.sites import Place, leaves, with_leaves
+from layerscope.capture.sites import Place, first_name, leaves, with_leaves
 from layerscope.capture.taps import Tap
 from layerscope.capture.units import Unit
 from layerscope.errors import CaptureError, InputError, UnknownNameError
@@ -43,11 +44,14 @@ def replace(
 
     A capture sees the new values, whichever of the two was entered first. Nothing stays on the model afterwards.
     What a network runs only for its effect on a tensor (`x.mul_(2)`, `self.relu(x)`, without using what it returns) is
-    not changed, but for functions in a forward without gradients.
+    not changed, but for functions in a forward without gradients (and outside of inference mode). Of several
+    interventions at one site the one that was entered last has the last word.
     Raises UnknownNameError and CaptureError as `capture` does, in the forward too where a layer is not reached;
     CaptureError for a replacement of another shape, dtype or device.
     """
-    edits = {name: _constant(value) if isinstance(value, Tensor) else value for name, value in values.items()}
+    if not isinstance(values, Mapping):
+        raise InputError(f"{type(values).__name__} is no mapping; give {{layer: tensor or function}}")
+    edits = {name: _edit(name, value) for name, value in values.items()}
     with watched(model, _Intervention(model, edits, batch_statistics)):
         yield
 
@@ -75,12 +79,18 @@ def ablate(
     `model` is a bare module. Otherwise as `replace`. Raises InputError for units that do not parse, or whose index or
     position does not exist, and for a `to` that does not fit them; UnknownNameError for layers that do not exist.
     """
-    given = [units] if isinstance(units, (str, Unit)) else list(units)
+    given = [units] if isinstance(units, (str, Unit)) or not isinstance(units, Iterable) else list(units)
+    if not given or not all(isinstance(unit, (str, Unit)) for unit in given):
+        raise InputError(f"units={units!r}; give a unit or several, as 'layer4.1.conv2:37'")
+    if not isinstance(to, (str, float, int, Tensor)):
+        raise InputError(f"to={to!r}; give 'zero', 'mean', a number or a tensor")
+    if reference is not None and (isinstance(to, Tensor) or to != "mean"):
+        raise InputError("reference= is what to='mean' takes the mean over; give to='mean' with it")
     if isinstance(to, str) and to not in ("zero", "mean"):
         raise UnknownNameError.among("level to ablate to:", to, ("zero", "mean"), "or give a number or a tensor")
     parsed = [Unit.parse(unit) if isinstance(unit, str) else unit for unit in given]
     ablation = _Ablation(model, parsed, to, batch_statistics)
-    if reference is not None and to == "mean":
+    if reference is not None:
         ablation.take_means(reference)
     with watched(model, ablation):
         yield
@@ -94,6 +104,18 @@ class _Intervention(Tap):
     def __init__(self, model: HasModule | nn.Module, edits: Mapping[str, Edit], batch_statistics: bool) -> None:
         super().__init__(model, list(edits), batch_statistics)
         self._edits = edits
+        firsts = {name for name, _ in self._module.named_modules()}  # a pattern means each module once
+        for found in self._patterns.values():
+            found[:] = [
+                dataclasses.replace(one, names=tuple(name for name in one.names if name in firsts)) for one in found
+            ]
+
+    def outside(self, name: str) -> None:
+        """Raise CaptureError: calls cannot be counted there, so that the wrong one might be changed."""
+        raise CaptureError(
+            f"{name!r} ran outside of a forward of the whole network (called by itself, or recomputed by "
+            "checkpointing), where an intervention does not reach; turn checkpointing off, or intervene on the part"
+        )
 
     def done(self) -> bool:
         """What comes after the last site of a capture does not matter to it."""
@@ -111,8 +133,6 @@ class _Intervention(Tap):
         for wanted in self._asking(*place):
             chosen = [wanted.path or paths[0]] if wanted.exact and paths else paths
             changed = with_leaves(changed, dict.fromkeys(chosen, partial(self._edited, wanted.asked)))
-        if isinstance(output, Tensor) and isinstance(changed, Tensor) and "/" in place[0] and _in_place(output, inputs):
-            return output.copy_(changed)  # the network may go on with the argument, and not with what it gets here
         return changed
 
     def _edited(self, asked: str, activation: Tensor) -> Tensor:
@@ -125,7 +145,7 @@ class _Intervention(Tap):
                 f"{activation.dtype} on {activation.device}; convert it with .to(activation)"
             )
         try:
-            return value.expand(activation.shape)
+            return value.expand(activation.shape).clone()  # the network may overwrite it
         except RuntimeError:
             raise CaptureError(
                 f"the replacement of {asked!r} has shape {tuple(value.shape)}, which does not broadcast to that of the "
@@ -164,7 +184,7 @@ class _Ablation(_Intervention):
         """Set each unit to its mean over the images and positions of a batch."""
         self._measure_bare(reference)
         run = self._model if callable(self._model) else self._module
-        with evaluating(self._module), capture(self._model, list(self._units)) as activations:
+        with watched_anew(self._module), evaluating(self._module), capture(self._model, [*self._units]) as activations:
             run(reference)
         for name, chosen in self._units.items():
             means = units_first(activations[name], self._axes[name]).transpose(0, 1).flatten(1).mean(1)
@@ -178,14 +198,21 @@ class _Ablation(_Intervention):
         if images is None:
             raise CaptureError("no images [batch, channel, height, width] in this forward to find the units with")
         _, channels, height, width = images.shape
-        listed = {layer.name: layer for layer in list_layers(self._module, (channels, height, width), self.functions)}
-        self._measure({name: _named(name, listed) for name in missing})
+        try:
+            layers = list_layers(self._module, (channels, height, width), self.functions)
+        except Exception as error:
+            raise CaptureError(
+                f"no units can be counted in {type(self._module).__name__}: a single image {channels} x {height} x "
+                f"{width} does not run through it ({type(error).__name__}: {str(error).partition(chr(10))[0]})"
+            ) from error
+        listed = {layer.name: layer for layer in layers}
+        self._measure({name: _named(first_name(self._module, name), listed) for name in missing})
 
     def _measure(self, layers: Mapping[str, Layer]) -> None:
         for name, layer in layers.items():
             self._axes[name] = layer.unit_axis
-            for unit in self._units[name]:
-                _check(unit, units_first(torch.empty(0, *layer.shape, device="meta"), layer.unit_axis))
+            for unit in self._units[name]:  # their positions depend on the size of the images that will run
+                _check_index(unit, layer.units)
 
     def _ablated(self, name: str, activation: Tensor) -> Tensor:
         chosen, axis = self._units[name], self._axes[name]
@@ -227,10 +254,14 @@ def _means(target: Units) -> Units:
 
 def _check(unit: Unit, units: Units) -> None:
     """Raise InputError where a layer has no such unit."""
-    if unit.index >= units.shape[1]:
-        raise InputError(f"no unit {str(unit)!r}; {unit.layer!r} has units 0 to {units.shape[1] - 1}")
+    _check_index(unit, units.shape[1])
     if unit.position is not None:
         at_position(units, unit.position)
+
+
+def _check_index(unit: Unit, count: int) -> None:
+    if unit.index >= count:
+        raise InputError(f"no unit {str(unit)!r}; {unit.layer!r} has units 0 to {count - 1}")
 
 
 def _named(name: str, listed: Mapping[str, Layer]) -> Layer:
@@ -240,10 +271,9 @@ def _named(name: str, listed: Mapping[str, Layer]) -> Layer:
     raise UnknownNameError.among("layer with units", name, listed)
 
 
-def _constant(value: Tensor) -> Edit:
-    return lambda activation: value
-
-
-def _in_place(output: Tensor, inputs: object) -> bool:
-    """Whether a function gave back one of its arguments, and may be changed there: there is no graph."""
-    return not output.requires_grad and any(output is tensor for tensor in tensors_in(inputs))
+def _edit(name: str, value: Tensor | Edit) -> Edit:
+    if isinstance(value, Tensor):
+        return lambda activation: value
+    if not callable(value):
+        raise InputError(f"the replacement of {name!r} is {value!r}; give a tensor, or a function of the activation")
+    return value

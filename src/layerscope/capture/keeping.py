@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -58,15 +59,13 @@ class Keeper:
     def _reduced(self, site: str, tensor: Tensor, reduce: Reduce) -> Tensor | None:
         activation = tensor if self._with_graph(tensor) else tensor.detach()
         activation = activation.dequantize() if activation.is_quantized else activation
-        value = reduce(activation)
+        value = checked(site, reduce(activation))
         if value is None:
             return None
-        if not isinstance(value, Tensor):
-            raise CaptureError(f"reduce= gave a {type(value).__name__} for {site!r}; it has to give a tensor or None")
+        own = storage_of(value) != storage_of(activation)
         if self._with_graph(tensor):
             self.memory.charge(site, value)
-            return value.clone() if value is tensor else value
-        own = storage_of(value) != storage_of(activation)
+            return value if own else value.clone()
         return self.memory.adopt(site, value.detach()) if own else self.memory.keep(site, value)
 
 
@@ -76,31 +75,56 @@ class Gradients:
     def __init__(self, keeper: Keeper) -> None:
         self._keeper = keeper
         self._followed = False
+        self._direct: set[Hashable] = set()
         self.found: dict[Hashable, Tensor] = {}
 
-    def follow(self, key: Hashable, site: str, tensor: Tensor, required: bool) -> bool:
-        """Wait for one; whether it can come. Raises CaptureError where it cannot and is required."""
+    def follow(self, key: Hashable, site: str, tensor: Tensor, passed: bool, required: bool) -> Tensor:
+        """Wait for the gradient of a tensor; gives the one to go on with.
+
+        passed: the site did not make the tensor (it is an input, a parameter), so that others may use it too. Then the
+        network goes on with a view, whose gradient is that of the site alone; only where an in-place operation takes
+        the view's place that of the tensor has to do. Raises CaptureError where no gradient can come and one is
+        required.
+        """
         if not tensor.requires_grad:
             if required:
                 raise _no_gradient(f"at {site!r}: nothing before it requires one")
-            return False
-        memory, reduce, found = self._keeper.memory, self._keeper.reduce, self.found
-
-        def note(gradient: Tensor) -> None:
-            kept = gradient if reduce is None else reduce(gradient.detach())
-            copy = None if kept is None else memory.keep(f"gradient at {site}", kept)
-            memory.check()
-            if copy is not None:
-                found[key] = copy
-
-        tensor.register_hook(note)
+            return tensor
         self._followed = True
-        return True
+        if not passed:
+            tensor.register_hook(partial(self._note, key, site, True))
+            return tensor
+        if not tensor.is_leaf:  # hooks would stay on a leaf for good
+            tensor.register_hook(partial(self._note, key, site, False))
+        view = tensor.view_as(tensor)
+        view.register_hook(partial(self._note, key, site, True))
+        return view
 
     def check(self) -> None:
         """Raise CaptureError where no gradient at all can come."""
         if not self._followed:
             raise _no_gradient("anywhere: nothing requires one")
+
+    def _note(self, key: Hashable, site: str, direct: bool, gradient: Tensor) -> None:
+        if not direct and key in self._direct:
+            return
+        if direct:
+            self._direct.add(key)
+        memory, reduce, name = self._keeper.memory, self._keeper.reduce, f"gradient at {site}"
+        kept = gradient.detach() if reduce is None else checked(name, reduce(gradient.detach()))
+        if key in self.found:
+            memory.replaced(name, self.found.pop(key))
+        copy = None if kept is None else memory.adopt(name, kept.clone())
+        memory.check()
+        if copy is not None:
+            self.found[key] = copy
+
+
+def checked(site: str, value: object) -> Tensor | None:
+    """What `reduce` gave. Raises CaptureError where it is neither a tensor nor None."""
+    if value is None or isinstance(value, Tensor):
+        return value
+    raise CaptureError(f"reduce= gave a {type(value).__name__} for {site!r}; it has to give a tensor or None")
 
 
 def onwards(output: object, path: str, inputs: object) -> object:

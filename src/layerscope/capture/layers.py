@@ -41,10 +41,13 @@ class Layer:
             "exact": some position sees both ends of that square (all of it, but for holes of dilated convolutions).
             "upper bound": no position sees more, some or all see less (after resizing, transposed convolution, uneven
                 pooling, or with a part of the units of several branches).
-            "whole image": positions see all of it (after global pooling, squeeze-and-excitation, attention), or each
-            unit stands for a place of its own (flattening); receptive_field is None.
+            "whole image": all positions were mixed (global pooling, squeeze-and-excitation, attention over all tokens,
+                a linear map of a flattened map); receptive_field is None.
             "unknown": which axes are rows and columns was lost (beside a class token), or something was done to them
-            that Layerscope does not know; receptive_field is None.
+                that Layerscope does not know; or positions see a part of the image that is not worked out, as in
+                windowed attention, pooling over rows alone, cyclic shifts and space-to-depth by reshaping; or each unit
+                stands for a place of its own (flattening). Also whatever is computed after values that depend on the
+                image became numbers of Python or NumPy. receptive_field is None.
         The image is taken to go on beyond its border, also where padding mirrors it.
         stride and offset are None without a receptive field, where rows and columns differ, and where they are split
         into windows or merged into tokens; stride also where it is no whole number of pixels.

@@ -9,6 +9,8 @@ from torch import Tensor
 
 from layerscope.errors import InputError
 
+_MOST_EXTRA_TOKENS = 5  # a class token and four registers
+
 Units = Float[Tensor, "batch units *positions"]
 """Activations with the units on axis 1, as `units_first` gives them."""
 
@@ -38,5 +40,7 @@ def _grid(units: Tensor) -> Tensor:
     if units.ndim != 3:
         return units
     side = math.isqrt(units.shape[2])
+    if units.shape[2] - side * side > _MOST_EXTRA_TOKENS:
+        raise InputError(f"{units.shape[2]} tokens are no square of patches, so they have no rows and columns here")
     patches: Tensor = units[..., units.shape[2] - side * side :].unflatten(2, (side, side))
     return patches

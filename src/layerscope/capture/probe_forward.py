@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,6 +29,8 @@ def black_images(module: nn.Module, input_shape: tuple[int, int, int], count: in
 def as_it_came(module: nn.Module, training: bool) -> Iterator[None]:
     """Train or eval mode for a while. Then flags, buffers, attributes and random states are what they were.
 
+    Of attributes that are plain dicts, lists and sets (caches) the entries are what they were, in the same objects.
+
     Meanwhile the network has copies of its buffers, so that nothing, not even a version counter, moves in its own.
     Scripted parts keep their buffers out of reach of Python: theirs are not copied.
     """
@@ -48,20 +51,39 @@ def as_it_came(module: nn.Module, training: bool) -> Iterator[None]:
 
 @contextmanager
 def _own_dictionaries(part: nn.Module, copies: dict[int, Tensor]) -> Iterator[None]:
-    """Attributes and the registers of parameters, buffers and parts as now, afterwards; buffers as copies."""
+    """Attributes and what they hold (registers of parameters, buffers and parts, caches) afterwards as now.
+
+    Meanwhile buffers are copies.
+    """
     attributes = dict(vars(part))
-    registers = {name: dict(value) for name, value in attributes.items() if name in _REGISTERS}
-    for name, buffer in part._buffers.items():
-        if buffer is not None:
-            part._buffers[name] = copies.setdefault(id(buffer), buffer.clone())
+    plain = (value for name, value in attributes.items() if type(value) in (dict, list, set) or name in _REGISTERS)
+    held = [(value, value.copy()) for value in plain]
     try:
+        for name, buffer in part._buffers.items():
+            if buffer is not None:
+                part._buffers[name] = copies.setdefault(id(buffer), buffer.clone())
         yield
     finally:
-        for name, before in registers.items():
-            attributes[name].clear()
-            attributes[name].update(before)
-        vars(part).clear()
-        vars(part).update(attributes)
+        for value, before in held:
+            _restore(value, before)
+        _restore(vars(part), attributes)
+
+
+def _restore(value: Any, before: Any) -> None:
+    """Give a dict, list or set its entries of before. It is never empty meanwhile: this may be interrupted."""
+    if isinstance(value, list):
+        value[:] = before
+        return
+    value.update(before)
+    remove = value.pop if isinstance(value, dict) else value.remove
+    for new in [key for key in value if key not in before]:
+        remove(new)
+    if isinstance(value, dict) and [*map(id, value)] != [*map(id, before)]:  # entries that were removed are last now
+        try:
+            for key in before:
+                value[key] = value.pop(key)
+        finally:
+            value.update(before)
 
 
 _REGISTERS = ("_parameters", "_buffers", "_modules")

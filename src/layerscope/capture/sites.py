@@ -14,12 +14,12 @@ import copy
 import fnmatch
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
 from torch import Tensor, nn
 
-from layerscope.errors import UnknownNameError
+from layerscope.errors import InputError, UnknownNameError
 
 Place = tuple[str, int]  # "layer1.0.relu" or "layer4.0/add", and the number of the call
 
@@ -61,8 +61,21 @@ class Wanted:
 
 def find(module: nn.Module, layers: Sequence[str]) -> list[Wanted]:
     """What each entry of `layers` means in `module`. Raises UnknownNameError for one that means nothing."""
+    if not all(isinstance(asked, str) for asked in layers):
+        wrong = next(asked for asked in layers if not isinstance(asked, str))
+        raise InputError(f"{wrong!r} is no layer; layers are named by text, as 'layer1.0.conv1'")
     known = {name: None for name, _ in module.named_modules(remove_duplicate=False)}  # in order
     return [_exact(asked, known) or _pattern(asked, known) for asked in layers]
+
+
+def first_name(module: nn.Module, name: str) -> str:
+    """The same site under the first of the names that its module is registered under."""
+    base, call, path = split(name)
+    part, slash, function = base.rpartition("/") if "/" in base else (base, "", "")
+    named = dict(module.named_modules(remove_duplicate=False))
+    if part in named:
+        part = next(other for other, same in named.items() if same is named[part])
+    return f"{part}{slash}{function}{'' if call is None else f'#{call}'}{path}"
 
 
 def split(name: str) -> tuple[str, int | None, str]:
@@ -88,12 +101,19 @@ def with_leaves(output: object, changes: Mapping[str, Callable[[Tensor], Tensor]
     parts = {key: with_leaves(part, changes, f"{path}[{key}]") for key, part in _parts(output)}
     if isinstance(output, Mapping):
         whole: Any = copy.copy(output)
-        whole.update(parts)
+        for key, part in parts.items():
+            whole[key] = part
         return whole
-    if isinstance(output, (tuple, list)):
-        kind: Any = type(output)
-        return kind(*parts.values()) if hasattr(output, "_fields") else kind(parts.values())
-    return replace(output, **parts) if parts else output  # type: ignore[type-var]
+    if isinstance(output, list):
+        return [*parts.values()] if type(output) is list else type(output)(parts.values())
+    if isinstance(output, tuple):
+        return tuple.__new__(type(output), parts.values())  # as namedtuples do it, whatever their __new__ takes
+    if parts:
+        whole = copy.copy(output)
+        for key, part in parts.items():
+            object.__setattr__(whole, key, part)  # frozen ones too
+        return whole
+    return output
 
 
 def _parts(output: object) -> Iterable[tuple[Any, object]]:
@@ -107,6 +127,8 @@ def _parts(output: object) -> Iterable[tuple[Any, object]]:
 
 
 def _exact(asked: str, known: Collection[str]) -> Wanted | None:
+    if asked in known:  # whatever signs the name holds
+        return Wanted(asked, (asked,), "", 0, "", exact=True)
     name, call, path = split(asked)
     if name in known:
         return Wanted(asked, (name,), "", call or 0, path, exact=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from abc import ABC, abstractmethod
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -14,8 +15,17 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from layerscope.capture.forward import bare_module
 from layerscope.capture.sites import Place, Wanted, find, leaves
 from layerscope.capture.uncalled import uncalled
-from layerscope.errors import CaptureError, UnknownNameError
+from layerscope.errors import CaptureError, InputError, UnknownNameError
 from layerscope.types import HasModule
+
+
+class _Forward(threading.local):
+    """The forward under way, in each thread its own."""
+
+    def __init__(self) -> None:
+        self.calls: Counter[str] = Counter()
+        self.visited: set[Place] = set()
+        self.awaited: set[Place] = set()  # exact places that have not been reached
 
 
 class Tap(ABC):
@@ -27,9 +37,12 @@ class Tap(ABC):
     """
 
     first = False
+    thread: int | None = None
 
     def __init__(self, model: HasModule | nn.Module, layers: Sequence[str], batch_statistics: bool) -> None:
         self._model, self._module = model, bare_module(model)
+        if not layers:
+            raise InputError("no layers asked for; give names or patterns, as 'layer4.*', or '' for the output")
         self._wanted = find(self._module, layers)
         self._batch_statistics = batch_statistics
         _refuse_what_has_no_values(self._module)
@@ -39,9 +52,7 @@ class Tap(ABC):
         self.functions = any(wanted.function for wanted in self._wanted)
         self.modules = frozenset(name for wanted in self._wanted if not wanted.function for name in wanted.names)
         self._exact, self._patterns = _index(self._wanted)
-        self._calls: Counter[str] = Counter()
-        self._visited: set[Place] = set()
-        self._awaited: set[Place] = set()  # exact places that have not been reached
+        self._now = _Forward()
 
     @abstractmethod
     def visit(self, place: Place, output: object, inputs: object) -> object:
@@ -49,26 +60,34 @@ class Tap(ABC):
 
     def begin(self, inputs: object) -> None:
         """A forward begins."""
-        self._calls.clear()
-        self._visited.clear()
-        self._awaited = set(self._exact)
+        self._now.calls, self._now.visited, self._now.awaited = Counter(), set(), set(self._exact)
         if not self._batch_statistics:
             _refuse_batch_statistics(self._module)
 
     def reached(self, name: str, output: object, inputs: object) -> object:
         """A site has given its output."""
-        call = self._calls[name]
-        self._calls[name] += 1
-        if not self._asking(name, call):
+        call = self._now.calls[name]
+        self._now.calls[name] += 1
+        asking = self._asking(name, call)
+        if not asking:
             return None
-        if any(leaves(output)):
-            self._visited.add((name, call))
-            self._awaited.discard((name, call))
+        paths = [path for path, _ in leaves(output)]
+        if paths:
+            self._now.visited.add((name, call))
+            self._now.awaited.discard((name, call))
+        for one in asking:
+            if one.path and one.path not in paths:
+                there = ", ".join(path or "one bare tensor" for path in paths) or "no tensor"
+                raise CaptureError(f"layer {one.asked!r} gave no activation: the output of {name!r} holds {there}")
         return self.visit((name, call), output, inputs)
+
+    def outside(self, name: str) -> None:
+        """A part ran by itself: only forwards of the whole network are seen."""
+        del name
 
     def abandon(self) -> None:
         """The forward has failed: nothing was reached."""
-        self._visited.clear()
+        self._now.visited.clear()
 
     def _asking(self, name: str, call: int) -> list[Wanted]:
         """The entries that ask for this place."""
@@ -78,13 +97,13 @@ class Tap(ABC):
     def _check(self, inputs: object) -> None:
         """Raise CaptureError where an exact name, or all names of a pattern, gave nothing."""
         for wanted in self._wanted:
-            reached = [wanted.place] if wanted.exact else self._visited
-            if not any(place in self._visited and wanted.wants(*place) for place in reached):
+            reached = [wanted.place] if wanted.exact else self._now.visited
+            if not any(place in self._now.visited and wanted.wants(*place) for place in reached):
                 why = self._why_nothing(wanted, inputs)
                 raise CaptureError(f"layer {wanted.asked!r} gave no activation: {why}")
 
     def _why_nothing(self, wanted: Wanted, inputs: object) -> str:
-        calls = sum(count for name, count in self._calls.items() if wanted.wants(name, wanted.call or 0))
+        calls = sum(count for name, count in self._now.calls.items() if wanted.wants(name, wanted.call or 0))
         if not wanted.exact:
             return "none of what it matches put out a tensor in this forward"
         if 0 < calls <= (wanted.call or 0):
@@ -96,7 +115,7 @@ class Tap(ABC):
         return f"{_why_uncalled(self._module, wanted.names[0], inputs)}; capture what it is part of, or leave it out"
 
     def _no_such_function(self, wanted: Wanted) -> str:
-        ran = [name.rpartition("/")[2] for name in self._calls if name.rpartition("/")[0] == wanted.names[0]]
+        ran = [name.rpartition("/")[2] for name in self._now.calls if name.rpartition("/")[0] == wanted.names[0]]
         where = f"{wanted.names[0]!r}" if wanted.names[0] else "the network"
         return str(UnknownNameError.among(f"function that {where} itself ran:", wanted.function, ran))
 

@@ -72,6 +72,8 @@ def parametrised(module: HasModule | nn.Module) -> tuple[Parametrised, ...]:
 class _Watch(TorchDispatchMode):
     """Notes which modules are called, and which is the innermost running one where a weight is used."""
 
+    supports_higher_order_operators = True  # torch.cond, flex_attention: let through
+
     def __init__(self, module: nn.Module) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # torch has no types there
         self.parts = dict(module.named_modules())

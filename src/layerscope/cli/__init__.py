@@ -30,8 +30,11 @@ def main(arguments: list[str] | None = None) -> int:
     except LayerscopeError as wrong:
         return _say(f"error: {wrong}", 2)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads any more; that is no error
-        return 0
+        return _unread()
+    except SystemExit as leaving:
+        if isinstance(leaving.__context__, BrokenPipeError):  # Typer turns it into this
+            return _unread()
+        raise
     except Exception as other:
         if isinstance(other, _Usage):
             return _say(f"error: {other.format_message().rstrip('.')}; see layerscope --help", 2)  # type: ignore[attr-defined]
@@ -40,6 +43,12 @@ def main(arguments: list[str] | None = None) -> int:
     if code == _INTERRUPTED:
         return _say("interrupted; what was made is kept, and the same command goes on from there", code)
     return code
+
+
+def _unread() -> int:
+    """Nobody reads standard output any more; that is no error, nor is what Python still has to write there."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
 
 
 def _say(line: str, code: int) -> int:

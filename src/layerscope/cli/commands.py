@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -109,20 +111,27 @@ def layers(
     from layerscope.capture.uncalled import parametrised
     from layerscope.cli import layer_table
 
-    opened = _open(model, weights)
-    rows = opened.layers(functions)
-    if not rows:
-        raise InputError(f"{model!r} has no layers that put out tensors with one entry per image; nothing to list")
-    facts, leaves, owners = layer_table.facts_of(opened, model), opened.uncalled(), parametrised(opened)
-    measured = _effective(opened) if effective else None
+    with contextlib.redirect_stdout(sys.stderr):  # what the network's own code prints is no part of the table
+        opened = _open(model, weights)
+        rows = opened.layers(functions)
+        if not rows:
+            raise InputError(f"{model!r} {_why_no_layers(opened)}; nothing to list")
+        facts, leaves, owners = layer_table.facts_of(opened, model), opened.uncalled(), parametrised(opened)
+        measured = _effective(opened) if effective else None
     if as_json:
         typer.echo(json.dumps(layer_table.as_json(facts, rows, leaves, owners, measured)))
         return
-    width = shutil.get_terminal_size((10_000, 24)).columns  # as wide as it gets where nobody looks at it
+    width = max(shutil.get_terminal_size((10_000, 24)).columns, 40)  # as wide as it gets where nobody looks at it
     typer.echo(layer_table.headline(facts, width))
     typer.echo(f"\n{layer_table.layer_table(rows, width, measured)}")
     if below := layer_table.unseen(leaves, owners, width):
         typer.echo(f"\n{below}")
+
+
+def _why_no_layers(model: VisionModel) -> str:
+    if not any(True for _ in model.module.children()):
+        return f"is a single {type(model.module).__name__}, without parts to list"
+    return "has no layers that put out tensors with one entry per image"
 
 
 def _effective(model: VisionModel) -> dict[str, float]:

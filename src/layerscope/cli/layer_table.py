@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, TypeVar
 
+from rich.cells import cell_len, set_cell_size
+
 from layerscope.capture.layers import Layer
 from layerscope.capture.uncalled import Parametrised, Uncalled
 from layerscope.models.model import VisionModel
@@ -60,7 +62,7 @@ def layer_table(layers: Sequence[Layer], width: int, effective: Mapping[str, flo
     rows = [_row(layer) for layer in layers]
     if effective is not None:
         rows = [row | {"effective": _effective(effective, row["name"])} for row in rows]
-    longest, room = max(len(row["name"]) for row in rows), max(int(0.4 * width), _SHORTEST_NAME)
+    longest, room = max(cell_len(row["name"]) for row in rows), max(int(0.4 * width), _SHORTEST_NAME)
     columns, spared = list(rows[0]), []
     for column in _SPARED:
         if _width(rows, columns) - max(longest - room, 0) <= width:
@@ -144,7 +146,7 @@ def _finite(effective: Mapping[str, float], name: str) -> float | None:
 
 
 def _widths(rows: Sequence[Mapping[str, str]], columns: Iterable[str]) -> dict[str, int]:
-    return {column: max(len(column), *(len(row[column]) for row in rows)) for column in columns}
+    return {column: max(len(column), *(cell_len(row[column]) for row in rows)) for column in columns}
 
 
 def _width(rows: Sequence[Mapping[str, str]], columns: Sequence[str]) -> int:
@@ -160,15 +162,17 @@ def _aligned(rows: Sequence[Mapping[str, str]], columns: Sequence[str]) -> str:
 
 
 def _cell(text: str, column: str, width: int) -> str:
-    return text.rjust(width) if column in _NUMBERS else text.ljust(width)
+    room = " " * (width - cell_len(text))
+    return room + text if column in _NUMBERS else text + room
 
 
 def _shortened(name: str, most: int) -> str:
     """The beginning and the end of a name, which tell block and part."""
-    if len(name) <= most:
+    if cell_len(name) <= most:
         return name
     end = (most - 1) * 2 // 3
-    return f"{name[: most - 1 - end]}…{name[-end:]}"
+    start = set_cell_size(name, most - 1 - end).rstrip()
+    return f"{start}…{set_cell_size(name[::-1], end).rstrip()[::-1]}"
 
 
 def _grouped(items: Iterable[T], key: Callable[[T], tuple[str, str]]) -> list[tuple[tuple[str, str], list[T]]]:

@@ -6,8 +6,8 @@ import argparse
 import contextlib
 import pickle
 import re
-from collections import OrderedDict
-from collections.abc import Collection, Mapping
+from collections import Counter, OrderedDict
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,12 +19,11 @@ from layerscope.errors import CheckpointError
 State = dict[str, Tensor]
 
 _SAVE = "save one with torch.save(model.state_dict(), PATH)"
-# moving averages of the weights come first, as in timm
-_AVERAGES = ("state_dict_ema", "model_ema", "ema_state_dict", "ema")
-_WRAPPERS = (*_AVERAGES, "state_dict", "model", "model_state_dict", "module")
+# Entries that hold the network, the preferred ones first, as in timm; before them come moving averages of the weights
+_PREFERRED = ("state_dict", "model", "model_state_dict", "model_state", "module", "net", "network", "weights", "params")
+_DEEPEST = 4  # entries within entries
 # DataParallel and torch.compile put these into names, at any depth
 _WRAPPING = frozenset({"module", "_orig_mod"})
-_PREFIXES = ("model.", "net.", "network.", "backbone.")
 # torchvision's own densenet files still have the names of before 2018
 _OLD_DENSENET = re.compile(r"(.*denselayer\d+\.(?:norm|conv))\.([12]\.\w+)")
 
@@ -41,25 +40,55 @@ class Checkpoint:
 def read_weights(path: Path, names: Collection[str]) -> Checkpoint:
     """The tensors of a .pth/.pt file or a .safetensors file, named as in a network that has all of these `names`.
 
-    Understands a state dict; one below "state_dict", "model", "module"; moving averages beside it ("state_dict_ema",
-    "model_ema", "ema_state_dict", "ema"), which are preferred; what DataParallel and torch.compile put into names; and
-    any prefix below which all of `names` are, as in Lightning's files: what is not below it is left out then.
-    Raises CheckpointError, also where the network is there below several prefixes and none of them is an average.
+    Takes the entry of the file, at any depth, that holds all of `names`, be it below a prefix as in Lightning's files:
+    what is not below it is left out then. What DataParallel and torch.compile put into names is taken off. Where
+    several entries hold the network, moving averages ("ema" in their names) are preferred, then the file itself, then
+    "state_dict", "model" and the like. Where none does, what comes closest is given, for `fit` to say what is amiss.
+    Raises CheckpointError, also where the network is there several times and nothing tells which is meant.
     """
     if not path.is_file():
-        raise CheckpointError(f"no weights file {str(path)!r}; weights takes a .pth or .safetensors file, or 'none'")
+        what = "is a folder" if path.is_dir() else "is no file" if path.exists() else "does not exist"
+        raise CheckpointError(
+            f"no weights file {str(path)!r}: it {what}; weights takes a .pth or .safetensors file, or 'none'"
+        )
     content = _safetensors(path) if path.suffix == ".safetensors" else _torch(path)
-    averaged = None
-    while (key := _wrapper(content)) and isinstance(content, Mapping):
-        content, averaged = content[key], averaged or (key if key in _AVERAGES else None)
     if not isinstance(content, Mapping) or not content:
         raise CheckpointError(f"{str(path)!r} holds a {type(content).__name__}, no state dict; {_SAVE}")
-    state = {str(name): value for name, value in content.items() if isinstance(value, Tensor)}
-    if not state:
+    entries = sorted(_entries(content, names), key=_Entry.rank)
+    if not entries:
         keys = ", ".join(map(str, list(content)[:5]))
         raise CheckpointError(f"{str(path)!r} holds no tensors by name, but: {keys}; {_SAVE}")
-    state, prefix = _renamed(state, names, path)
-    return Checkpoint(state, averaged or (prefix if _is_average(prefix) else None))
+    return _chosen(entries, path).checkpoint()
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """Tensors of a file in one place, `where`, below one prefix; `missing`: how many names of the network are not."""
+
+    where: tuple[str, ...]
+    prefix: str
+    state: State
+    missing: int
+
+    @property
+    def average(self) -> str | None:
+        return next((part for part in (*self.where, self.prefix) if _is_average(part)), None)
+
+    def rank(self) -> tuple[object, ...]:
+        """The smaller, the more it is preferred."""
+        order = [_PREFERRED.index(part) if part in _PREFERRED else len(_PREFERRED) for part in self.where]
+        inner = not _is_average(self.prefix) if self.prefix else -1
+        larger = -len(self.state) if self.missing else 0  # for words that say more
+        return self.missing, larger, self.average is None, order, inner
+
+    def checkpoint(self) -> Checkpoint:
+        below = {
+            name.removeprefix(self.prefix): value for name, value in self.state.items() if name.startswith(self.prefix)
+        }
+        return Checkpoint(below, self.average)
+
+    def __str__(self) -> str:
+        return repr(".".join((*self.where, self.prefix)))
 
 
 def fit(module: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
@@ -72,7 +101,13 @@ def fit(module: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
         for name in own
         if name in state and own[name].shape != state[name].shape
     ]
-    kinds = (("missing", missing), ("unexpected", unexpected), ("of another shape", shapes))
+    strange = [f"{name} {kind}" for name in own if name in state and (kind := _strange(state[name], own[name]))]
+    kinds = (
+        ("missing", missing),
+        ("unexpected", unexpected),
+        ("of another shape", shapes),
+        ("of another kind", strange),
+    )
     faults = [f"{len(names)} {kind}: {_some(names)}" for kind, names in kinds if names]
     if faults:
         raise CheckpointError(f"{str(path)!r} does not fit {type(module).__name__}; {'; '.join(faults)}")
@@ -92,6 +127,11 @@ def _safetensors(path: Path) -> object:
 
 
 def _torch(path: Path) -> object:
+    with path.open("rb") as file:
+        start = file.read(40)
+    if not start.startswith((b"PK", b"\x80")):  # a zip, or a pickle of before 2020
+        begins = f"begins with {start.decode('latin-1')!r}" if start else "is empty"
+        raise CheckpointError(f"{str(path)!r} is no PyTorch file: it {begins}; fetch it again, or {_SAVE}")
     try:
         with _plain_arguments():
             return torch.load(path, map_location="cpu", weights_only=True)
@@ -106,52 +146,81 @@ def _torch(path: Path) -> object:
         raise CheckpointError(f"{str(path)!r} cannot be read as a PyTorch file: {_line(error)}; {_SAVE}") from error
 
 
+class _Ignored:
+    """Takes the place of a value beside the weights, so that nothing of its class is run."""
+
+    def __init__(self, *values: object) -> None:
+        pass
+
+    def __setstate__(self, state: object) -> None:
+        pass
+
+
+_NUMPY = [("numpy", "dtype"), ("numpy._core.multiarray", "scalar"), ("numpy.core.multiarray", "scalar")]
+_PATHS = [
+    (module, f"{pure}{system}Path")
+    for module in ("pathlib", "pathlib._local")
+    for pure in ("", "Pure")
+    for system in ("Posix", "Windows")
+]
+_STAND_INS = [type(name, (_Ignored,), {"__module__": module}) for module, name in (*_NUMPY, *_PATHS)]
+
+
 def _plain_arguments() -> contextlib.AbstractContextManager[None]:
-    """The scripts of torchvision and timm put their arguments beside the weights: a class that holds values only."""
+    """Scripts put arguments, paths and numpy's numbers beside the weights: the first hold values only."""
     if not hasattr(torch.serialization, "safe_globals"):  # torch 2.4
         return contextlib.nullcontext()
-    allowed: contextlib.AbstractContextManager[None] = torch.serialization.safe_globals([argparse.Namespace])
+    allowed: contextlib.AbstractContextManager[None] = torch.serialization.safe_globals(
+        [argparse.Namespace, *_STAND_INS]
+    )
     return allowed
 
 
-def _wrapper(content: object) -> str | None:
-    """The entry that holds the weights, where `content` is not a state dict itself."""
-    if not isinstance(content, Mapping):
-        return None
-    return next((key for key in _WRAPPERS if isinstance(content.get(key), Mapping) and content[key]), None)
+def _chosen(entries: list[_Entry], path: Path) -> _Entry:
+    best = entries[0]
+    equal = [entry for entry in entries if entry.rank() == best.rank()]
+    if best.missing or len(equal) == 1:
+        return best
+    found = ", ".join(map(str, equal[:5]))
+    raise CheckpointError(
+        f"{str(path)!r} holds the network {len(equal)} times, below {found}; save one of them by itself"
+    )
 
 
-def _renamed(state: State, names: Collection[str], path: Path) -> tuple[State, str]:
-    """As in the network, and the prefix that was taken off."""
+def _entries(content: Mapping[object, object], names: Collection[str], where: tuple[str, ...] = ()) -> Iterator[_Entry]:
+    """Every place in a file that has tensors by name, once for each prefix below which the network may be."""
+    state = _renamed({str(name): value for name, value in content.items() if isinstance(value, Tensor)}, names)
+    needed = {name for name in names if not _counts(name)}
+    if state:
+        below = _prefixes(state, needed)
+        yield from (_Entry(where, prefix, state, len(needed) - count) for prefix, count in below.items())
+    if len(where) < _DEEPEST:
+        for key, value in content.items():
+            if isinstance(value, Mapping):
+                yield from _entries(value, names, (*where, str(key)))
+
+
+def _renamed(state: State, names: Collection[str]) -> State:
+    """Without what torch and old versions of torchvision put into names."""
     wrapping = _WRAPPING - {component for name in names for component in name.split(".")}
     state = {_without(_OLD_DENSENET.sub(r"\1\2", name), wrapping): value for name, value in state.items()}
     if "n_averaged" not in names:
         state.pop("n_averaged", None)  # of torch.optim.swa_utils.AveragedModel
-    prefix = _prefix(state, names, path)
-    below = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
-    return below, prefix
+    return state
+
+
+def _prefixes(state: State, needed: Collection[str]) -> Mapping[str, int]:
+    """How many of the names `needed` are below each prefix; the empty one, and those that have more than half."""
+    found = Counter({"": 0})
+    for name in state:
+        parts = name.split(".")
+        ends = ((".".join(parts[:at]), ".".join(parts[at:])) for at in range(len(parts)))
+        found.update(f"{start}." if start else "" for start, end in ends if end in needed)
+    return {prefix: count for prefix, count in found.items() if not prefix or 2 * count > len(needed)}
 
 
 def _without(name: str, components: Collection[str]) -> str:
     return ".".join(component for component in name.split(".") if component not in components)
-
-
-def _prefix(state: State, names: Collection[str], path: Path) -> str:
-    """Below which the whole network is; else a usual one that all names of the file have and the network has not."""
-    needed = [name for name in names if not _counts(name)]
-    ends = [name.removesuffix(needed[0]) for name in state if name.endswith(needed[0])] if needed else []
-    whole = [end for end in ends if (not end or end.endswith(".")) and all(f"{end}{name}" in state for name in needed)]
-    averages = [end for end in whole if _is_average(end)]
-    chosen = [""] if "" in whole else averages or whole
-    if len(chosen) > 1:
-        found = ", ".join(map(repr, chosen[:5]))
-        raise CheckpointError(
-            f"{str(path)!r} holds the network {len(chosen)} times, below {found}; save one of them by itself"
-        )
-    if chosen:
-        return chosen[0]
-    common = [prefix for prefix in _PREFIXES if all(name.startswith(prefix) for name in state)]
-    return next((prefix for prefix in common if not all(name.startswith(prefix) for name in names)), "")
 
 
 def _is_average(prefix: str) -> bool:
@@ -160,6 +229,16 @@ def _is_average(prefix: str) -> bool:
 
 def _counts(name: str) -> bool:
     return name.endswith("num_batches_tracked")
+
+
+def _strange(given: Tensor, own: Tensor) -> str:
+    """Why the values of one tensor cannot become those of the other; "" where they can."""
+    if given.is_meta:
+        return "without values (on the meta device)"
+    if given.layout is not torch.strided:
+        return f"{given.layout} instead of a dense tensor".replace("torch.", "")
+    fits = own.is_complex() or (given.is_floating_point() if own.is_floating_point() else not given.is_complex())
+    return "" if fits else f"{given.dtype} instead of {own.dtype}".replace("torch.", "")
 
 
 def _shape(tensor: Tensor) -> str:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from layerscope.capture.forward import bare_module
 from layerscope.capture.layers import Layer, list_layers
+from layerscope.capture.sites import first_name
 from layerscope.capture.uncalled import Uncalled, uncalled
 from layerscope.errors import InputError, LayerscopeError, UnknownNameError
 from layerscope.types import Images
@@ -96,10 +97,11 @@ class VisionModel:
         Raises UnknownNameError.
         """
         named = {layer.name: layer for layer in self.layers(functions="/" in name)}
+        asked, name = name, first_name(self.module, name)
         for spelling in (name, f"{name}#0", name.removesuffix("#0")):
             if spelling in named:
                 return named[spelling]
-        raise UnknownNameError.among("layer", name, named)
+        raise UnknownNameError.among("layer", asked, named)
 
     @property
     def fingerprint(self) -> str:
@@ -152,7 +154,7 @@ class VisionModel:
             what = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}".removesuffix(": ")
             raise InputError(
                 f"{self.name!r} cannot run on an image of shape {shape} ({what}); "
-                "give wrap the input_size= that the network is made for"
+                "is it made for another input_size= or number of channels? wrap takes both, the channels from mean="
             ) from error
 
     @cached_property
@@ -200,7 +202,7 @@ def wrap(
         class_names: of the outputs, in their order.
         name: default the class of the module.
 
-    The number of channels is that of the first convolution, otherwise that of `mean` or `std`, otherwise 3.
+    The number of channels is that of `mean` or `std`, otherwise that of the first convolution, otherwise 3.
     Raises InputError where mean and std do not fit, CaptureError for a scripted module.
     """
     if not isinstance(module, nn.Module):
@@ -208,7 +210,7 @@ def wrap(
     bare = bare_module(module)
     means, stds = _numbers("mean", mean), _numbers("std", std)
     given = [values.size for values in (means, stds) if values is not None and values.ndim]
-    channels = _channels(bare) or next(iter(given), 3)
+    channels = next(iter(given), 0) or _channels(bare) or 3
     usual = (IMAGENET_MEAN, IMAGENET_STD) if channels == 3 else ((0.5,) * channels, (0.5,) * channels)
     return VisionModel(
         module=bare,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import importlib.metadata
+import logging
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -39,7 +41,8 @@ def load_model(spec: str, weights: str | None = None, *, seed: int = 0) -> Visio
             trust. An error in it becomes an InputError with that error as its cause.
         weights: None for the published weights (downloaded once into the folder of torch.hub, for timm into that of
             Hugging Face), "none" for random ones, or the path of a .pth or .safetensors file, from which no code is
-            run. The number of classes is that of the file, with timm that of channels too; with as many classes as
+            run; the function of a Python file decides by itself on its weights, so there "none" changes nothing. The
+            number of classes is that of the file, with timm that of channels too; with as many classes as
             published, the published names count. A moving average in the file is preferred, and the card says so.
         seed: of the random weights. The random state of the process is left alone.
 
@@ -47,6 +50,8 @@ def load_model(spec: str, weights: str | None = None, *, seed: int = 0) -> Visio
     too. Raises UnknownNameError, InputError (weights that are not there and cannot be fetched; a network for images
     that are not square), CheckpointError for a file that does not fit, MissingPackageError.
     """
+    if weights is not None and not str(weights).strip():
+        raise InputError("weights is empty; leave it out, or give 'none' or the path of a .pth or .safetensors file")
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # that of the CPU alone; torch.manual_seed reaches GPUs too
         return replace(_opened(spec, weights), spec=spec, weights=weights)
@@ -62,6 +67,8 @@ def _opened(spec: str, weights: str | None) -> VisionModel:
         return _timm(name, weights)
     if ".py:" in spec:
         return _from_file(spec, weights)
+    if spec.endswith(".py"):
+        raise InputError(f"{spec!r} names no function; write {spec}:FUNCTION, which returns the network")
     raise UnknownNameError.among("network", spec, FORMS, advice=f"write one of: {', '.join(FORMS)}")
 
 
@@ -92,6 +99,8 @@ def _torchvision(name: str, weights: str | None) -> VisionModel:
         build = functools.partial(build_torchvision, name)
         module, sizes, more = _built(build, weights, ("num_classes",), "aux" if name in _INCEPTIONS else "")
         facts |= more
+        if getattr(module, "transform_input", False):
+            facts["input_from"] += " with transform_input=True"
     transforms = published.transforms()
     size = getattr(module, "image_size", transforms.crop_size[0])  # a ViT takes images of one size
     if size != transforms.crop_size[0]:
@@ -132,7 +141,7 @@ def _image_size(name: str, state: Mapping[str, Tensor] | None) -> int:
 
 
 def _timm(name: str, weights: str | None) -> VisionModel:
-    timm = _import_timm()
+    timm = import_timm()
     known = [*timm.list_models(), *timm.list_pretrained()]
     if name not in known:
         raise UnknownNameError.among("timm network", name, known)
@@ -179,12 +188,25 @@ def _refuse_oblong(timm: Any, name: str) -> None:
 
 def _fetched_by_timm(timm: Any, name: str) -> nn.Module:
     try:
-        module: nn.Module = timm.create_model(name, pretrained=True)
+        with _silent("huggingface_hub"):
+            module: nn.Module = timm.create_model(name, pretrained=True)
     except Exception as error:
         if isinstance(error, OSError) or type(error).__module__.partition(".")[0] in ("huggingface_hub", "httpx"):
             raise _no_weights(f"timm:{name}", "the Hugging Face cache", error) from None
         raise
     return module
+
+
+@contextlib.contextmanager
+def _silent(package: str) -> Iterator[None]:
+    """Without the log of a package, which says every attempt; the error says what came of them."""
+    logger = logging.getLogger(package)
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _from_file(spec: str, weights: str | None) -> VisionModel:
@@ -194,13 +216,14 @@ def _from_file(spec: str, weights: str | None) -> VisionModel:
     file, _, function = spec.rpartition(":")
     model = made if isinstance(made, VisionModel) else wrap(made, name=function)
     model.module.eval()
+    of_file = weights is None or weights == "none"
     facts = {"input_from": "the file" if isinstance(made, VisionModel) else "the defaults of wrap"}
-    if weights not in (None, "none"):
+    if not of_file:
         path = Path(str(weights))
         checkpoint = read_weights(path, model.module.state_dict())
         fit(model.module, checkpoint.state, path)
         facts |= _averaged(checkpoint)
-    return replace(model, card={**model.card, **_card(file, weights or "of the file", facts)})
+    return replace(model, card={**model.card, **_card(file, "of the file" if of_file else weights, facts)})
 
 
 def import_torchvision() -> Any:
@@ -229,7 +252,8 @@ def _mismatch(error: Exception) -> str:
     )
 
 
-def _import_timm() -> Any:
+def import_timm() -> Any:
+    """timm. Raises MissingPackageError where it is missing."""
     try:
         return importlib.import_module("timm")
     except ModuleNotFoundError as error:

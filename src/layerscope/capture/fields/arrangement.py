@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 ROW, COLUMN = "row", "column"
+TOKEN = "token"  # all rows and columns along one axis, beside something else, as a class token
 
 
 class Factor(NamedTuple):
@@ -113,6 +114,22 @@ def central(axes: Axes | None) -> tuple[int | None, ...] | None:
 def is_flat(axes: Axes) -> bool:
     """Whether rows or columns share an axis with something else: then each unit stands for one place."""
     return any(is_labelled(axis) and not all(factor.label for factor in axis) for axis in axes[1:])
+
+
+def complete(axes: Axes, places: Collection[int]) -> frozenset[str]:
+    """Of rows and columns, those that lie wholly along these axes: none of them along another, as windows do."""
+    inside = {factor.label for place in places for factor in axes[place]}
+    others = [axis for place, axis in enumerate(axes) if place not in places]
+    outside = {factor.label for axis in others for factor in axis if factor.size > 1}
+    found = inside - outside
+    return frozenset((ROW, COLUMN) if TOKEN in found else found & {ROW, COLUMN})
+
+
+def with_tokens(axes: Axes, place: int, size: int) -> Axes | None:
+    """The axes where something was put before or behind the tokens; None where those are not all rows and columns."""
+    if complete(axes, [place]) != {ROW, COLUMN}:
+        return None
+    return (*axes[:place], (Factor(TOKEN, size),), *axes[place + 1 :])
 
 
 def _middle(axes: Axes, label: str) -> int | None:

@@ -60,25 +60,28 @@ class Field:
     Attributes:
         axes: tells the rows and columns among the axes of the tensor; None where the arrangement is lost.
         window: of the rows and of the columns.
-        whole: without a window, whether positions are known to see the whole image.
+        mixed: without a window, along which of ROW and COLUMN each position is known to see all there is.
         exact: whether some position sees pixels at both ends of the window.
         uniform: whether all units of a position see the same; otherwise a part of them may see less than the window.
     """
 
     axes: Axes | None
     window: Window | None
-    whole: bool = False
+    mixed: frozenset[str] = frozenset()
     exact: bool = True
     uniform: bool = True
 
     @property
     def status(self) -> str:
         """One of "exact", "upper bound", "whole image", "unknown", as `Layer` explains them."""
-        if self.axes is not None and is_flat(self.axes):
-            return "whole image"
-        if self.window is None:
+        if self.window is None or (self.axes is not None and is_flat(self.axes)):
             return "whole image" if self.whole else "unknown"
         return "exact" if self.exact else "upper bound"
+
+    @property
+    def whole(self) -> bool:
+        """Whether all rows and all columns were mixed."""
+        return self.mixed == {ROW, COLUMN}
 
     @property
     def size(self) -> int | None:
@@ -87,10 +90,10 @@ class Field:
 
     @property
     def stride(self) -> int | None:
-        """Pixels from one position to the next; None where rows and columns differ, or for parts of pixels."""
+        """Pixels from one position to the next; None where rows and columns differ, for parts of pixels and for 0."""
         strides = {span.stride for span in self._placed}
         stride = strides.pop() if len(strides) == 1 else None
-        return None if stride is None or stride.denominator != 1 else int(stride)
+        return int(stride) if stride and stride.denominator == 1 else None
 
     @property
     def offset(self) -> float | None:
@@ -120,19 +123,19 @@ class Field:
         """The same window in a new arrangement; without an arrangement there is no window."""
         return self.lost() if axes is None else replace(self, axes=axes)
 
-    def lost(self) -> Field:
+    def lost(self, axes: Axes | None = None) -> Field:
         """Nothing is known, except that what sees the whole image goes on doing so."""
-        return Field(None, None, self.whole)
+        return Field(axes, None, self.mixed)
 
-    def everywhere(self, axes: Axes | None) -> Field:
-        """Positions see the whole image."""
-        return Field(axes, None, whole=True)
+    def mixing(self, labels: frozenset[str], axes: Axes | None) -> Field:
+        """Positions along all rows, all columns or both were mixed, or (no labels) along a part of them."""
+        return Field(axes, None, self.mixed | labels)
 
     def union(self, other: Field, shape: Sequence[int]) -> Field:
         """What a sum of two tensors of one shape sees."""
         axes = merged(self.axes, other.axes)
         if axes is None or self.window is None or other.window is None:
-            return Field(axes, None, self.whole or other.whole)
+            return Field(axes, None, max(self.mixed, other.mixed, key=len))
         sizes = [_positions(axes, label) for label in (ROW, COLUMN)]
         pairs = list(zip(self.window, other.window, sizes, strict=True))
         rows, columns = (one.union(two, size) for one, two, size in pairs)

@@ -2,17 +2,27 @@
 
 A rule gets an operation that ran and gives the field of its output, or None where the operation does something to rows
 and columns that the rule does not know: then nothing is claimed, but that what saw the whole image goes on doing so.
+"Mixing" is what has each position see all others along some axes; where rows or columns are in part along other axes
+(windowed attention), that is not the whole image, and how much it is is not worked out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
 import torch
 
 from layerscope.capture.fields import window_rules
-from layerscope.capture.fields.arrangement import Axes, nameless, own_axis, regroup, with_sizes
+from layerscope.capture.fields.arrangement import (
+    Axes,
+    complete,
+    nameless,
+    own_axis,
+    regroup,
+    with_sizes,
+    with_tokens,
+)
 from layerscope.capture.fields.field import Field, Rational
 from layerscope.capture.fields.operation import Operation
 
@@ -23,15 +33,19 @@ def field_after(operation: Operation) -> Field:
     if rule is None and torch.Tag.pointwise in operation.func.tags:
         rule = _pointwise
     if rule is None:
-        rule = _mixing if "attention" in operation.name or "transformer" in operation.name else _unknown
+        rule = _attention if "attention" in operation.name or "transformer" in operation.name else _unknown
     elif operation.operand != _OPERANDS.get(operation.name, 0) and rule not in _SEVERAL:
-        rule = _mixing  # with weights that depend on the image, for one
+        rule = _unknown  # with weights that depend on the image, for one
     return rule(operation) or _lost(operation)
 
 
 def _lost(operation: Operation) -> Field:
     """Sees something unknown. The arrangement is that of a source of the same shape, if there is one."""
-    return Field(_alike(operation), None, any(source.field.whole for source in operation.sources))
+    return Field(_alike(operation), None, _most(operation))
+
+
+def _most(operation: Operation) -> frozenset[str]:
+    return max((source.field.mixed for source in operation.sources), key=len)
 
 
 def _alike(operation: Operation) -> Axes | None:
@@ -43,9 +57,26 @@ def _unknown(operation: Operation) -> None:
     return None
 
 
-def _mixing(operation: Operation) -> Field:
-    """Attention, group normalisation and the like: positions see the whole image."""
-    return operation.source.everywhere(_alike(operation))
+def _mixing(operation: Operation, places: Collection[int]) -> Field:
+    """Positions along these axes are mixed."""
+    axes = operation.source.axes
+    labels = frozenset() if axes is None else complete(axes, places)
+    return Field(_alike(operation), None, _most(operation) | labels)
+
+
+def _attention(operation: Operation) -> Field:
+    """Each query sees all keys, which lie along the last axis but one: [..., tokens, units]."""
+    keys = operation.sources[min(1, len(operation.sources) - 1)].field
+    labels = frozenset() if keys.axes is None else complete(keys.axes, [len(keys.axes) - 2])
+    return Field(_alike(operation), None, _most(operation) | labels)
+
+
+def _group_norm(operation: Operation) -> Field:
+    return _mixing(operation, range(1, len(operation.shape)))
+
+
+def _fourier(operation: Operation) -> Field:
+    return _mixing(operation, [axis % len(operation.shape) for axis in operation.get("dim")])
 
 
 def _pointwise(operation: Operation) -> Field | None:
@@ -67,11 +98,20 @@ def _cat(operation: Operation) -> Field | None:
     if operation.name == "stack":
         fields = [field.moved(_inserted(field.axes, axis)) for field in fields]
     if any(field.axes is None or field.labelled(axis) for field in fields):
-        return None
+        return _beside_tokens(fields, operation, axis)
     fields = [field.moved(with_sizes(field.axes, operation.output_shape)) for field in fields]
     same = len({field.window for field in fields}) == 1 and len(fields) == len(operation.args[0])
     field = _union(fields, operation)
     return replace(field, uniform=field.uniform and same)
+
+
+def _beside_tokens(fields: Sequence[Field], operation: Operation, axis: int) -> Field | None:
+    """Something before or behind the positions: a class token, registers. (Not more rows, say: None.)"""
+    tokens = next((field for field in fields if field.axes is not None and field.labelled(axis)), None)
+    if tokens is None or tokens.axes is None or operation.name == "stack":
+        return None
+    axes = with_tokens(tokens.axes, axis, operation.output_shape[axis])
+    return Field(axes, None, _most(operation)) if axes else None
 
 
 def _inserted(axes: Axes | None, place: int) -> Axes | None:
@@ -173,7 +213,7 @@ def _select(operation: Operation) -> Field | None:
 
 
 def _reduce(operation: Operation) -> Field | None:
-    """Mean, sum, maximum over axes that are neither rows nor columns; otherwise the whole image."""
+    """Mean, sum, maximum: over units the window stays."""
     field, dims = operation.source, operation.get("dim")
     if field.axes is None:
         return None
@@ -185,28 +225,38 @@ def _reduce(operation: Operation) -> Field | None:
         one = tuple(nameless(1) if place in gone else field.axes[place] for place in every)
     axes = tuple(axis for place, axis in enumerate(one) if keep or place not in gone)
     mixes = any(field.labelled(axis) for axis in gone)
-    return field.everywhere(axes) if mixes else replace(field, axes=axes)
+    return field.mixing(complete(field.axes, gone), axes) if mixes else replace(field, axes=axes)
 
 
 def _same_place(operation: Operation) -> Field | None:
     """Normalisation with fixed statistics: each position stands for itself. (Training statistics see everything.)"""
     if operation.place:
         return None
-    return _mixing(operation) if operation.get("training") or operation.get("train") else operation.source
+    if operation.get("training") or operation.get("train"):
+        return _mixing(operation, [axis for axis in range(len(operation.shape)) if axis != 1])
+    return operation.source
 
 
 def _along_axis(operation: Operation) -> Field | None:
-    """Softmax, layer normalisation, cyclic shifts: over channels only, or positions see everything."""
+    """Softmax, layer normalisation: over channels only, or positions are mixed."""
     field = operation.source
     shape, dims = operation.get("normalized_shape"), operation.get("dim")
     every = range(len(operation.shape))
     if shape is not None:
         axes = list(every[-len(shape) :])
     else:
-        axes = [dims] if isinstance(dims, int) else operation.get("dims") or list(every)
+        axes = [dims % len(every)]
     if operation.place or field.axes is None:
         return None
-    return _mixing(operation) if any(field.labelled(axis) for axis in axes) else field
+    return _mixing(operation, axes) if any(field.labelled(axis) for axis in axes) else field
+
+
+def _shift(operation: Operation) -> Field | None:
+    """Cyclic shifts and mirrored order: of channels, or positions see places that are not where they are."""
+    field, dims = operation.source, operation.get("dims") or range(len(operation.shape))
+    if field.axes is None or any(field.labelled(axis) for axis in dims):
+        return None
+    return field
 
 
 def _matmul(operation: Operation) -> Field | None:
@@ -218,21 +268,23 @@ def _matmul(operation: Operation) -> Field | None:
         return None
     factor = operation.operand - _OPERANDS.get(operation.name, 0)
     if factor not in ((0,) if operation.name == "linear" else (0, 1)):
-        return _mixing(operation)  # what is added, for one
+        return None  # what is added, for one
     axes, place = list(field.axes), len(field.axes) - 1 - factor
     axes[place] = nameless(operation.output_shape[place])
     if field.labelled(place):
-        return field.everywhere(tuple(axes))
+        return field.mixing(complete(field.axes, [place]), tuple(axes))
     units = [axis for i, axis in enumerate(field.axes) if i != place and not field.labelled(i)]
     return replace(field, axes=tuple(axes), uniform=field.uniform or all(axis == nameless(1) for axis in units))
 
 
-def _product(operation: Operation) -> Field:
+def _product(operation: Operation) -> Field | None:
     """A product of two tensors that depend on the image, as in attention: rows of the left, columns of the right."""
     left, right = (source.field.axes for source in operation.sources[:2])
     if left is None or right is None or operation.name not in ("mm", "bmm"):
-        return _mixing(operation)
-    return operation.source.everywhere((*left[:-1], right[-1]))
+        return None
+    # weights of attention have positions along two axes: which of them are all there is told by what is weighted
+    labels = complete(left, [len(left) - 1]) | complete(right, [len(right) - 2])
+    return Field((*left[:-1], right[-1]), None, _most(operation) | labels)
 
 
 _OPERANDS = {"addmm": 1, "baddbmm": 1}  # where the left factor is not the first argument
@@ -250,11 +302,12 @@ _RULES: dict[str, Callable[[Operation], Field | None]] = {
     **dict.fromkeys(("native_dropout", "detach", "alias", "lift_fresh", "hardswish", "hardswish_"), _same_place),
     **dict.fromkeys(("contiguous", "_to_copy", "log_sigmoid_forward", "channel_shuffle"), _same_place),
     **dict.fromkeys(("native_layer_norm", "_fused_rms_norm", "_softmax", "_log_softmax"), _along_axis),
-    **dict.fromkeys(("roll", "flip"), _along_axis),
-    **dict.fromkeys(("native_group_norm", "_fft_r2c", "_fft_c2c", "_fft_c2r"), _mixing),
+    **dict.fromkeys(("roll", "flip"), _shift),
+    **dict.fromkeys(("_fft_r2c", "_fft_c2c", "_fft_c2r"), _fourier),
     **dict.fromkeys(("mm", "addmm", "linear", "bmm", "baddbmm"), _matmul),
     **dict.fromkeys(("copy_", "where"), _pointwise),
     **dict.fromkeys(("cat", "stack"), _cat),
     "index_select": _chosen,
     "expand": _expand,
+    "native_group_norm": _group_norm,
 }

@@ -32,11 +32,12 @@ def convolution(operation: Operation) -> Field | None:
 
 
 def adaptive_pooling(operation: Operation) -> Field | None:
-    """Windows of one size where the sizes divide, of nearly one size otherwise; the whole image for a single one."""
+    """Windows of one size where the sizes divide, of nearly one size otherwise; all positions for a single one."""
     before, after = operation.shape[-2:], operation.output_shape[-2:]
     if any(a == 1 < b for b, a in zip(before, after, strict=True)):
         axes = with_sizes(operation.source.axes, operation.output_shape)
-        return operation.source.everywhere(axes) if operation.source.is_map else None
+        labels = frozenset(label for label, a in zip((ROW, COLUMN), after, strict=True) if a == 1)
+        return operation.source.mixing(labels, axes) if operation.source.is_map else None
     reads: list[Read] = []
     for b, a in zip(before, after, strict=True):
         step = Fraction(b, a)
