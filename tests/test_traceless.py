@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -36,19 +37,18 @@ class Snag(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.__dict__["plan"] = {"error": None, "calls": 0}  # shared by copies of the network: they fail too
+        self.plan = SimpleNamespace(error=None, calls=0)  # shared by copies of the network: they fail too
 
     def __deepcopy__(self, memo: object) -> Snag:
         twin = Snag()
-        twin.__dict__["plan"] = self.__dict__["plan"]
+        twin.plan = self.plan
         return twin
 
     def forward(self, x: Tensor) -> Tensor:
-        plan = self.__dict__["plan"]
-        if plan["error"] is not None:
-            plan["calls"] -= 1
-            if plan["calls"] < 0:
-                raise plan["error"]("the snag")
+        if self.plan.error is not None:
+            self.plan.calls -= 1
+            if self.plan.calls < 0:
+                raise self.plan.error("the snag")
         return x
 
 
@@ -228,14 +228,14 @@ def test_what_works_leaves_the_network_as_it_came(model: VisionModel, use: Use, 
 def test_what_fails_leaves_the_network_as_it_came(
     model: VisionModel, use: Use, calls: int, error: type[BaseException], tmp_path: Path
 ) -> None:
-    plan = model.module.snag.__dict__["plan"]
+    plan = model.module.snag.plan
     before = state_of(model.module)
-    plan.update(error=error, calls=calls)
+    plan.error, plan.calls = error, calls
     told = error if error is KeyboardInterrupt else (error, ls.InputError)
     with _dice_of(use), pytest.raises(told, match=r"the snag"):
         use.run(model, tmp_path)
-    assert plan["calls"] < 0
-    plan.update(error=None, calls=0)
+    assert plan.calls < 0
+    plan.error, plan.calls = None, 0
     assert differences(before, state_of(model.module)) == ()
 
 

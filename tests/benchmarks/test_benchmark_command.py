@@ -11,7 +11,7 @@ from layerscope.benchmarks import conformance, methods, networks, overhead
 from layerscope.benchmarks.report import Options, manifest, threads
 from layerscope.cli import main
 from layerscope.conformance.conform import Conformance
-from layerscope.errors import InputError, UnknownNameError
+from layerscope.errors import UnknownNameError
 from layerscope.types import no_progress
 
 
@@ -54,6 +54,17 @@ def test_what_is_wrong_is_in_the_row(monkeypatch):
     monkeypatch.setattr(conformance, "conform", lambda module, shape, batch: found)
     (row,) = conformance.rows_of("alexnet", False, no_progress)
     assert (row["wrong"], row["faults"], row["worst"]) == (7, {"wrong": tuple("abcde")}, 0.12)
+
+
+def test_a_comparison_that_shows_too_little_says_so(monkeypatch):
+    found = Conformance(32, sites=3, calls=9, unturned=4, gradients_zero=("a",), output_same=True)
+    monkeypatch.setattr(conformance, "opened", lambda spec: (torch.nn.Identity(), [(3, 32, 32)]))
+    monkeypatch.setattr(conformance, "conform", lambda module, shape, batch: found)
+    (row,) = conformance.rows_of("alexnet", False, no_progress)
+    assert not row["conforms"]
+    assert row["faults"]["untelling"].startswith(
+        "of 9 calls, 4 could not be compared without in-place operations, and 1"
+    )
 
 
 def test_a_larger_image_is_tried_where_gradients_vanish(monkeypatch):

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from layerscope.capture.layers import list_layers
 from layerscope.capture.uncalled import Parametrised, Uncalled, parametrised, uncalled
 from layerscope.errors import CaptureError
 
@@ -83,6 +84,60 @@ def test_each_reason(device: str) -> None:
         module = Planted()
     assert reasons(module) == EXPECTED
     assert uncalled(module, SHAPE)[0] == Uncalled("attention.qkv", "Linear", EXPECTED["attention.qkv"])
+
+
+def test_a_forward_that_is_run_past_the_hooks() -> None:
+    class Past(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.relu, self.tanh = nn.Conv2d(3, 3, 1), nn.ReLU(), nn.Tanh()
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.relu.forward(self.conv.forward(x))
+
+    past, module = "its forward is run without a call, past its hooks", Past()
+    before = _everything(module)
+    assert reasons(module) == {"conv": past, "relu": past, "tanh": "the network runs without it"}
+    assert _everything(module) == before
+
+
+def test_operators_of_higher_order_are_let_through() -> None:
+    class Chooses(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.idle = nn.Conv2d(3, 3, 1), nn.ReLU()
+
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.ops.higher_order.cond(x.sum() > 0, torch.sin, torch.cos, (self.conv(x),))
+
+    assert reasons(Chooses()) == {"idle": "the network runs without it"}
+
+
+def test_caches_are_as_they_came() -> None:
+    class Caches(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.position, self.conv = nn.Linear(2, 3), nn.Conv2d(3, 3, 1)
+            self.cache: dict[str, Tensor] = {}
+            self.sizes, self.names, self.order = [3], {"a"}, {"a": 1, "b": 2}
+
+        def forward(self, x: Tensor) -> Tensor:
+            if "p" not in self.cache:
+                self.cache["p"] = self.position(torch.ones(1, 2)).view(1, 3, 1, 1)
+            self.sizes.append(len(x))
+            self.names -= {"a"}
+            self.names.add("b")
+            self.order["a"] = self.order.pop("a") + 1
+            return self.conv(x) + self.cache["p"]
+
+    module = Caches()
+    objects = [module.cache, module.sizes, module.names, module.order]
+    for use in (lambda: reasons(module), lambda: list_layers(module, SHAPE)):
+        use()
+        after = [module.cache, module.sizes, module.names, module.order]
+        assert after == [{}, [3], {"a"}, {"a": 1, "b": 2}]
+        assert all(one is other for one, other in zip(after, objects, strict=True))
+        assert list(module.order) == ["a", "b"]
 
 
 def test_a_surrounding_part_that_is_not_the_parent() -> None:

@@ -301,3 +301,55 @@ def test_another_name_for_what_is_overwritten_is_no_pass() -> None:
     torch.manual_seed(0)
     found = conform(Alias().eval(), (3, 12, 12))
     assert (found.wrong, found.unturned, found.conforms) == ((), found.calls, False)
+
+
+class Counting(nn.Module):
+    """Counts its forwards in a buffer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.part = nn.Conv2d(3, 3, 3)
+        self.register_buffer("forwards", torch.zeros(()))
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.forwards += 1
+        result: Tensor = self.part(images)
+        return result
+
+
+class Counted(Counting):
+    def forward(self, images: Tensor) -> Tensor:
+        return super().forward(images).argmax(1)
+
+
+def test_what_the_network_changes_by_itself_is_no_trace_of_capture() -> None:
+    found = conform(Counting().eval(), (3, 12, 12))
+    assert found.conforms, found
+
+
+def test_an_output_of_integers_has_no_gradients() -> None:
+    found = conform(Counted().eval(), (3, 12, 12))
+    assert found.conforms, found
+    assert set(found.without_gradient) == {"", "part"}
+
+
+class Both(Counting):
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        maps = super().forward(images)
+        return {"class": maps.argmax(1), "maps": maps}
+
+
+def test_an_output_of_which_the_first_part_has_no_gradient() -> None:
+    found = conform(Both().eval(), (3, 12, 12))
+    assert found.conforms, found
+    assert found.without_gradient == ("",)
+
+
+def test_why_a_comparison_shows_too_little() -> None:
+    network = nn.Sequential(*(nn.Conv2d(3, 3, 3) for _ in range(4)))
+    for weight in network.parameters():
+        nn.init.zeros_(weight)
+    found = conform(network.eval(), (3, 12, 12))
+    assert not found.conforms
+    assert found.untelling.startswith("of 5 calls, 0 could not be compared without in-place operations, and 3 have")
+    assert conform(redraw_zeros(network), (3, 12, 12)).untelling == ""

@@ -54,6 +54,8 @@ def _facts(spec: str, found: Conformance) -> Row:
         for key in ("missing", "wrong", "gradients_wrong", "gradients_zero", "traces")
         if facts[key]
     }
+    if found.untelling:
+        faults["untelling"] = found.untelling
     facts |= {key: len(value) for key, value in facts.items() if isinstance(value, (tuple, list))}
     facts |= {"seconds": round(found.seconds, 1), "worst": float(f"{found.worst:.1e}")}
     return {"network": spec, "conforms": found.conforms} | facts | {"faults": faults}

@@ -42,7 +42,8 @@ class Layer:
             "upper bound": no position sees more, some or all see less (after resizing, transposed convolution, uneven
                 pooling, or with a part of the units of several branches).
             "whole image": all positions were mixed (global pooling, squeeze-and-excitation, attention over all tokens,
-                a linear map of a flattened map); receptive_field is None.
+                a linear map of a flattened map; where the map was cropped before, all that were left); receptive_field
+                is None.
             "unknown": which axes are rows and columns was lost (beside a class token), or something was done to them
                 that Layerscope does not know; or positions see a part of the image that is not worked out, as in
                 windowed attention, pooling over rows alone, cyclic shifts and space-to-depth by reshaping; or each unit

@@ -1,11 +1,13 @@
 """Parts of a network that hooks never see: leaves that no forward calls, and parameters of containers.
 
-Each reason is measured, none is read off a class name: which modules run, and while which of them each weight is an
-argument of an operation.
+Each reason is measured, none is read off a class name: which modules are called, which leaves have their `forward` run
+past their hooks, and while which module each weight is an argument of an operation. What is measured holds for a black
+image: a network that chooses its parts by what it sees may call others for other images.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -45,7 +47,8 @@ def uncalled(module: HasModule | nn.Module, input_shape: tuple[int, int, int]) -
     """The leaves that a forward in eval mode never calls, each with the reason, in the order of `named_modules`.
 
     Runs one black image of `input_shape` (channel, height, width) through the network in eval mode and, where leaves
-    stay unexplained, two in train mode. Flags, buffers, attributes and random states are put back.
+    stay unexplained, two in train mode. The reasons are those for black images; "runs without it" says that of this
+    one forward. Flags, buffers, attributes and random states are put back.
     Errors of the network in eval mode pass through; one in train mode proves nothing and is passed over.
     CaptureError for a scripted module.
     """
@@ -78,6 +81,7 @@ class _Watch(TorchDispatchMode):
         super().__init__()  # type: ignore[no-untyped-call]  # torch has no types there
         self.parts = dict(module.named_modules())
         self.called: set[str] = set()
+        self.entered: set[str] = set()
         self.users: dict[int, str] = {}
         self._weights = {name: _weights(part) for name, part in self.parts.items()}
         self._known = {id(weight) for weights in self._weights.values() for weight in weights}
@@ -105,6 +109,16 @@ class _Watch(TorchDispatchMode):
     def ends(self, *_: object) -> None:
         self._running.pop()
 
+    def entering(self, name: str, forward: Callable[..., Any]) -> Callable[..., Any]:
+        """The forward of a part, noted when it runs, by a call or past the hooks."""
+
+        @functools.wraps(forward)
+        def entered(*args: Any, **kwargs: Any) -> Any:
+            self.entered.add(name)
+            return forward(*args, **kwargs)
+
+        return entered
+
     def why_not(self, name: str) -> str | None:
         """Why a leaf is not called, as far as one forward in eval mode shows it."""
         part, around = self.parts[name], (name, *_above(name))
@@ -113,6 +127,8 @@ class _Watch(TorchDispatchMode):
             return "scripted: hooks do not fire there"
         if scripted:
             return f"inside the scripted {scripted[-1]!r}, where hooks do not fire"
+        if name in self.entered:
+            return "its forward is run without a call, past its hooks"
         used = [weight for weight in self._weights[name] if id(weight) in self.users]
         if used:
             return self._use(used[0])
@@ -147,6 +163,8 @@ def _watch(module: nn.Module, images: Tensor, training: bool) -> _Watch:
         for name, part in seen.hookable():
             undo.callback(part.register_forward_pre_hook(seen.begins(name), prepend=True).remove)
             undo.callback(part.register_forward_hook(seen.ends, always_call=True).remove)
+            if _leaf(part):
+                part.forward = seen.entering(name, part.forward)  # taken off with what else changed
         undo.enter_context(seen)
         try:
             module(images)

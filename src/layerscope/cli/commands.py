@@ -28,7 +28,7 @@ app = typer.Typer(
 Model = Annotated[
     str, typer.Argument(help="menagerie, menagerie:robust, torchvision:NAME, timm:NAME or path/to/file.py:function")
 ]
-Weights = Annotated[str | None, typer.Option(help='a .pth or .safetensors file, or "none" for random weights')]
+Weights = Annotated[str | None, typer.Option(help='a .pth or .safetensors file; "none": random, but for a file.py')]
 Json = Annotated[bool, typer.Option("--json", help="print JSON")]
 Seed = Annotated[int, typer.Option(help="of everything random", min=0)]
 Engine = Annotated[str, typer.Option(help='where the work runs: "local", or "processes:N" for N processes')]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from layerscope.conformance.out_of_place import OutOfPlace, out_of_place
-from layerscope.conformance.trace import differences, state_of
+from layerscope.conformance.trace import RANDOM_STATES, named_differences, state_of
 from layerscope.conformance.witness import Site, Witness, difference, same_bits, tensors
 
 TOLERANCE = 1e-4  # of the largest value at a site; what float32 sums in another order differ by
@@ -23,12 +23,12 @@ Tool = Callable[..., AbstractContextManager[Any]]  # called as `layerscope.captu
 class Truth:
     """What the network does with nobody watching.
 
-    output: of a plain forward. own: what that forward itself changes about the network (caches), as `differences`.
+    output: of a plain forward. own: what that forward itself changes (caches, counters), as `named_differences`.
     seen: copies of all that its modules put out. overwritten: how many of those change after the module has returned.
     """
 
     output: Any
-    own: frozenset[str]
+    own: Mapping[str, str]
     seen: Witness
     overwritten: int
 
@@ -71,7 +71,7 @@ class Experiment:
         with self._same_dice(), torch.no_grad():
             before = state_of(self.module)
             output = self._forwards()
-            own = frozenset(differences(before, state_of(self.module)))
+            own = named_differences(before, state_of(self.module))
             seen, uncopied = Witness(Tensor.clone), Witness(lambda tensor: tensor)
             with seen.watching(self.module), uncopied.watching(self.module):
                 self._roll()
@@ -83,7 +83,7 @@ class Experiment:
 
     def twin(self, truth: Truth) -> Twin:
         """Values and gradients where in-place operations make new tensors instead; none if that changes the output."""
-        seen = Witness(lambda tensor: (tensor, tensor._version))
+        seen = Witness(lambda tensor: (tensor, tensor._version), apart=True)
         twin = out_of_place(self.module)
         with self._same_dice(), torch.enable_grad(), seen.watching(twin), OutOfPlace():
             self._roll()
@@ -94,7 +94,7 @@ class Experiment:
             return Twin({}, {})
         kept = {site: tensor for site, (tensor, version) in seen.kept.items() if tensor._version == version}
         ways = {site: tensor for site, tensor in kept.items() if tensor.requires_grad}
-        found = torch.autograd.grad(self._score(output), [*ways.values()], allow_unused=True) if ways else ()
+        found = self._gradients(output, [*ways.values()])
         gradients = dict.fromkeys(kept) | dict(zip(ways, found, strict=True))
         return Twin({site: tensor.detach() for site, tensor in kept.items()}, gradients)
 
@@ -104,28 +104,37 @@ class Experiment:
             before = state_of(self.module)
             with capture(self.module, self.asked, stop=False) as captured:
                 output = self._forwards()
-            lines = differences(before, state_of(self.module))
-        return Captured(dict(captured), output, tuple(line for line in lines if line not in truth.own))
+            lines = named_differences(before, state_of(self.module))
+        # a counter differs each time; random states do not, since every forward begins with the same
+        traces = (line for key, line in lines.items() if key not in truth.own or key in RANDOM_STATES)
+        return Captured(dict(captured), output, tuple(line for line in traces if line not in truth.own.values()))
 
-    def gradients(self, capture: Tool) -> Mapping[str, Tensor]:
+    def gradients(self, capture: Tool, truth: Truth) -> Mapping[str, Tensor]:
         """The gradients that capture gives, of the same projection of the output. No .grad is touched."""
+        smooth = [leaf.is_floating_point() or leaf.is_complex() for leaf in tensors(truth.output)]
+        if not any(smooth):
+            return {}
+        asked = self.asked if smooth[0] else self.asked[:-1]  # "" is the first tensor of the output
         with self._same_dice(), torch.enable_grad():
             images = self._images()
-            with capture(self.module, self.asked, gradients=True) as captured:
+            with capture(self.module, asked, gradients=True) as captured:
                 self._roll()
                 output = self.module(images.clone())
                 weights = [weight for weight in self.module.parameters() if weight.requires_grad]
-                torch.autograd.grad(self._score(output), [images, *weights], allow_unused=True)
+                self._gradients(output, [images, *weights])
             return dict(captured.gradients)
 
     def _images(self) -> Tensor:
         return self.images.clone().requires_grad_()
 
-    def _score(self, output: Any) -> Tensor:
+    def _gradients(self, output: Any, inputs: list[Tensor]) -> Sequence[Tensor | None]:
+        """Of a random projection of the output; none where nothing can be differentiated, as with classes' numbers."""
         generator = torch.Generator().manual_seed(self.seed)
         leaves = [leaf for leaf in tensors(output) if leaf.requires_grad]
+        if not leaves or not inputs:
+            return [None] * len(inputs)
         terms = [(leaf * torch.randn(leaf.shape, generator=generator).to(leaf)).sum() for leaf in leaves]
-        return torch.stack(terms).sum()
+        return torch.autograd.grad(torch.stack(terms).sum(), inputs, allow_unused=True)
 
     def _forwards(self) -> Any:
         self._roll()

@@ -64,10 +64,20 @@ class Conformance:
 
     @property
     def conforms(self) -> bool:
-        """Whether all is as it should be, and the comparison shows something: most gradients are not zero."""
+        """Whether all is as it should be, and the comparison shows something: `untelling` is empty."""
         faults = (self.missing, self.wrong, self.gradients_wrong, self.traces, self.unexplained, self.error)
-        telling = 2 * (self.unturned + len(self.gradients_zero)) < self.calls
-        return not any(faults) and telling and self.output_same and self.worst <= TOLERANCE
+        return not any(faults) and not self.untelling and self.output_same and self.worst <= TOLERANCE
+
+    @property
+    def untelling(self) -> str:
+        """Why the comparison shows too little to speak of conformance, in words; "" where it shows enough."""
+        zero = len(self.gradients_zero)
+        if self.error or 2 * (self.unturned + zero) < self.calls:
+            return ""
+        return (
+            f"of {self.calls} calls, {self.unturned} could not be compared without in-place operations, "
+            f"and {zero} have gradients that are all zero in both computations"
+        )
 
 
 def conform(
@@ -100,7 +110,7 @@ def conform(
         truth.seen.kept.clear()  # some networks fill the memory
         twin.values.clear()
         stage = "capture of gradients"
-        found = _with_gradients(found, truth, twin, experiment.gradients(capture))
+        found = _with_gradients(found, truth, twin, experiment.gradients(capture, truth))
         stage = "uncalled"
         found = _with_uncalled(found, module, truth, input_shape)
     except Exception as error:

@@ -15,6 +15,8 @@ from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 
 _REPLACEABLE = {"torch": torch, "torch.nn.functional": nn.functional, "torch.Tensor": torch.Tensor}
 
+RANDOM_STATES = ("torch's random state", "CUDA's random states", "numpy's random state", "random's state")
+
 
 @dataclass(frozen=True, eq=False)
 class State:
@@ -76,16 +78,21 @@ def state_of(module: nn.Module) -> State:
 
 def differences(before: State, after: State) -> tuple[str, ...]:
     """One line for each thing that is not as it was: where, what it was and what it is. Empty where nothing changed."""
-    lines = []
+    return tuple(named_differences(before, after).values())
+
+
+def named_differences(before: State, after: State) -> Mapping[str, str]:
+    """The lines of `differences`, by the names of the things."""
+    lines = {}
     for key in dict.fromkeys((*before.facts, *after.facts)):
         if key not in after.facts:
-            lines.append(f"{key} is gone, was {before.facts[key]}")
+            lines[key] = f"{key} is gone, was {before.facts[key]}"
         elif key not in before.facts:
-            lines.append(f"{key} is new: {after.facts[key]}")
+            lines[key] = f"{key} is new: {after.facts[key]}"
         elif before.facts[key] != after.facts[key]:
             was, now = str(before.facts[key]), str(after.facts[key])
-            lines.append(f"{key} is {now}, was {was}" if was != now else f"{key} is another one: {now}")
-    return tuple(lines)
+            lines[key] = f"{key} is {now}, was {was}" if was != now else f"{key} is another one: {now}"
+    return lines
 
 
 def _attributes(name: str, part: nn.Module) -> Iterator[tuple[str, object]]:
@@ -170,13 +177,14 @@ def _functions() -> dict[str, object]:
 
 
 def _random_states() -> dict[str, object]:
-    states: dict[str, object] = {"torch's random state": _digest(torch.get_rng_state())}
+    torch_, cuda, numpy_, random_ = RANDOM_STATES
+    states: dict[str, object] = {torch_: _digest(torch.get_rng_state())}
     if torch.cuda.is_available() and torch.cuda.is_initialized():
-        states["CUDA's random states"] = tuple(_digest(state) for state in torch.cuda.get_rng_state_all())
+        states[cuda] = tuple(_digest(state) for state in torch.cuda.get_rng_state_all())
     kind, keys, place, has_gauss, gauss = np.random.get_state(legacy=True)
     digest = hashlib.sha256(np.asarray(keys).tobytes()).hexdigest()[:16]
-    states["numpy's random state"] = (str(kind), digest, place, has_gauss, gauss)
-    states["random's state"] = hashlib.sha256(repr(random.getstate()).encode()).hexdigest()[:16]
+    states[numpy_] = (str(kind), digest, place, has_gauss, gauss)
+    states[random_] = hashlib.sha256(repr(random.getstate()).encode()).hexdigest()[:16]
     return states
 
 

@@ -9,16 +9,28 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import GetAttrKey, KeyEntry, MappingKey, SequenceKey, tree_flatten_with_path, tree_leaves
+from torch.utils._pytree import (
+    GetAttrKey,
+    KeyEntry,
+    MappingKey,
+    SequenceKey,
+    tree_flatten_with_path,
+    tree_leaves,
+    tree_map_only,
+)
 
 Site = tuple[str, int, str]  # the name of a module, the number of its call, the path of the tensor in the output
 
 
 class Witness:
-    """Hooks for all modules. `kept`: every tensor that one put out, as `keep` turned it, in the order of the calls."""
+    """Hooks for all modules. `kept`: every tensor that one put out, as `keep` turned it, in the order of the calls.
 
-    def __init__(self, keep: Callable[[Tensor], Any]) -> None:
-        self.keep = keep
+    apart: the network goes on with a copy, so that what others do with an input that a module hands on (a shortcut)
+    is no part of the gradient at that module.
+    """
+
+    def __init__(self, keep: Callable[[Tensor], Any], apart: bool = False) -> None:
+        self.keep, self.apart = keep, apart
         self.calls: Counter[str] = Counter()
         self.kept: dict[Site, Any] = {}
 
@@ -36,13 +48,15 @@ class Witness:
         name, call, path = site
         return f"{name}{path}" if self.calls[name] == 1 else f"{name}#{call}{path}"
 
-    def _hook(self, name: str) -> Callable[[nn.Module, object, object], None]:
-        def note(part: nn.Module, inputs: object, output: object) -> None:
+    def _hook(self, name: str) -> Callable[[nn.Module, object, object], object]:
+        def note(part: nn.Module, inputs: object, output: object) -> object:
+            output = tree_map_only(Tensor, Tensor.clone, output) if self.apart else output
             pairs = [(path, leaf) for path, leaf in tree_flatten_with_path(output)[0] if isinstance(leaf, Tensor)]
             for path, tensor in pairs if name else pairs[:1]:  # of the network itself, the first one
                 place = "".join(f"[{_step(step)}]" for step in path) if name else ""
                 self.kept[name, self.calls[name], place] = self.keep(tensor)
             self.calls[name] += 1
+            return output if self.apart else None
 
         return note
 

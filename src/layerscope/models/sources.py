@@ -99,8 +99,7 @@ def _torchvision(name: str, weights: str | None) -> VisionModel:
         build = functools.partial(build_torchvision, name)
         module, sizes, more = _built(build, weights, ("num_classes",), "aux" if name in _INCEPTIONS else "")
         facts |= more
-        if getattr(module, "transform_input", False):
-            facts["input_from"] += " with transform_input=True"
+        facts["input_from"] += " with transform_input=True" if getattr(module, "transform_input", False) else ""
     transforms = published.transforms()
     size = getattr(module, "image_size", transforms.crop_size[0])  # a ViT takes images of one size
     if size != transforms.crop_size[0]:
@@ -200,8 +199,7 @@ def _fetched_by_timm(timm: Any, name: str) -> nn.Module:
 @contextlib.contextmanager
 def _silent(package: str) -> Iterator[None]:
     """Without the log of a package, which says every attempt; the error says what came of them."""
-    logger = logging.getLogger(package)
-    level = logger.level
+    level = (logger := logging.getLogger(package)).level
     logger.setLevel(logging.CRITICAL)
     try:
         yield

@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
+from layerscope.capture.fields.arrangement import Axes
 from layerscope.capture.fields.field import Field
 
 
@@ -52,6 +53,17 @@ class Operation:
     @property
     def shape(self) -> tuple[int, ...]:
         return self.sources[0].shape
+
+    @property
+    def alike(self) -> Axes | None:
+        """The arrangement of a source of the shape of the output, if there is one."""
+        same = (source.field.axes for source in self.sources if source.shape == self.output_shape)
+        return next((axes for axes in same if axes is not None), None)
+
+    @property
+    def mixed(self) -> frozenset[str]:
+        """What is mixed in the source that saw most."""
+        return max((source.field.mixed for source in self.sources), key=len)
 
     @property
     def output_shape(self) -> tuple[int, ...]:

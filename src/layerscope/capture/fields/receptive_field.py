@@ -4,13 +4,15 @@ Every tensor that depends on the image carries two things through the forward: w
 columns of the image (its arrangement), and which window of the image one position of it sees. Convolution and pooling
 widen the window, sums and concatenations take the smallest window that holds both, and whatever mixes all positions
 (global pooling, attention over all tokens, a linear map of a flattened map) sees the whole image. After an operation
-that is not known here nothing is claimed, nor after values became numbers of Python or NumPy, which may come back
-anywhere. Not seen, so that a window may be too small, are: values computed in another thread, values that native code
-reads from memory that it was not asked for here, and which way an `if` would have gone for another image.
+that is not known here nothing is claimed, nor after values became numbers of Python or NumPy (an `if` needs one too),
+which may come back anywhere, nor after a part was called in another thread. Not seen, so that a window may be too
+small, are functions that another thread runs outside of any part, and native code that takes values without asking the
+tensor for them.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any
@@ -58,6 +60,7 @@ class FieldTracker(TorchDispatchMode):
         # Once values that depend on the image are numbers of Python, any number that is used later, a factor or a
         # size, may depend on all of it, and no operation tells: from then on no window is claimed.
         self._escaped = False
+        self._thread = threading.get_ident()
         self._time = 0
         self._fields: WeakIdKeyDictionary = WeakIdKeyDictionary()  # tensor -> (its field, when that was so)
         self._written: dict[int, tuple[int, Tensor]] = {}  # memory -> when it changed; kept alive, so it stays its own
@@ -92,6 +95,7 @@ class FieldTracker(TorchDispatchMode):
 
     def arrange(self, output: Tensor, inputs: Sequence[Tensor]) -> Field:
         """The field of the output of a module. An unknown arrangement is taken from an input of the same shape."""
+        self._escaped = self._escaped or threading.get_ident() != self._thread  # modes see one thread only
         field = self.field(output) or Field(None, None)
         known = [self.field(tensor) for tensor in inputs if field.axes is None and tensor.shape == output.shape]
         axes = next((like.axes for like in known if like is not None and like.axes is not None), None)
