@@ -70,7 +70,7 @@ def _beside_tokens(fields: Sequence[Field], operation: Operation, axis: int) -> 
         return None
     size = operation.output_shape[axis]
     axes = next((axes for field in fields if field.axes and (axes := with_tokens(field.axes, axis, size))), None)
-    return axes and Field(axes, None, operation.mixed)
+    return None if axes is None else Field(axes, None, operation.mixed)
 
 
 def _inserted(axes: Axes | None, place: int) -> Axes | None:
