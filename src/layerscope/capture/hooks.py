@@ -227,6 +227,8 @@ class Capture(Tap, Mapping[str, Tensor]):
 
     def _chosen(self, place: Place, tensors: list[tuple[str, Tensor]]) -> list[tuple[str, Tensor]]:
         """Those of the tensors of an output that are wanted; a plain name is the first one."""
+        if len(tensors) == 1:
+            return tensors
         wanted = self._asking(*place)
         if not all(one.exact for one in wanted):
             return tensors

@@ -24,6 +24,7 @@ from layerscope.records import storage_errors
 
 _ALIGNED = 64  # bytes
 _LARGEST_FILE = 1 << 30
+_OFF_PAGE = 2112  # bytes from the start of a page: where all begin at one, reads and writes of a copy wait in turns
 _SMALL = 1 << 16  # bytes; a mapping of its own saves nothing below this
 _SCALES = {"": 1, "b": 1, **{f"{unit}b": 1000**n for n, unit in enumerate("kmgt", start=1)}}
 _SCALES |= {f"{unit}ib": 1024**n for n, unit in enumerate("kmgt", start=1)}
@@ -47,7 +48,7 @@ class Memory:
         self._file, self._place = None, 0
         self._spare.clear()
         for unused in [buffer for buffer in self._buffers if sys.getrefcount(buffer) <= _ALONE]:
-            self._spare[len(unused)].append(unused)
+            self._spare[len(unused) - _OFF_PAGE].append(unused)
         self._buffers = []
 
     def end(self) -> None:
@@ -115,9 +116,10 @@ class Memory:
         if not self._spare[size]:
             self._spare.clear()  # other sizes than before: do not hold both
         spare = self._spare[size]
-        buffer = spare.pop() if spare else mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+        buffer = spare.pop() if spare else mmap.mmap(-1, _OFF_PAGE + size, flags=flags)
         self._buffers.append(buffer)
-        return _like(tensor, buffer)
+        return _like(tensor, buffer, _OFF_PAGE)
 
     def _in_file(self, tensor: Tensor, size: int, folder: Path) -> Tensor:
         """A copy in a file; one file holds many, since each takes one of the few that a process may have open."""

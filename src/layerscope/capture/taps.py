@@ -71,12 +71,11 @@ class Tap(ABC):
         asking = self._asking(name, call)
         if not asking:
             return None
-        paths = [path for path, _ in leaves(output)]
-        if paths:
+        if next(leaves(output), None) is not None:
             self._now.visited.add((name, call))
             self._now.awaited.discard((name, call))
         for one in asking:
-            if one.path and one.path not in paths:
+            if one.path and one.path not in (paths := [path for path, _ in leaves(output)]):
                 there = ", ".join(path or "one bare tensor" for path in paths) or "no tensor"
                 raise CaptureError(f"layer {one.asked!r} gave no activation: the output of {name!r} holds {there}")
         return self.visit((name, call), output, inputs)
