@@ -254,6 +254,13 @@ def test_odd_containers_can_be_changed(make: Callable[[Tensor], object], path: s
     assert activations[f"part{path}"].item() == 2
 
 
+def test_a_size_beside_a_tensor_stays_as_it_is() -> None:
+    net = Net(lambda self, x: self.part(x)[0], part=Net(lambda self, x: (x * 2, x.shape)))
+    with replace(net, {"part[0]": lambda value: value + 1}), capture(net, "*", gradients=True) as activations:
+        net(ONE.clone().requires_grad_()).sum().backward()
+    assert (activations["part[0]"].item(), activations.gradients["part[0]"].item()) == (3, 1)
+
+
 @pytest.mark.filterwarnings("ignore")
 def test_sparse_and_nested_tensors_are_copied_too() -> None:
     sparse = torch.eye(400).to_sparse()

@@ -98,6 +98,8 @@ def with_leaves(output: object, changes: Mapping[str, Callable[[Tensor], Tensor]
     """A copy of nested tuples, lists, dicts and dataclasses in which the tensors at some paths are changed."""
     if isinstance(output, Tensor):
         return changes[path](output) if path in changes else output
+    if not any(changed.startswith(path) for changed in changes):
+        return output  # also what cannot be made anew, as torch.Size
     parts = {key: with_leaves(part, changes, f"{path}[{key}]") for key, part in _parts(output)}
     if isinstance(output, Mapping):
         whole: Any = copy.copy(output)
