@@ -45,7 +45,8 @@ def capture(
             activation is the network's own: it must not be changed. None as a result keeps nothing.
         gradients: `gradients[name]` is the gradient at the site after a backward pass through the output, with respect
             to what the module put out (reduced alike, where `reduce` is given); needs a forward with gradients. That
-            of the last backward pass counts. The forward runs through.
+            of the last backward pass counts. Where a module also uses a tensor that it hands out, those uses count too.
+            The forward runs through.
         budget: most bytes to keep in memory per forward, as a number or as text ("2 GiB"). More raises CaptureError
             with the five biggest sites, before it is stored, or goes into memory-mapped files if `spill` is given.
         spill: folder for these files, on the CPU. They vanish with the last look at them, after a crash too.
