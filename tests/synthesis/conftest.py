@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from small_nets import SmallNet, seeded
+from small_nets import SmallNet, seeded, small_model
 
 from layerscope.models.model import VisionModel, wrap
 
 
 @pytest.fixture
 def model() -> VisionModel:
-    return wrap(seeded(SmallNet()), input_size=32, class_names=("owl", "cat", "hut", "tree", "cup"), name="small")
+    return small_model()
 
 
 @pytest.fixture

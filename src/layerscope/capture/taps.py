@@ -62,7 +62,7 @@ class Tap(ABC):
         """A forward begins."""
         self._now.calls, self._now.visited, self._now.awaited = Counter(), set(), set(self._exact)
         if not self._batch_statistics:
-            _refuse_batch_statistics(self._module)
+            refuse_batch_statistics(self._module)
 
     def reached(self, name: str, output: object, inputs: object) -> object:
         """A site has given its output."""
@@ -163,7 +163,7 @@ def _refuse_scripted(wanted: Wanted, scripted: Sequence[str]) -> None:
             )
 
 
-def _refuse_batch_statistics(module: nn.Module) -> None:
+def refuse_batch_statistics(module: nn.Module) -> None:
     for name, part in module.named_modules():
         if isinstance(part, _BatchNorm) and (part.training or part.running_mean is None):
             how = "is in training mode" if part.training else "has no statistics of its own"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from layerscope.models.model import VisionModel, wrap
+
 
 class SmallNet(nn.Module):
     def __init__(self, channels: int = 3) -> None:
@@ -36,3 +38,7 @@ def seeded(module: nn.Module, seed: int = 0) -> nn.Module:
                 part.running_mean.copy_(torch.randn(part.num_features, generator=generator) * 0.3)
                 part.running_var.copy_(torch.rand(part.num_features, generator=generator) + 0.5)
     return module.eval()
+
+
+def small_model() -> VisionModel:
+    return wrap(seeded(SmallNet()), input_size=32, class_names=("owl", "cat", "hut", "tree", "cup"), name="small")

@@ -6,14 +6,19 @@ import copy
 
 import pytest
 import torch
-from small_nets import SmallNet, seeded
+from small_nets import SmallNet, seeded, small_model
 from torch import Tensor, nn
 
 from layerscope.capture.hooks import capture
 from layerscope.models.model import VisionModel
-from layerscope.synthesis.private_copy import LeakyBackwardReLU, private_copy
+from layerscope.models.private_copy import LeakyBackwardReLU, private_copy
 
 IMAGES = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(5))
+
+
+@pytest.fixture
+def model() -> VisionModel:
+    return small_model()
 
 
 def norms(module: nn.Module) -> list[str]:

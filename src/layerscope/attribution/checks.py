@@ -1,0 +1,150 @@
+"""What is measured on every map: does it add up, is there anything in it, does it notice what the network has learned."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+
+import torch
+from scipy.stats import rankdata
+from torch import Tensor, nn
+
+from layerscope.attribution.result import Checks, Mark, Verdict
+from layerscope.attribution.task import Found
+from layerscope.types import Images
+
+NOISE = 0.02
+"""Standard deviation of the noise, of values in [0, 1]: five grey levels, which nobody sees."""
+
+COMPLETE, STEADY, NOTICES = 0.01, 0.7, 0.7
+"""Largest gap that counts as complete, least correlation under noise, largest under redrawn layers."""
+
+REDRAWN_SHARE = 0.25
+"""The share of the layers with weights, from the top, that are drawn anew; at least two."""
+
+
+def redrawn(module: nn.Module, seed: int = 0) -> nn.Module:
+    """A copy whose top layers have weights of the same mean and deviation, drawn anew (Adebayo et al. 2018, section 3).
+
+    The order of the layers is that in which they are registered.
+    """
+    other = copy.deepcopy(module)
+    layers = [part for part in other.modules() if _has_weight(part)]
+    generator = torch.Generator().manual_seed(seed)
+    for part in layers[-max(2, round(REDRAWN_SHARE * len(layers))) :]:
+        weight = part.weight
+        assert isinstance(weight, Tensor)
+        noise = torch.randn(weight.shape, generator=generator, dtype=torch.float64).to(weight)
+        with torch.no_grad():
+            weight.copy_(weight.mean() + noise * weight.std())
+    return other
+
+
+def with_noise(images: Images, seed: int = 0) -> Images:
+    """The images with noise of a standard deviation of NOISE, the same for an image in any company."""
+    generator = torch.Generator().manual_seed(seed)
+    noise = torch.randn(images.shape[1:], generator=generator, dtype=torch.float64).to(images)
+    return (images + NOISE * noise).clamp(0, 1)
+
+
+def rank_correlation(a: Tensor, b: Tensor) -> float | None:
+    """Spearman's, of the values of two maps of one shape, in [-1, 1]; None where one of them is constant."""
+    first, second = (torch.from_numpy(rankdata(one.detach().double().cpu().flatten().numpy())) for one in (a, b))
+    first, second = first - first.mean(), second - second.mean()
+    scale = float(first.norm() * second.norm())
+    return float(first @ second) / scale if scale > 0 else None
+
+
+def checks_of(
+    found: Found,
+    scores: Tensor,
+    seconds: float,
+    others: Sequence[Tensor | None],
+) -> tuple[Checks, ...]:
+    """One per image. others: the values under redrawn layers, and under noise; None where they were not made."""
+    values = found.values.detach().double()
+    return tuple(
+        _of_image(values[number], found, number, float(scores[number]), seconds / len(values), others)
+        for number in range(len(values))
+    )
+
+
+def _of_image(
+    values: Tensor, found: Found, number: int, score: float, seconds: float, others: Sequence[Tensor | None]
+) -> Checks:
+    finite, total = bool(values.isfinite().all()), float(values.sum())
+    expected = None if found.expected is None else float(found.expected[number])
+    mass = float(values.abs().sum())
+    positive = float(values.clamp(min=0).sum()) / mass if finite and mass > 0 else 0.0
+    correlations = [
+        None if other is None else rank_correlation(values.sum(0), other[number].sum(0)) for other in others
+    ]
+    return Checks(
+        score=score,
+        total=total,
+        expected=expected,
+        gap=None if expected is None else abs(total - expected) / max(abs(expected), 1e-12),
+        finite=finite,
+        positive=positive,
+        negative=1 - positive if finite and mass > 0 else 0.0,
+        redrawn=correlations[0],
+        noise=correlations[1],
+        seconds=seconds,
+        covered=found.covered,
+        approximated=found.approximated,
+        notes=found.notes,
+    )
+
+
+def verdicts(checks: Checks) -> tuple[Verdict, ...]:
+    """The checks in plain words, the gravest first."""
+    if not checks.finite:
+        return (Verdict("finite", "poor", "holds values that are not finite: it says nothing"),)
+    if checks.empty:
+        return (Verdict("evidence", "poor", "empty: no evidence for or against was found"),)
+    said = [_adds_up(checks), _sides(checks), _notices(checks.redrawn), _holds_still(checks.noise)]
+    if checks.approximated:
+        words = "; ".join(f"{name}: {how}" for name, how in checks.approximated.items())
+        said.append(Verdict("rules", "open", f"extended beyond what was published: {words}"))
+    return tuple(said)
+
+
+def _adds_up(checks: Checks) -> Verdict:
+    if checks.gap is None:
+        return Verdict("complete", "open", "does not claim to add up to the score")
+    mark: Mark = "good" if checks.gap <= COMPLETE else "poor"
+    verb = "adds up to what it explains" if mark == "good" else "does not add up to what it explains"
+    return Verdict("complete", mark, f"{verb}: off by {_percent(checks.gap)}")
+
+
+def _sides(checks: Checks) -> Verdict:
+    if checks.positive == 0:
+        return Verdict("evidence", "poor", "all evidence is negative: nothing here speaks for it")
+    return Verdict("evidence", "good", f"{checks.positive:.0%} for, {checks.negative:.0%} against")
+
+
+def _notices(correlation: float | None) -> Verdict:
+    if correlation is None:
+        return Verdict("redrawn", "open", "not compared with a network whose top layers are drawn anew")
+    if correlation > NOTICES:
+        words = "hardly changes when the network's top layers are drawn anew: no explanation of what it has learned"
+        return Verdict("redrawn", "poor", f"{words} (rank correlation {correlation:.2f})")
+    words = "changes when the network's top layers are drawn anew, as it has to"
+    return Verdict("redrawn", "good", f"{words} (rank correlation {correlation:.2f})")
+
+
+def _holds_still(correlation: float | None) -> Verdict:
+    if correlation is None:
+        return Verdict("noise", "open", "not compared with the image under noise")
+    if correlation < STEADY:
+        return Verdict("noise", "poor", f"changes under noise that nobody sees (rank correlation {correlation:.2f})")
+    return Verdict("noise", "good", f"stays the same under noise that nobody sees (rank correlation {correlation:.2f})")
+
+
+def _percent(share: float) -> str:
+    return f"{share:.1%}" if share >= 0.001 else "less than 0.1%"
+
+
+def _has_weight(part: nn.Module) -> bool:
+    weight = getattr(part, "weight", None)
+    return isinstance(weight, nn.Parameter) and weight.ndim > 1
