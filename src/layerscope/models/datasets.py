@@ -6,16 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from layerscope.errors import InputError
+from layerscope.models.photo_files import PICTURE_SUFFIXES, pictures_below
+from layerscope.models.photos import read_photo
 from layerscope.types import Progress, no_progress
 from layerscope.world import CLASS_NAMES, render
 
-PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
 TRAIN_SEED, TEST_SEED, PROBE_SEED = 1_000_000, 9_000_000, 5_000_000
 """First scene seeds of the training, test and probe scenes: far apart, so that no scene is ever in two of them."""
 
@@ -55,7 +54,7 @@ def picture_files(folder: Path) -> tuple[list[Path], list[int], tuple[str, ...]]
     """
     if not folder.is_dir():
         raise InputError(f"no folder {str(folder)!r}; give a folder that holds one folder of pictures per class")
-    groups = {child.name: _pictures(child) for child in sorted(folder.iterdir()) if child.is_dir()}
+    groups = {child.name: pictures_below(child) for child in sorted(folder.iterdir()) if child.is_dir()}
     groups = {name: found for name, found in groups.items() if found}
     if not groups:
         raise InputError(
@@ -65,35 +64,13 @@ def picture_files(folder: Path) -> tuple[list[Path], list[int], tuple[str, ...]]
     return [path for found in groups.values() for path in found], labels, tuple(groups)
 
 
-def _pictures(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in PICTURE_SUFFIXES and path.is_file())
-
-
 def read_picture(path: Path, size: int, channels: int = 3) -> Tensor:
     """One picture, shorter side scaled to `size`, centre cropped: uint8 [channels, size, size].
 
     Three channels are red, green, blue; any other number are copies of the grey picture.
-    Raises InputError for a file that is no picture, or one that is too large for Pillow.
+    Raises InputError for a file that is no picture, is damaged, or is too large.
     """
-    try:
-        with Image.open(path) as opened:
-            picture = opened.convert("RGB" if channels == 3 else "L")
-    except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
-        raise InputError(
-            f"cannot read {str(path)!r} as a picture ({error}); remove it or save it again as PNG"
-        ) from None
-    (left, right), (top, bottom) = (_middle(side, min(picture.size), size) for side in picture.size)
-    # the box comes first: a picture of 1 x 60000 pixels, scaled and then cropped, would fill the memory
-    taken = picture.resize((size, size), Image.Resampling.BICUBIC, box=(left, top, right, bottom))
-    pixels = torch.from_numpy(np.array(taken).reshape(size, size, -1)).permute(2, 0, 1)
-    return pixels.expand(channels, -1, -1).contiguous()
-
-
-def _middle(side: int, shorter: int, size: int) -> tuple[float, float]:
-    """The part of a side that fills `size` pixels once the picture's shorter side is scaled to `size`."""
-    scaled = max(size, round(side * size / shorter))
-    start = (scaled - size) // 2
-    return start * side / scaled, min(side, (start + size) * side / scaled)
+    return read_photo(path, size, channels).pixels
 
 
 def folder_images(folder: Path, size: int, channels: int = 3, on_progress: Progress = no_progress) -> LabelledImages:
