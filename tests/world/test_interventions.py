@@ -10,10 +10,12 @@ from layerscope.world import (
     CLASS_NAMES,
     PART_NAMES,
     TEXTURE_NAMES,
+    Change,
     MoveDistractors,
     NewBackground,
     Recolour,
     RemovePart,
+    RemoveParts,
     ScrambleParts,
     Silhouette,
     SwapPart,
@@ -58,6 +60,30 @@ def test_a_removed_part_is_gone_and_the_rest_stays(thing):
     same = (before.pixels == after.pixels).all(1)
     assert same[far].float().mean() > 0.7  # what is left is the part's shadow and relief, next to it
     assert torch.equal(before.labels, after.labels)
+
+
+@pytest.mark.parametrize(
+    ("thing", "names"), [("owl", ("wing", "eye")), ("cup", part_names("cup")), ("car", ("hub", "hub"))]
+)
+def test_several_parts_go_at_once(thing, names):
+    before = render(3, seed=2, things=thing)
+    after = before.again(RemoveParts(names))
+    assert not is_part(after, *names).any()
+    kept = is_part(before, *[name for name in PART_NAMES if name not in names])
+    assert torch.equal(before.part[kept], after.part[kept])
+    assert torch.equal(before.labels, after.labels)
+
+
+def test_one_part_is_a_case_of_several_and_no_part_of_none():
+    before = render(3, seed=2, things="owl")
+    one = before.again(RemovePart("wing"))
+    for alike in (RemoveParts(("wing",)), RemoveParts(["wing"]), RemoveParts("wing")):
+        assert torch.equal(before.again(alike).pixels, one.pixels)
+    assert torch.equal(before.again(RemoveParts(())).pixels, before.pixels)
+    assert RemoveParts(["wing", "eye"]) == RemoveParts(("wing", "eye"))
+    assert torch.equal(
+        before.again(RemoveParts(("wing", "eye"))).pixels, before.again(RemoveParts(("eye", "wing"))).pixels
+    )
 
 
 def test_removing_nothing_seen_changes_nothing():
@@ -144,6 +170,8 @@ def test_changes_that_make_no_sense_are_said():
     cats = render(1, things="cat")
     with pytest.raises(UnknownNameError, match="no part of a cat 'wing'"):
         cats.again(RemovePart("wing"))
+    with pytest.raises(UnknownNameError, match="no part of a cat 'wing'"):
+        cats.again(RemoveParts(("eye", "wing")))
     with pytest.raises(UnknownNameError, match="no part of a owl 'wheel'"):
         cats.again(SwapPart("eye", "owl", "wheel"))
     with pytest.raises(UnknownNameError, match="no texture 'stripe'; nearest: stripes"):
@@ -159,6 +187,93 @@ def test_every_seed_of_a_change_changes_something(change):
     assert not any(torch.equal(one, other) for place, one in enumerate(seen) for other in seen[:place])
 
 
+MANY = [
+    Change(),
+    RemovePart("eye"),
+    RemoveParts(("leg", "eye")),
+    NewBackground(),
+    SwapPart("eye", "owl"),
+    SwapTexture("brick", "leg"),
+    Recolour(),
+    Silhouette(),
+    RemovePart("eye"),
+    ScrambleParts(),
+    MoveDistractors(2),
+    RemovePart("leg"),
+    SwapPart("eye", "cat"),
+    SwapTexture("dots", "eye"),
+]
+
+
+@pytest.mark.parametrize(("part_dropout", "chunk"), [(0.0, 32), (1.0, 5)])
+def test_variants_are_the_changes_one_by_one(part_dropout, chunk):
+    """To the last bit, in every mask, in order, also for scenes of several things and changes of every kind."""
+    scenes = render(3, seed=8, size=48, things=("zebra", "turtle", "zebra"), part_dropout=part_dropout, chunk=chunk)
+    together = scenes.variants(MANY)
+    assert together.recipe.changes == tuple(MANY) * 3
+    assert together.seeds == (8,) * 14 + (9,) * 14 + (10,) * 14
+    for place, change in enumerate(MANY):
+        alone = scenes.again(change)
+        for name in ("pixels", "labels", "thing", "part", "texture", "colour", "edge"):
+            assert torch.equal(getattr(together, name)[place::14], getattr(alone, name)), (change, name)
+
+
+def test_variants_do_not_show_what_a_scene_lacks():
+    trees = render(6, seed=2, things="tree", size=40)
+    unripe = ~is_part(trees, "fruit").flatten(1).any(1)
+    assert unripe.any()
+    assert not unripe.all()
+    changes = [Change(), RemovePart("trunk"), SwapTexture("brick", "crown")]
+    together = trees.variants(changes)
+    for place, change in enumerate(changes):
+        assert torch.equal(together.pixels[place::3], trees.again(change).pixels)
+        assert not is_part(together, "fruit")[place::3][unripe].any()
+
+
+def test_variants_of_twins_show_their_twins_labels():
+    scenes = render(2, seed=1, things="zebra", size=32).variants(
+        [SwapTexture("dots"), RemovePart("leg"), SwapTexture("fur")]
+    )
+    assert [CLASS_NAMES[label] for label in scenes.labels] == ["leopard", "zebra", "horse"] * 2
+
+
+def test_one_scene_of_many_is_that_scene():
+    scenes = render(4, seed=5, size=40)
+    for number in range(4):
+        alone = scenes.one(number)
+        assert alone.seeds == (5 + number,)
+        assert torch.equal(alone.pixels[0], scenes.pixels[number])
+        assert torch.equal(alone.part[0], scenes.part[number])
+        assert torch.equal(alone.again(NewBackground()).pixels[0], scenes.again(NewBackground()).pixels[number])
+    with pytest.raises(InputError, match="no scene 4; scenes count from 0 to 3"):
+        scenes.one(4)
+
+
+WORDS = [
+    (Change(), "unchanged"),
+    (RemovePart("wing"), "without wing"),
+    (RemoveParts(("petal", "stem")), "without petal and stem"),
+    (RemoveParts(("petal", "stem", "leaf")), "without petal, stem and leaf"),
+    (RemoveParts(()), "without nothing"),
+    (SwapTexture("dots"), "with dots texture on its coat"),
+    (SwapTexture("fur", "leg"), "with fur texture on its leg"),
+    (SwapPart("head", "cat"), "with the cat's head"),
+    (SwapPart("wheel", "clock", "disc"), "with the clock's disc for its wheel"),
+    (ScrambleParts(), "with its parts scattered"),
+    (Silhouette(), "as a silhouette"),
+    (NewBackground(), "on another background"),
+    (MoveDistractors(), "with the distractors elsewhere"),
+    (Recolour(), "in other colours"),
+]
+
+
+@pytest.mark.parametrize(("change", "words"), WORDS)
+def test_changes_say_what_is_different(change, words):
+    assert str(change) == words
+
+
 def test_a_change_has_to_be_one():
     with pytest.raises(InputError, match=r"'wing' is no change; give for example RemovePart\('wing'\)"):
         render(1).again("wing")
+    with pytest.raises(InputError, match="no changes to render the scenes with; give at least one"):
+        render(1).variants([])
