@@ -1,4 +1,7 @@
 from . import world as world
+from .attribution.methods import METHODS as METHODS
+from .attribution.methods import attribute as attribute
+from .attribution.result import Attribution as Attribution
 from .capture.effective_field import effective_receptive_fields as effective_receptive_fields
 from .capture.hooks import capture as capture
 from .capture.interventions import ablate as ablate
@@ -20,6 +23,7 @@ from .objectives import logit as logit
 from .objectives import margin as margin
 from .objectives import neuron as neuron
 from .site.pages import write_site as write_site
+from .studies.explain import explain as explain
 from .studies.gallery import gallery as gallery
 from .synthesis.ascent import maximise as maximise
 from .synthesis.recipes import Recipe as Recipe

@@ -132,6 +132,13 @@ def test_an_intervention_does_not_reach_back(net: nn.Module) -> None:
     torch.testing.assert_close(output[:, 1].detach(), known["conv1"][:, 1].detach())
 
 
+def test_ablating_what_is_passed_on_leaves_other_users_of_it_alone() -> None:
+    net = planted.SkipDepth().eval()
+    net.forward = lambda x: (lambda y: y + net.identity(y))(net.conv1(x))
+    with torch.no_grad(), ablate(net, "identity:1"):
+        torch.testing.assert_close(net(image())[:, 1], net.first(image())[:, 1])
+
+
 @pytest.mark.parametrize("key", ["conv1", "/relu", "/relu#1", "conv2"])
 @pytest.mark.parametrize("grad", [True, False])
 def test_replacing_anything(key: str, grad: bool) -> None:

@@ -1,15 +1,87 @@
-"""Small galleries on disk."""
+"""Small galleries and explanations on disk, and a browser that looks at their pages."""
 
 from __future__ import annotations
 
 import functools
+import importlib
+import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import made_up
+import made_up_explanations
 import pytest
+from browsing import Visit
+
+CI = os.environ.get("CI") == "true"
+CANVAS_IN_SIGHT = (
+    "[...document.querySelectorAll('canvas')].some((one) => one.getBoundingClientRect().top < innerHeight)"
+)
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test here cuts the power."""
+    monkeypatch.setattr("os.fsync", lambda descriptor: None)
 
 
 @pytest.fixture
 def make_gallery(tmp_path: Path) -> made_up.MakeGallery:
     """Make one gallery below `tmp_path` and return `tmp_path`; call it again for a second network."""
     return functools.partial(made_up.write_gallery, tmp_path)
+
+
+@pytest.fixture
+def make_explanation(tmp_path: Path) -> made_up_explanations.MakeExplanation:
+    """Explain one image below `tmp_path` and return `tmp_path`; call it again for a second image."""
+    return functools.partial(made_up_explanations.write_explanation, tmp_path)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    api = (importlib.import_module if CI else pytest.importorskip)("playwright.sync_api")
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
+    with api.sync_playwright() as playwright:
+        try:
+            opened = playwright.chromium.launch(executable_path=found, args=ARGUMENTS)
+        except api.Error as error:
+            if CI:
+                raise
+            pytest.skip(f"no Chromium to look at the pages with: {str(error).splitlines()[0]}")
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def visit(browser: Any) -> Iterator[Visit]:
+    """Open an address of a site; at the end no page may have complained, failed to load or asked another host."""
+    contexts, complaints = [], list[str]()
+
+    def watch(page: Any) -> None:
+        page.on("console", lambda said: complaints.append(said.text) if said.type in ("error", "warning") else None)
+        page.on("pageerror", lambda error: complaints.append(f"uncaught {error}"))
+        page.on("dialog", lambda dialog: complaints.append(f"a name was run: {dialog.message}"))
+        page.on("requestfailed", lambda request: complaints.append(f"failed {request.url}"))
+        page.on("request", lambda request: None if local(request.url) else complaints.append(f"foreign {request.url}"))
+
+    def local(url: str) -> bool:
+        return url.startswith(("file:", "data:"))
+
+    def open_page(folder: Path, address: str = "", **options: Any) -> Any:
+        context = browser.new_context(**{"viewport": {"width": 1280, "height": 800}, **options})
+        context.set_default_timeout(10_000)
+        contexts.append(context)
+        page = context.new_page()
+        watch(page)
+        page.goto((folder / "index.html").as_uri() + address)
+        page.wait_for_selector("h1")
+        page.wait_for_selector("canvas[data-painted]") if page.evaluate(CANVAS_IN_SIGHT) else None
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert complaints == []

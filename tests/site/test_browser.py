@@ -2,98 +2,21 @@
 
 from __future__ import annotations
 
-import importlib
 import io
-import os
 import re
-import shutil
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from browsing import FAINT_WORDS, TELEPHONE, Visit, fits_a_telephone
 from made_up import HOSTILE, MakeGallery, picture, write_gallery
 from PIL import Image
 
 from layerscope.site.pages import write_site
 
-CI = os.environ.get("CI") == "true"
-api = (importlib.import_module if CI else pytest.importorskip)("playwright.sync_api")
-
-Visit = Callable[..., Any]
-TELEPHONE = {"width": 390, "height": 844}
 LAYER = "#/menagerie/conv1"
 ADDRESSES = ("", "#/menagerie", LAYER, f"{LAYER}/3", "#/menagerie/fc/1", f"{LAYER}?with=robust")
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-FAINT_WORDS = """() => {
-  const channel = (value) => (value <= 0.03928 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4);
-  const light = (colour) => colour.slice(0, 3).reduce(
-    (sum, value, place) => sum + [0.2126, 0.7152, 0.0722][place] * channel(value / 255), 0);
-  const parts = (colour) => colour.match(/[\\d.]+/g).map(Number);
-  const ground = (node) => {
-    for (; node; node = node.parentElement) {
-      const colour = parts(getComputedStyle(node).backgroundColor);
-      if (colour.length < 4 || colour[3] > 0) return colour;
-    }
-  };
-  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT), faint = [];
-  while (walker.nextNode()) {
-    const node = walker.currentNode.parentElement;
-    const shown = node.checkVisibility() && !node.closest("noscript, script, svg");
-    if (!walker.currentNode.data.trim() || !shown) continue;
-    const pair = [light(parts(getComputedStyle(node).color)), light(ground(node))].sort((a, b) => a - b);
-    if ((pair[1] + 0.05) / (pair[0] + 0.05) < 4.5) faint.push(walker.currentNode.data);
-  }
-  return faint;
-}"""
-"""Words whose contrast is below the 4.5 to 1 of WCAG 2."""
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Any]:
-    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
-    with api.sync_playwright() as playwright:
-        try:
-            opened = playwright.chromium.launch(executable_path=found, args=ARGUMENTS)
-        except api.Error as error:
-            if CI:
-                raise
-            pytest.skip(f"no Chromium to look at the pages with: {str(error).splitlines()[0]}")
-        yield opened
-        opened.close()
-
-
-@pytest.fixture
-def visit(browser: Any) -> Iterator[Visit]:
-    """Open an address of a site; at the end no page may have complained, failed to load or asked another host."""
-    contexts, complaints = [], list[str]()
-
-    def watch(page: Any) -> None:
-        page.on("console", lambda said: complaints.append(said.text) if said.type in ("error", "warning") else None)
-        page.on("pageerror", lambda error: complaints.append(f"uncaught {error}"))
-        page.on("dialog", lambda dialog: complaints.append(f"a name was run: {dialog.message}"))
-        page.on("requestfailed", lambda request: complaints.append(f"failed {request.url}"))
-        page.on("request", lambda request: None if local(request.url) else complaints.append(f"foreign {request.url}"))
-
-    def local(url: str) -> bool:
-        return url.startswith(("file:", "data:"))
-
-    def open_page(folder: Path, address: str = "", **options: Any) -> Any:
-        context = browser.new_context(**{"viewport": {"width": 1280, "height": 800}, **options})
-        context.set_default_timeout(10_000)
-        contexts.append(context)
-        page = context.new_page()
-        watch(page)
-        page.goto((folder / "index.html").as_uri() + address)
-        page.wait_for_selector("h1")
-        page.wait_for_selector("canvas[data-painted]") if page.query_selector("canvas") else None
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert complaints == []
 
 
 @pytest.fixture(scope="session")
@@ -404,10 +327,3 @@ def test_hostile_names_are_shown_as_they_are(visit: Visit, make_gallery: MakeGal
     page.reload()
     page.wait_for_selector(".numbers")
     assert page.locator("main script, main img, main iframe").count() == 0
-
-
-def fits_a_telephone(page: Any) -> None:
-    page.set_viewport_size(TELEPHONE)
-    assert page.evaluate("document.documentElement.scrollWidth") == 390
-    page.set_viewport_size({"width": 1280, "height": 800})
-    assert page.evaluate("document.documentElement.scrollWidth") == 1280

@@ -16,42 +16,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_up import EXEMPLARS, HOSTILE, MakeGallery, picture, strip
 from PIL import Image
+from reading import assigned, index_of, local, site_files, tile
 
 from layerscope.errors import InputError, StorageError
 from layerscope.names import slug
 from layerscope.records import write_whole
-from layerscope.site import sprites, summary
+from layerscope.site import pages, sprites, summary
 from layerscope.site.pages import check_site, write_site
 from layerscope.site.reproduce import line
-
-
-def assigned(path: Path) -> tuple[str, Any]:
-    """The name and the value that a data file assigns."""
-    match = re.fullmatch(r"LAYERSCOPE\.data\[(.*?)\]=(.*);\n", path.read_text(), re.DOTALL)
-    assert match is not None
-    return json.loads(match[1]), json.loads(match[2])
-
-
-def index_of(folder: Path) -> dict[str, Any]:
-    return assigned(folder / "site" / "index.js")[1]
-
-
-def site_files(folder: Path) -> dict[str, bytes]:
-    paths = [folder / "index.html", *(path for path in (folder / "site").rglob("*") if path.is_file())]
-    return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
-
-
-def local(folder: Path, url: str) -> Path:
-    return folder / url.partition("?")[0]
-
-
-def tile(folder: Path, sprite: dict[str, Any], place: int) -> np.ndarray:
-    assert sprite["gutter"] == 0
-    width, height = sprite["tile"]
-    sheet = Image.open(local(folder, sprite["sheets"][place // sprite["per_sheet"]])).convert("RGB")
-    row, column = divmod(place % sprite["per_sheet"], sprite["columns"])
-    return np.asarray(sheet)[row * height : (row + 1) * height, column * width : (column + 1) * width]
-
 
 # --- what is written
 
@@ -195,7 +167,7 @@ def test_without_natural_images_there_is_no_ratio_and_no_exemplar(make_gallery: 
 
 def test_no_gallery_is_one_line(tmp_path: Path):
     (tmp_path / "gallery.json").write_text('{"made by": "another program"}')
-    with pytest.raises(InputError, match=r"^no gallery below .*; make one with `layerscope gallery --out .*`$"):
+    with pytest.raises(InputError, match=r"^no gallery and no explanation below .*; make one with `layerscope .*`$"):
         write_site(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["gallery.json"]
 
@@ -244,7 +216,7 @@ def test_a_hostile_name_is_data_and_never_markup_or_a_path(make_gallery: MakeGal
     for path in site_files(folder):
         assert re.fullmatch(r"[a-z0-9._/-]{1,140}", path), path
         assert ".." not in path
-    assert page.count(b"<script") == 12
+    assert page.count(b"<script") == len(pages._SCRIPTS) + 1
     assert b"onerror" not in page.replace(b"onerror=alert(1)&gt;", b"")
     assert b"49" not in re.findall(rb"<li>(.*?)</li>", page, re.DOTALL)[0]
     data = b"".join(text for path, text in site_files(folder).items() if path.endswith(("index.js", "fc.js")))

@@ -1,8 +1,9 @@
-"""What is measured on every map: does it add up, is there anything in it, does it notice what the network has learned."""
+"""What is measured on every map: does it add up, is anything in it, does it notice what the network has learned."""
 
 from __future__ import annotations
 
 import copy
+import itertools
 from collections.abc import Sequence
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 from layerscope.attribution.result import Checks, Mark, Verdict
 from layerscope.attribution.task import Found
+from layerscope.errors import InputError
 from layerscope.types import Images
 
 NOISE = 0.02
@@ -26,17 +28,18 @@ REDRAWN_SHARE = 0.25
 def redrawn(module: nn.Module, seed: int = 0) -> nn.Module:
     """A copy whose top layers have weights of the same mean and deviation, drawn anew (Adebayo et al. 2018, section 3).
 
-    The order of the layers is that in which they are registered.
+    The order of the layers is that in which they are registered. Biases and factors per channel stay. Raises InputError
+    for a network without weights, and whatever stops it from being copied.
     """
     other = copy.deepcopy(module)
-    layers = [part for part in other.modules() if _has_weight(part)]
+    layers = [weights for part in other.modules() if (weights := _weights(part))]
+    if not layers:
+        raise InputError(f"{type(module).__name__} has no weights")
     generator = torch.Generator().manual_seed(seed)
-    for part in layers[-max(2, round(REDRAWN_SHARE * len(layers))) :]:
-        weight = part.weight
-        assert isinstance(weight, Tensor)
+    for weight in itertools.chain(*layers[-max(2, round(REDRAWN_SHARE * len(layers))) :]):
         noise = torch.randn(weight.shape, generator=generator, dtype=torch.float64).to(weight)
         with torch.no_grad():
-            weight.copy_(weight.mean() + noise * weight.std())
+            weight.copy_(weight.mean() + noise * weight.std(correction=0))
     return other
 
 
@@ -76,9 +79,7 @@ def _of_image(
     expected = None if found.expected is None else float(found.expected[number])
     mass = float(values.abs().sum())
     positive = float(values.clamp(min=0).sum()) / mass if finite and mass > 0 else 0.0
-    correlations = [
-        None if other is None else rank_correlation(values.sum(0), other[number].sum(0)) for other in others
-    ]
+    correlations = [None if other is None else rank_correlation(_map(values), _map(other[number])) for other in others]
     return Checks(
         score=score,
         total=total,
@@ -126,8 +127,9 @@ def _sides(checks: Checks) -> Verdict:
 def _notices(correlation: float | None) -> Verdict:
     if correlation is None:
         return Verdict("redrawn", "open", "not compared with a network whose top layers are drawn anew")
-    if correlation > NOTICES:
-        words = "hardly changes when the network's top layers are drawn anew: no explanation of what it has learned"
+    if abs(correlation) > NOTICES:
+        words = "hardly changes, but for its sign," if correlation < 0 else "hardly changes"
+        words += " when the network's top layers are drawn anew: no explanation of what it has learned"
         return Verdict("redrawn", "poor", f"{words} (rank correlation {correlation:.2f})")
     words = "changes when the network's top layers are drawn anew, as it has to"
     return Verdict("redrawn", "good", f"{words} (rank correlation {correlation:.2f})")
@@ -145,6 +147,12 @@ def _percent(share: float) -> str:
     return f"{share:.1%}" if share >= 0.001 else "less than 0.1%"
 
 
-def _has_weight(part: nn.Module) -> bool:
-    weight = getattr(part, "weight", None)
-    return isinstance(weight, nn.Parameter) and weight.ndim > 1
+def _weights(part: nn.Module) -> list[Tensor]:
+    """Those that it holds itself; also under another name, as parametrisations and attention keep them."""
+    own = part.parameters(recurse=False)
+    return [weight for weight in own if weight.ndim > 1 and weight.is_floating_point()]
+
+
+def _map(values: Tensor) -> Tensor:
+    """Added up over channels or units; units without positions stay."""
+    return values.sum(0) if values.ndim > 1 else values

@@ -215,7 +215,8 @@ def multi_head_attention_forward(
 
 def _heads(tokens: Tensor, heads: int) -> Tensor:
     """[tokens, batch, width] -> [batch, heads, tokens, width of a head]."""
-    return tokens.unflatten(2, (heads, -1)).permute(1, 2, 0, 3)
+    split: Tensor = tokens.unflatten(2, (heads, -1))
+    return split.permute(1, 2, 0, 3)
 
 
 def _normalised(held: Held, x: Tensor, axes: tuple[int, ...], eps: float) -> Tensor:

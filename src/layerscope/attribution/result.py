@@ -31,7 +31,8 @@ class Checks:
         finite: whether all values are.
         positive, negative: shares of the map's absolute mass, which add up to 1; both 0 for an empty map.
         redrawn: rank correlation of the map with that of the same network with its top layers drawn anew, in [-1, 1].
-            Near 1: the method does not notice what the network has learned there (Adebayo et al. 2018).
+            Near 1, or near -1 where only the score's sign has changed: the method does not notice what the network has
+            learned there (Adebayo et al. 2018).
         noise: rank correlation with the map of the same image plus noise of a standard deviation of 0.02.
         seconds: that the map took, the checks not counted (a batch shares its time evenly).
         covered: operations of the network that were given rules of their own, with the number of times.

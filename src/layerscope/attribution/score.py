@@ -42,7 +42,7 @@ class Score:
         """What the objective reads, as part of the graph, in a forward that goes no further than that."""
         module, layers = self.model.module, self.objective.layers
         if layers == (OUTPUT,):
-            return {OUTPUT: _first(module(inputs))}
+            return {OUTPUT: first_output(module(inputs))}
         with capture(module, layers, detach=False) as activations:
             module(inputs)
         return dict(activations)
@@ -82,7 +82,7 @@ def as_objective(model: VisionModel, target: Target) -> Objective:
 def predicted(model: VisionModel, images: Images) -> Tensor:
     """[batch] the class with the largest logit of each image. InputError for a network without [batch, classes]."""
     with torch.no_grad():
-        logits = _first(model(images))
+        logits = first_output(model(images))
     if logits.ndim != 2:
         raise InputError(
             f"{model.name!r} puts out {tuple(logits.shape)}, not [batch, classes]: it predicts no class; give target="
@@ -98,7 +98,7 @@ def distinct(objectives: Sequence[Objective]) -> list[tuple[Objective, list[int]
     return list(groups.values())
 
 
-def _first(output: object) -> Tensor:
+def first_output(output: object) -> Tensor:
     """The first tensor of an output, as capture takes "" to mean."""
     tensor = next((tensor for _, tensor in leaves(output)), None)
     if tensor is None:

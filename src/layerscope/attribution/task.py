@@ -120,3 +120,10 @@ def at_least(name: str, value: float, least: float) -> None:
     """Raise InputError where an option is below its least value."""
     if isinstance(value, bool) or not value >= least:
         raise InputError(f"{name}={value!r}; it has to be at least {least}")
+
+
+def count(name: str, value: int, least: int = 1) -> int:
+    """The value of an option that is a whole number. Raises InputError for another one, or below its least value."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise InputError(f"{name}={value!r}; it has to be a whole number of at least {least}")
+    return value

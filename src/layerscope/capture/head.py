@@ -31,6 +31,7 @@ _FROM_VALUES = frozenset(
         "__contains__", "__setitem__", "equal", "allclose", "is_nonzero",
     }
 )  # fmt: skip
+_AS_OTHER = frozenset({"to", "type_as"})  # of a second tensor only the dtype and the device count
 _TOLERANCE = 1e-4  # of the output: rounding differs with the size of a batch
 
 
@@ -38,7 +39,7 @@ def run_from(model: HasModule | nn.Module, layer: str, run: Run, images: Tensor)
     """`run(images)` with a graph that begins at `layer`: what it gives, and the activation there, a leaf of the graph.
 
     What comes before the layer costs a forward without a graph; gradients reach the layer and go no further. Raises as
-    `replace` does; CaptureError where `run` does not pass the layer, and where what it gives does not depend on it.
+    `replace` does; CaptureError where `run` does not pass the layer.
     """
     started: list[Tensor] = []
 
@@ -48,14 +49,22 @@ def run_from(model: HasModule | nn.Module, layer: str, run: Run, images: Tensor)
 
     with torch.enable_grad():
         output = _graph_after(model, layer, run, images, start)
-        if started and not output.requires_grad:  # the network itself turns gradients off for a while
-            with replace(model, {layer: start}):
-                output = run(images)
+        if started and not output.requires_grad:  # the network turns gradients off for a while: its way back ends there
+            output = _graph_after(model, layer, run, images, start, before=True)
     if not started:
-        raise _computed_before(layer)
-    if not output.requires_grad:
-        raise CaptureError(f"what is explained does not depend on what layer {layer!r} puts out; name another layer")
+        raise computed_before(layer)
     return output, started[0]
+
+
+def gradient_at(layer: str, activation: Tensor, output: Tensor) -> Tensor:
+    """The gradient of the sum of `output` at the activation of `layer`. CaptureError where there is none."""
+    ones = torch.ones_like(output)
+    found = torch.autograd.grad(output, activation, ones, allow_unused=True) if output.requires_grad else (None,)
+    if found[0] is None:
+        raise CaptureError(
+            f"layer {layer!r} has no gradient: what is explained does not depend on it; name another one"
+        )
+    return found[0]
 
 
 class Head:
@@ -81,7 +90,7 @@ class Head:
         with torch.no_grad():
             self.output = self._through(self._note, image)
         if not self._trunk.passed:
-            raise _computed_before(layer)
+            raise computed_before(layer)
         self._trunk.recording = False
         self.fast = True
         self.fast = self._is_right()
@@ -102,9 +111,10 @@ class Head:
             return self._run(images)
 
     def _note(self, activation: Tensor) -> Tensor:
+        self._trunk.passed, self._trunk.recording = True, False  # to copy it is not to read it
         self.activation = activation.detach().clone()
-        self._trunk.passed = True
-        return activation
+        self._trunk.recording = True
+        return self.activation
 
     def _put(self, activation: Tensor, _: Tensor) -> Tensor:
         self._trunk.passed = True
@@ -172,14 +182,20 @@ class _Trunk(TorchFunctionMode):
         if not self.passed:
             return (self._recorded if self.recording else self._handed_out)(func, args, kwargs)
         if self.recording:
-            for made, tensor in self._of_trunk(args, kwargs):
-                if made.value is None:  # before a later operation writes to it
-                    made.value = tensor.detach().clone()
+            self._note_read(func, args, kwargs)
         return func(*args, **kwargs)
 
+    def _note_read(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Keep what an operation of the head reads of the trunk, before a later one writes to it."""
+        if func.__name__ == "__get__" and not isinstance(func(*args), Tensor):  # a shape, a dtype
+            return
+        for made, tensor in self._of_trunk(args, kwargs):
+            if made.value is None:
+                made.value = tensor.detach().clone()
+
     def _recorded(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        given = [made for made, _ in self._of_trunk(args, kwargs)]
-        depends = any(made.depends for made in given)
+        read = args[:1] if func.__name__ in _AS_OTHER else args
+        depends = any(made.depends for made, _ in self._of_trunk(read, kwargs))
         result = func(*args, **kwargs)
         made = {path: self._noted(tensor, depends) for path, tensor in leaves(result)}
         if depends and func.__name__ == "__setitem__":
@@ -215,15 +231,17 @@ class _Trunk(TorchFunctionMode):
         return made.value.repeat(copies, *(1,) * (empty.ndim - 1)) if copies > 1 else made.value.clone()
 
 
-def _graph_after(model: HasModule | nn.Module, layer: str, run: Run, images: Tensor, edit: Edit) -> Tensor:
-    """`run(images)` with another activation at `layer`, without a graph of what comes before it."""
+def _graph_after(
+    model: HasModule | nn.Module, layer: str, run: Run, images: Tensor, edit: Edit, before: bool = False
+) -> Tensor:
+    """`run(images)` with another activation at `layer`; with a graph of what comes before it only if `before`."""
     graph = torch.is_grad_enabled()
 
     def start(activation: Tensor) -> Tensor:
         torch.set_grad_enabled(graph)
         return edit(activation)
 
-    with torch.no_grad(), replace(model, {layer: start}):  # no_grad puts the flag back, whoever changed it
+    with torch.set_grad_enabled(before), replace(model, {layer: start}):  # the flag is put back, whoever changed it
         return run(images)
 
 
@@ -233,5 +251,6 @@ def _without_content(tensor: Tensor, copies: int = 1) -> Tensor:
     return tensor.new_zeros(()).expand(shape)
 
 
-def _computed_before(layer: str) -> CaptureError:
+def computed_before(layer: str) -> CaptureError:
+    """What to raise where a layer comes after all that is explained."""
     return CaptureError(f"what is explained is computed before layer {layer!r}; name an earlier layer")

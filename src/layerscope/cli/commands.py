@@ -180,6 +180,56 @@ def gallery(
 
 
 @app.command()
+def explain(
+    images: Annotated[
+        list[str], typer.Argument(help='picture files, folders, "-" for standard input, or scenes as scene:owl:7')
+    ],
+    model: Annotated[str, typer.Option(help="as for the other commands")] = "menagerie",
+    weights: Weights = None,
+    target: Annotated[str | None, typer.Option(help="class, 'owl versus cat' or unit (default: predicted)")] = None,
+    versus: Annotated[str | None, typer.Option(help="class that it is set against (default: the runner-up)")] = None,
+    methods: Annotated[str | None, typer.Option(help="attribution methods, separated by commas")] = None,
+    layer: Annotated[str | None, typer.Option(help="for class activation maps (default: the last)")] = None,
+    baseline: Annotated[str, typer.Option(help="what images are compared with: blur, black, white, mean")] = "blur",
+    probe: Annotated[str | None, typer.Option(help="images that the network knows: a folder of class folders")] = None,
+    out: Annotated[Path, typer.Option(help="folder for explanations and their site")] = Path("outputs"),
+    seed: Seed = 0,
+    memory: Annotated[str, typer.Option(help="about how much activations may take at once")] = "1 GiB",
+    as_json: Json = False,
+) -> int:
+    """Explain why IMAGES got their labels: several methods, each with what says how far to trust it."""
+    from layerscope.cli.explanations import explain_all, summary
+    from layerscope.site.pages import check_site, write_site
+    from layerscope.studies.explain import DEFAULT_METHODS, Explainer
+
+    check_site(out)
+    chosen = DEFAULT_METHODS if methods is None else [name.strip() for name in methods.split(",") if name.strip()]
+    with progress_bar("explain") as report:
+        explainer = Explainer(
+            _open(model, weights),
+            target=target,
+            versus=versus,
+            methods=chosen,
+            layer=layer,
+            baseline=baseline,
+            probe=probe,
+            gallery=out / "gallery",
+            seed=seed,
+            memory=memory,
+            on_progress=report,
+        )
+        made, refused = explain_all(explainer, images, out / "explain")
+    if made:
+        page = write_site(out).resolve().as_uri()
+        typer.echo(json.dumps([one.facts for one in made]) if as_json else f"{summary(made)}\n\nopen {page}")
+    elif as_json:
+        typer.echo("[]")
+    for error in refused:
+        typer.echo(f"error: {error}", err=True)
+    return 2 if refused else 0
+
+
+@app.command()
 def train(
     robust: Annotated[bool, typer.Option("--robust", help="train adversarially: its pictures are far clearer")] = False,
     data: Annotated[str, typer.Option(help='"menagerie", or a folder of class folders with pictures')] = "menagerie",

@@ -53,14 +53,15 @@ class _Entries:
         return f"{len(self.items)} entries"
 
 
-def state_of(module: nn.Module) -> State:
+def state_of(module: nn.Module, content: bool = True) -> State:
     """All that a call could change and should not.
 
     Of every part of `module`: attributes (the objects, and the entries of dicts, lists and tuples: hooks, parts,
     flags). Of every tensor among them: the object, its memory, content bit for bit (as a hash), dtype, device, shape,
     strides, requires_grad, hooks, .grad and its content. Of the process: torch's global module hooks, the methods of
     the classes of the parts, the functions of torch, random states (torch, CUDA where it is in use, numpy's global
-    one, random) and torch's modes. Reads only. A network of 100 MB takes a tenth of a second.
+    one, random) and torch's modes. Reads only. A network of 100 MB takes a tenth of a second; without the `content` of
+    its tensors hardly anything.
     """
     facts: dict[str, object] = {}
     kept: list[object] = []
@@ -71,7 +72,7 @@ def state_of(module: nn.Module) -> State:
             if id(tensor) not in seen:  # tied weights are hashed once
                 seen.add(id(tensor))
                 kept.append(tensor if nn.parameter.is_lazy(tensor) else tensor.detach())
-                facts.update(_tensor(key, tensor))
+                facts.update(_tensor(key, tensor, content))
     facts.update(_classes(module))
     return State(facts | _hooks_of_torch() | _functions() | _random_states() | _modes(), tuple(kept))
 
@@ -122,10 +123,11 @@ def _tensors(name: str, part: nn.Module) -> Iterator[tuple[str, Tensor]]:
         yield from ((f"{prefix}.{place}", item) for place, item in inside if isinstance(item, Tensor))
 
 
-def _tensor(name: str, tensor: Tensor) -> Iterator[tuple[str, object]]:
+def _tensor(name: str, tensor: Tensor, content: bool) -> Iterator[tuple[str, object]]:
     if nn.parameter.is_lazy(tensor):  # no shape, no memory, nothing to ask
         return
-    yield f"{name}: content", _digest(tensor)
+    if content:
+        yield f"{name}: content", _digest(tensor)
     for aspect in ("dtype", "device", "shape", "requires_grad"):
         yield f"{name}: {aspect}", getattr(tensor, aspect)
     if tensor.layout is torch.strided:
@@ -135,7 +137,8 @@ def _tensor(name: str, tensor: Tensor) -> Iterator[tuple[str, object]]:
         yield f"{name}: {hooks}", _entries(getattr(tensor, hooks, None) or {})
     if tensor.is_leaf or tensor.retains_grad:  # asking any other tensor for its gradient warns
         yield f"{name}: grad", _Same(tensor.grad)
-        yield f"{name}: content of grad", None if tensor.grad is None else _digest(tensor.grad)
+        if content:
+            yield f"{name}: content of grad", None if tensor.grad is None else _digest(tensor.grad)
 
 
 def _digest(tensor: Tensor) -> str:

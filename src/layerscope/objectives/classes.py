@@ -81,6 +81,11 @@ def any_class() -> Objective:
     return _AnyClass()
 
 
+def class_of(objective: Objective) -> int | None:
+    """The class whose logit a bound objective is; None for any other objective."""
+    return objective.index if isinstance(objective, _Logit) else None
+
+
 def _class_label(names: Sequence[str] | None, index: int) -> str:
     if names is None:
         return str(index)

@@ -118,6 +118,22 @@ class Peak(Accumulator[Peaks]):
         self._best = Peaks(*(torch.maximum(a, b) for a, b in pairs))
 
 
+class ImageMeans(Accumulator[Tensor]):
+    """For each image the mean of each unit over its positions: [images, units], in the order of the images."""
+
+    def __init__(self) -> None:
+        self._seen: dict[int, Tensor] = {}
+
+    def update(self, units: Units, first: int) -> None:
+        self._seen[first] = units.detach().reshape(*units.shape[:2], -1).mean(2).to("cpu", torch.float32)
+
+    def merge(self, other: Self) -> None:
+        self._seen.update(other._seen)
+
+    def compute(self) -> Tensor:
+        return torch.cat([self._seen[first] for first in sorted(_seen(self._seen or None))])
+
+
 def _first_maximum(flat: Tensor) -> tuple[Tensor, Tensor]:
     """The maximum and the first place that has it: which of several argmax gives is left open by torch."""
     best = flat.amax(2)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from layerscope.errors import StorageError
@@ -19,7 +20,8 @@ class SiteFolder:
     """`<folder>/index.html` and `<folder>/site/...`; touches nothing else, and no file there that it did not make.
 
     `site/files.json` lists the files of this and earlier runs. It is written before the first file of each new name,
-    so that a run that was killed leaves no file which a later run would not know as its own.
+    so that a run that was killed leaves no file which a later run would not know as its own; `expect` writes it for
+    many names at once.
     Raises StorageError where `index.html` or `site/` is there already and somebody else's.
     """
 
@@ -32,12 +34,18 @@ class SiteFolder:
                 raise StorageError(f"{self._index} was not made by Layerscope; give another folder or move it away")
             self._known = self._listed()
 
+    def expect(self, names: Iterable[str]) -> None:
+        """List files that are about to be written, all of them with `add`."""
+        new = set(names) - self._known
+        for name in new:
+            assert _PATH.fullmatch(name), name
+        if new:
+            self._known |= new
+            self._write_list(self._known)
+
     def add(self, name: str, data: bytes) -> str:
         """Write `site/<name>` and return its address relative to index.html, with a mark of its content."""
-        assert _PATH.fullmatch(name), name
-        if name not in self._known:
-            self._known.add(name)
-            self._write_list(self._known)
+        self.expect([name])
         self._written.add(name)
         _write(self._root / name, data)
         return f"site/{name}?{hashlib.sha256(data).hexdigest()[:10]}"

@@ -1,12 +1,11 @@
-"""The site over all galleries of a folder: what is measured goes to data files, and a small client draws the pages.
+"""The site over all galleries and explanations of a folder: data files, and a small client that draws the pages.
 
 A browser that opens a page from the disk may not fetch, so every data file is a script that assigns to one global name,
-and the client asks for a layer only when somebody looks at it.
+and the client asks for a layer or an image only when somebody looks at it.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
@@ -17,12 +16,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from layerscope.errors import InputError
-from layerscope.site import sprites, summary
+from layerscope.site import maps, sprites, summary
+from layerscope.site.assets import write_data, write_pictures, write_sprite
+from layerscope.site.explained import write_explanation
+from layerscope.site.explanations import ShownExplanation, find_explanations
 from layerscope.site.files import SiteFolder
 from layerscope.site.galleries import ShownGallery, ShownLayer, ShownUnit, find_galleries
-from layerscope.site.sprites import Sprite
 
-_SCRIPTS = ("dom", "data", "figures", "plots", "select", "facts", "home", "network", "layer", "unit", "app")
+_SCRIPTS = (
+    *("dom", "data", "figures", "plots", "select", "facts"),
+    *("maps", "curves", "story", "causes", "poster", "image", "map", "images"),
+    *("home", "network", "layer", "unit", "app"),
+)
+_STYLES = ("site", "explain")
 _AT_A_GLANCE = 12  # pictures that stand for a layer on the first page
 _GLANCE_SIDE = 96  # pixels
 _EXEMPLAR_SIDE = 96  # pixels
@@ -31,32 +37,60 @@ _EXEMPLAR_SIDE = 96  # pixels
 def check_site(folder: Path | str) -> None:
     """Say before any work what `write_site` would say of `folder` as it is; an empty or missing folder is fine.
 
-    Raises StorageError where index.html or site/ is somebody else's, InputError where a `gallery.json` cannot be
-    understood. Writes nothing.
+    Raises StorageError where index.html or site/ is somebody else's, InputError where a `gallery.json` or an
+    `explanation.json` cannot be understood. Writes nothing.
     """
     _opened(Path(folder))
 
 
 def write_site(folder: Path | str) -> Path:
-    """Write one static site over every `gallery.json` below `folder` and return the path of its `index.html`.
+    """Write one static site over all galleries and explanations below `folder`; return the path of its `index.html`.
 
     Writes `<folder>/index.html` and `<folder>/site/...` only, each file whole or not at all; the same records give the
-    same bytes. Units whose records are not there yet are counted as missing. Raises InputError where there is no
-    gallery, StorageError where the folder cannot be written or holds somebody else's site.
+    same bytes. Units and images whose records are not there are counted as missing. Raises InputError where there is
+    neither gallery nor explanation, StorageError where the folder cannot be written or holds somebody else's site.
     """
     folder = Path(folder)
-    files, galleries = _opened(folder)
-    if not galleries:
-        raise InputError(f"no gallery below {folder}; make one with `layerscope gallery --out {folder}`")
-    networks = [_write_network(files, gallery) for gallery in galleries]
-    first, *others = (files.add(f"client/{name}.js", _template(f"{name}.js")) for name in _SCRIPTS)
-    scripts = [first, _write_data(files, "index.js", "index", {"networks": networks}), *others]
-    style = files.add("client/site.css", _template("site.css"))
-    return files.finish(_page(galleries, style, scripts))
+    files, galleries, explanations = _opened(folder)
+    if not galleries and not explanations:
+        raise InputError(
+            f"no gallery and no explanation below {folder}; make one with `layerscope gallery --out {folder}` "
+            f"or `layerscope explain IMAGE --out {folder}`"
+        )
+    index = {
+        "networks": [_write_network(files, gallery) for gallery in galleries],
+        **_write_explanations(files, explanations),
+    }
+    styles, (first, *others) = _write_client(files)
+    scripts = [first, write_data(files, "index.js", "index", index), *others]
+    titles = [gallery.title for gallery in galleries] + [explanation.title for explanation in explanations]
+    return files.finish(_page(titles, styles, scripts))
 
 
-def _opened(folder: Path) -> tuple[SiteFolder, tuple[ShownGallery, ...]]:
-    return SiteFolder(folder), find_galleries(folder)
+def _opened(folder: Path) -> tuple[SiteFolder, tuple[ShownGallery, ...], tuple[ShownExplanation, ...]]:
+    return SiteFolder(folder), find_galleries(folder), find_explanations(folder)
+
+
+def _write_explanations(files: SiteFolder, explanations: Sequence[ShownExplanation]) -> dict[str, Any]:
+    """Write the files of all explanations and return the parts of the index that tell of them."""
+    entries = [write_explanation(files, explanation) for explanation in explanations]
+    return {
+        "images": [entry for entry in entries if entry is not None],
+        "missing": [one.title for one, entry in zip(explanations, entries, strict=True) if entry is None],
+        "colours": {"for": _css(maps.FOR), "against": _css(maps.AGAINST), "fired": _css(maps.FIRED)},
+    }
+
+
+def _write_client(files: SiteFolder) -> tuple[list[str], list[str]]:
+    """Write what draws the pages and return the addresses of its styles and scripts."""
+    kinds = ([f"{name}.css" for name in _STYLES], [f"{name}.js" for name in _SCRIPTS])
+    files.expect(f"client/{name}" for names in kinds for name in names)
+    styles, scripts = ([files.add(f"client/{name}", _template(name)) for name in names] for names in kinds)
+    return styles, scripts
+
+
+def _css(colour: tuple[int, int, int]) -> str:
+    return "#" + bytes(colour).hex()
 
 
 def _write_network(files: SiteFolder, gallery: ShownGallery) -> dict[str, Any]:
@@ -78,7 +112,7 @@ def _write_network(files: SiteFolder, gallery: ShownGallery) -> dict[str, Any]:
         "slug": gallery.slug,
         "network": gallery.facts["network"],
         "layers": layers,
-        "glance": _write_pictures(files, f"glance/{gallery.slug}", glance, _GLANCE_SIDE),
+        "glance": write_pictures(files, f"glance/{gallery.slug}", glance, _GLANCE_SIDE),
     }
 
 
@@ -92,16 +126,10 @@ def _write_layer(
     stem = f"{gallery.slug}/{layer.slug}"
     data = {
         "units": shown,
-        "pictures": _write_pictures(files, f"pictures/{stem}", [unit.picture for unit in units]),
+        "pictures": write_pictures(files, f"pictures/{stem}", [unit.picture for unit in units]),
         "exemplars": _write_exemplars(files, f"exemplars/{stem}", gallery, layer, units),
     }
-    return _write_data(files, f"layers/{stem}.js", stem, data)
-
-
-def _write_pictures(
-    files: SiteFolder, stem: str, tiles: Sequence[NDArray[np.uint8]], largest: int | None = None
-) -> dict[str, Any] | None:
-    return _write_sprite(files, stem, sprites.pack(tiles, largest)) if tiles else None
+    return write_data(files, f"layers/{stem}.js", stem, data)
 
 
 def _write_exemplars(
@@ -115,13 +143,7 @@ def _write_exemplars(
     except OSError:
         where = f"layer {layer.name[:80]!r} of {gallery.store.folder}"
         raise InputError(f"exemplars in {where} are no images; delete its records and make it again") from None
-    return {**_write_sprite(files, stem, sprites.pack(tiles, lossy_source=True)), "crops": max(crops)}
-
-
-def _write_sprite(files: SiteFolder, stem: str, sprite: Sprite) -> dict[str, Any]:
-    urls = [files.add(f"{stem}.{number}.webp", sheet) for number, sheet in enumerate(sprite.sheets)]
-    layout = {"tile": sprite.tile, "gutter": sprite.gutter, "columns": sprite.columns, "per_sheet": sprite.per_sheet}
-    return {"sheets": urls, **layout}
+    return {**write_sprite(files, stem, sprites.pack(tiles, lossy_source=True)), "crops": max(crops)}
 
 
 def _at_a_glance(unit: Mapping[str, Any], tile: int) -> dict[str, Any]:
@@ -129,16 +151,10 @@ def _at_a_glance(unit: Mapping[str, Any], tile: int) -> dict[str, Any]:
     return {**{name: unit[name] for name in names}, "tile": tile}
 
 
-def _write_data(files: SiteFolder, path: str, name: str, data: Any) -> str:
-    text = json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
-    return files.add(path, f"LAYERSCOPE.data[{json.dumps(name)}]={text};\n".encode())
-
-
-def _page(galleries: Sequence[ShownGallery], style: str, scripts: Sequence[str]) -> bytes:
+def _page(titles: Sequence[str], styles: Sequence[str], scripts: Sequence[str]) -> bytes:
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, keep_trailing_newline=True)
     page = environment.from_string(_template("index.html").decode())
-    titles = [gallery.title for gallery in galleries]
-    return page.render(titles=titles, style=style, scripts=scripts).encode(errors="replace")
+    return page.render(titles=titles, styles=styles, scripts=scripts).encode(errors="replace")
 
 
 def _template(name: str) -> bytes:

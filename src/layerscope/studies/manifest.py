@@ -45,15 +45,7 @@ def manifest_of(
         "schema": SCHEMA,
         "kind": "gallery",
         "layerscope": version("layerscope"),
-        "network": {
-            "name": model.name,
-            "spec": model.spec,
-            "weights": model.weights,
-            "fingerprint": model.fingerprint,
-            "input_size": model.input_size,
-            "class_names": list(model.class_names) if model.class_names else None,
-            "card": json.loads(json.dumps(dict(model.card), default=str)),
-        },
+        "network": network_facts(model),
         "recipe": recipe,
         "seed": seed,
         "probe": seen,
@@ -61,6 +53,19 @@ def manifest_of(
         "layers": list(layers.values()),
         "asked": asked,
         "command": _command(model, asked, recipe, seed, probe_spec),
+    }
+
+
+def network_facts(model: VisionModel) -> dict[str, Any]:
+    """What manifests say of the network."""
+    return {
+        "name": model.name,
+        "spec": model.spec,
+        "weights": model.weights,
+        "fingerprint": model.fingerprint,
+        "input_size": model.input_size,
+        "class_names": list(model.class_names) if model.class_names else None,
+        "card": json.loads(json.dumps(dict(model.card), default=str)),
     }
 
 

@@ -1,7 +1,8 @@
 "use strict";
-// Addresses, keys and the theme. An address is #/network/layer/unit, on layers followed by ?q=filter&sort=number.
+// Addresses, keys and the theme. An address is #/network/layer/unit, on layers followed by ?q=filter&sort=number, or
+// #/image/name/question/method, on images followed by ?why=question.
 (() => {
-  const { el, name, address, findNetwork, findLayer } = LAYERSCOPE;
+  const { el, name, address, imageAddress, findNetwork, findLayer, findImage } = LAYERSCOPE;
   const main = document.getElementById("main");
   const scrolls = new Map();
   let current = { key: null, turn: 0 };
@@ -23,16 +24,23 @@
     }
   }
 
-  function page({ parts: [first, second, third], view }) {
+  const knownNetworks = () => LAYERSCOPE.networks.map((one) => [one.title, address(one)]);
+  const knownImages = () => LAYERSCOPE.images.map((one) => [one.title, imageAddress(one)]);
+
+  function page({ parts: [first, second, third, fourth], view }) {
     if (first === undefined) return LAYERSCOPE.home();
-    const network = findNetwork(first);
-    if (!network)
-      return unknown(
-        "network",
-        first,
-        LAYERSCOPE.networks.map((one) => [one.title, address(one)]),
-        [],
-      );
+    const image = first === "image" && second !== undefined && findImage(second);
+    if (image) {
+      return third === undefined
+        ? LAYERSCOPE.image(image, view, remember)
+        : LAYERSCOPE.largeMap(image, third, fourth, (words) =>
+            unknown("map", words, [[image.title, imageAddress(image)]]),
+          );
+    }
+    const network = findNetwork(first); // a network may be called "image" too
+    if (!network && first === "image")
+      return second === undefined ? LAYERSCOPE.allImages() : unknown("image", second, knownImages());
+    if (!network) return unknown("network", first, [...knownNetworks(), ...knownImages()]);
     if (second === undefined) return LAYERSCOPE.network(network);
     const layer = findLayer(network, second);
     if (!layer)
@@ -47,7 +55,7 @@
       : LAYERSCOPE.unit(network, layer, Number(third));
   }
 
-  function unknown(kind, given, known, trail) {
+  function unknown(kind, given, known, trail = []) {
     return {
       title: "Not found",
       trail,
@@ -134,7 +142,9 @@
       event.preventDefault();
       box.focus();
       box.select();
-    } else if (event.key === "ArrowLeft" && current.previous) location.hash = current.previous;
+    } else if (event.target.closest?.("input[type=range], input[type=radio], .scroller"))
+      return; // their own arrows
+    else if (event.key === "ArrowLeft" && current.previous) location.hash = current.previous;
     else if (event.key === "ArrowRight" && current.next) location.hash = current.next;
   }
 

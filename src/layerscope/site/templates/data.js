@@ -1,8 +1,9 @@
 "use strict";
-// Networks, layers and units by their addresses; layers and sheets of pictures come when they are looked at.
+// Networks, layers, units and images by their addresses; layers, explanations and sheets of pictures come when they
+// are looked at.
 (() => {
   const { el } = LAYERSCOPE;
-  const networks = LAYERSCOPE.data.index.networks;
+  const { networks, images, missing, colours } = LAYERSCOPE.data.index;
   const pending = new Map();
 
   function once(key, start) {
@@ -26,6 +27,7 @@
     });
 
   const layerData = (network, layer) => script(layer.data, `${network.slug}/${layer.slug}`);
+  const imageData = (image) => script(image.data, `image:${image.slug}`);
 
   // Where tile `place` of a sprite lies: the address of its sheet and its corner there.
   function tileOf(sprite, place) {
@@ -48,12 +50,21 @@
     return "#" + (parts.join("/") || "/");
   }
 
+  // An image, or one of its maps: #/image/name/question/method.
+  const imageAddress = (image, ...parts) =>
+    ["#/image", segment(image.title, image.slug), ...parts.map(encodeURIComponent)].join("/");
+
   const byName = (things, text, key) =>
     things.find((one) => one[key] === text) || things.find((one) => one.slug === text);
   const findNetwork = (text) => byName(networks, text, "title");
+  const findImage = (text) => byName(images, text, "title");
   const findLayer = (network, text) => byName(network.layers, text, "name");
 
   const sum = (layers, key) => layers.reduce((total, layer) => total + layer[key], 0);
 
-  Object.assign(LAYERSCOPE, { networks, sheet, layerData, tileOf, address, findNetwork, findLayer, sum });
+  // One truth for the colours of evidence: those in which the maps were drawn.
+  for (const [side, colour] of Object.entries(colours)) document.documentElement.style.setProperty(`--${side}`, colour);
+
+  Object.assign(LAYERSCOPE, { networks, images, missing, sheet, layerData, imageData, tileOf, sum });
+  Object.assign(LAYERSCOPE, { address, imageAddress, findNetwork, findLayer, findImage });
 })();

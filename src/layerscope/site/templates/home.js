@@ -1,5 +1,6 @@
 "use strict";
-// The first page: how to read a picture, one card per network, and the hierarchy from early to late at a glance.
+// The first page: how to read a picture, one card per network, the images explained last, and the hierarchy from early
+// to late at a glance.
 (() => {
   const {
     el,
@@ -16,19 +17,22 @@
     receptiveField,
     sees,
   } = LAYERSCOPE;
-  const { networks, address, findLayer, headline, total } = LAYERSCOPE;
+  const { networks, address, findLayer, headline, total, latestImages } = LAYERSCOPE;
   const chosen = { main: null, beside: null };
 
   function home() {
     return {
       title: "Layerscope",
       trail: [],
-      content: [
-        introduction(),
-        firstPictures(),
-        el("section", { class: "cards", "aria-label": "Networks" }, networks.map(card)),
-        hierarchy(),
-      ],
+      content: networks.length
+        ? [
+            introduction(),
+            firstPictures(),
+            el("section", { class: "cards", "aria-label": "Networks" }, networks.map(card)),
+            latestImages(),
+            hierarchy(),
+          ]
+        : [latestImages("h1")],
     };
   }
 

@@ -115,5 +115,5 @@
     );
   }
 
-  Object.assign(LAYERSCOPE, { ratios, trace });
+  Object.assign(LAYERSCOPE, { ticks, ratios, trace });
 })();

@@ -1,0 +1,103 @@
+"""A question put to one method, and its answers: what it finds for some images at once, with the checks on that."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from layerscope.attribution.checks import checks_of, redrawn, with_noise
+from layerscope.attribution.result import Checks
+from layerscope.attribution.task import Found, Method, Task
+from layerscope.capture.forward import bare_module
+from layerscope.models.model import VisionModel
+from layerscope.objectives import Scores
+
+
+@dataclass(frozen=True, eq=False)
+class Question:
+    """What is asked of all images alike.
+
+    Attributes:
+        method: with its `options`.
+        noise: whether to ask again for the images under noise.
+        control: the network with its top layers drawn anew, to ask again; None where that is not wanted, or impossible.
+        notes: what a reader has to know of the question.
+    """
+
+    method: Method
+    options: Mapping[str, Any]
+    noise: bool = False
+    control: nn.Module | None = None
+    notes: tuple[str, ...] = ()
+
+    def found(self, task: Task) -> Found:
+        """What the method finds, detached and on the CPU."""
+        found = self.method.run(task, **self.options)
+        expected = None if found.expected is None else found.expected.detach().cpu()
+        return replace(found, values=found.values.detach().cpu(), expected=expected)
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """To one question, for the images of these numbers: values float32 and scores float32, on the CPU, and checks."""
+
+    numbers: Sequence[int]
+    values: Tensor
+    scores: Scores
+    checks: tuple[Checks, ...]
+    seconds: float
+
+
+def question(method: Method, options: Mapping[str, Any], model: VisionModel, checks: bool, seed: int) -> Question:
+    """With the checks that ask the method again, or without. Where the network cannot be copied, that is noted."""
+    if not checks:
+        return Question(method, options)
+    asked = Question(method, options, noise=True)
+    try:
+        return replace(asked, control=redrawn(bare_module(model), seed))
+    except Exception as error:  # what a network holds need not be copyable: locks, files, tensors of a graph
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        return replace(asked, notes=(f"The network's top layers cannot be drawn anew: {reason}",))
+
+
+def answer(question: Question, task: Task, numbers: Sequence[int]) -> Answer:
+    """What the method finds for the images of a task, measured."""
+    with torch.no_grad():
+        scores = task.score(task.images).cpu()
+    began = time.perf_counter()
+    found = question.found(task)
+    seconds = time.perf_counter() - began
+    found = replace(found, notes=found.notes + question.notes)
+    checks = checks_of(found, scores, seconds, (_under_control(question, task), _under_noise(question, task)))
+    return Answer(numbers, found.values.float(), scores.float(), checks, seconds)
+
+
+def joined(answers: Sequence[Answer]) -> Answer:
+    """All answers as one, in the order of the numbers."""
+    numbers = [number for one in answers for number in one.numbers]
+    order = sorted(range(len(numbers)), key=numbers.__getitem__)
+    checks = [check for one in answers for check in one.checks]
+    return Answer(
+        numbers=[numbers[place] for place in order],
+        values=torch.cat([one.values for one in answers])[order],
+        scores=torch.cat([one.scores for one in answers])[order],
+        checks=tuple(checks[place] for place in order),
+        seconds=sum(one.seconds for one in answers),
+    )
+
+
+def _under_control(question: Question, task: Task) -> Tensor | None:
+    if question.control is None:
+        return None
+    return question.found(replace(task, score=task.score.on(question.control))).values
+
+
+def _under_noise(question: Question, task: Task) -> Tensor | None:
+    if not question.noise:
+        return None
+    return question.found(replace(task, images=with_noise(task.images, task.seed))).values

@@ -1,0 +1,174 @@
+"use strict";
+// The way from the image to its label: the units of each layer that mattered most, and whether they really did.
+(() => {
+  const { el, name, number, percent, plural, picture, ratio, networks, address, findLayer, overlay } = LAYERSCOPE;
+
+  function story(data) {
+    const layers = (data.story?.layers || []).filter((layer) => layer.shown.length);
+    if (!layers.length) return null;
+    const scale = Math.max(...layers.flatMap((layer) => layer.shown.flatMap(changes).map(Math.abs)), 1e-9);
+    const gallery = galleryOf(data);
+    const most = Math.max(...layers.map((layer) => layer.shown.length));
+    return el(
+      "section",
+      { class: "story" },
+      el("h2", {}, "How it got there"),
+      el("p", { class: "quiet lines" }, name(data.story.words, 600)),
+      flow(data, layers),
+      key(data),
+      el(
+        "ol",
+        { class: "layers-of", "--most": Math.min(most, 6) },
+        layers.map((layer) => row(data, layer, gallery, scale)),
+      ),
+      layers.some((layer) => layer.shown.some((unit) => unit.picture === null)) ? howTo(data, layers) : null,
+    );
+  }
+
+  const changes = (unit) => [unit.predicted, unit.true].filter((value) => value !== null);
+
+  // The gallery of the same network, where this site has one: the same weights, or else the same name.
+  function galleryOf(data) {
+    const { fingerprint, name: called } = data.network;
+    const same = (one) =>
+      fingerprint && one.network.fingerprint ? one.network.fingerprint === fingerprint : one.network.name === called;
+    return networks.find(same);
+  }
+
+  // The whole way at a glance: the image, the first unit of each layer, the label.
+  function flow(data, layers) {
+    const asked = data.labels.find((one) => one.class === data.target.label);
+    return el(
+      "ol",
+      { class: "flow" },
+      el(
+        "li",
+        { class: "from" },
+        overlay(data.image, null, `The image ${LAYERSCOPE.short(data.image.name, 60)}`),
+        el("p", { class: "under" }, "the image"),
+      ),
+      layers.map((layer) => {
+        const [unit] = layer.shown;
+        return el(
+          "li",
+          {},
+          el("span", { class: "pair-of" }, data.story.units && drawn(data, layer, unit), where(data, layer, unit)),
+          el("p", { class: "under" }, name(layer.layer, 24)),
+        );
+      }),
+      el(
+        "li",
+        { class: "to" },
+        el("p", { class: "answer" }, name(data.target.label ?? data.target.text, 40)),
+        el("p", { class: "quiet" }, asked ? percent(asked.probability) : `score ${number(data.target.score)}`),
+      ),
+    );
+  }
+
+  const called = (layer, unit) => `${LAYERSCOPE.short(layer.layer, 40)}:${unit.unit}`;
+
+  const drawn = (data, layer, unit) =>
+    unit.picture === null
+      ? el("span", { class: "unmade" }, "no picture yet")
+      : picture(data.story.units, unit.picture, `What drives unit ${called(layer, unit)} most`);
+
+  function where(data, layer, unit) {
+    const [rows, columns] = unit.positions;
+    const most =
+      rows * columns > 1 ? `, most at row ${unit.peak[0]} of ${rows}, column ${unit.peak[1]} of ${columns}` : "";
+    return picture(data.story.fired, unit.fired, `Where unit ${called(layer, unit)} fired${most}`);
+  }
+
+  const key = (data) =>
+    el(
+      "ul",
+      { class: "storykey" },
+      el("li", {}, el("i", { class: "swatch fired" }), "where it fired in this image"),
+      el("li", {}, el("i", { class: "swatch predicted" }), "predicted change of the score without the unit"),
+      el("li", {}, el("i", { class: "swatch true" }), "true change"),
+      el("li", {}, el("i", { class: "swatch for" }), el("span", {}, "falls: it speaks for ", LAYERSCOPE.asked(data))),
+      el("li", {}, el("i", { class: "swatch against" }), "rises: it speaks against"),
+    );
+
+  function row(data, layer, gallery, scale) {
+    const at = (unit) => (gallery && unit.gallery_layer ? findLayer(gallery, unit.gallery_layer) : undefined);
+    const fact = (key, value, words) =>
+      value === null ? null : el("p", { title: words }, key, " ", el("b", {}, value));
+    return el(
+      "li",
+      { class: "layer-of" },
+      el(
+        "div",
+        { class: "stephead" },
+        el("h3", {}, name(layer.layer, 40)),
+        el("p", {}, name(layer.kind ?? "layer", 24), `, ${plural(layer.units, "unit")}`),
+        el("p", {}, layer.reach === "unknown" ? "reach unknown" : ["sees ", name(layer.reach, 24)]),
+        fact(
+          "agreement",
+          layer.agreement === null ? null : number(layer.agreement),
+          "Rank correlation of predicted and true change over all units that were tried",
+        ),
+        fact(
+          "same sign",
+          layer.within === null ? null : percent(layer.within),
+          "Share of those units whose change has the predicted sign",
+        ),
+      ),
+      el(
+        "ul",
+        { class: "units-of" },
+        layer.shown.map((unit) => card(data, layer, unit, gallery, at(unit), scale)),
+      ),
+    );
+  }
+
+  function card(data, layer, unit, gallery, at, scale) {
+    const title = [`#${unit.unit}`, unit.label ? [" ", name(unit.label, 24)] : null];
+    const link = (attributes, ...content) => el("a", { href: address(gallery, at, unit.unit), ...attributes }, content);
+    const shown = drawn(data, layer, unit);
+    return el(
+      "li",
+      { class: "unit-of", "data-unit": unit.unit },
+      el(
+        "div",
+        { class: "pair-of" },
+        at ? link({ "aria-label": `${called(layer, unit)} in the gallery` }, shown) : shown,
+        where(data, layer, unit),
+      ),
+      el(
+        "p",
+        { class: "under" },
+        at ? link({ tabindex: "-1" }, title) : el("span", {}, title),
+        unit.ratio === null
+          ? null
+          : el("span", { class: "small", title: "of the strongest natural activation" }, ratio(unit.ratio)),
+      ),
+      el("div", { class: "changes" }, change("predicted", unit.predicted, scale), change("true", unit.true, scale)),
+    );
+  }
+
+  // Both from the same edge, on one scale for the whole story; the sign is the colour, and stands in the number.
+  function change(kind, value, scale) {
+    const size = value === null ? 0 : Math.min(1, Math.abs(value) / scale);
+    return el(
+      "span",
+      { class: `change ${kind} ${value > 0 ? "against" : "for"}` },
+      el("i", { "--size": size }),
+      el("b", {}, el("span", { class: "unseen" }, `${kind} change `), (value > 0 ? "+" : "") + number(value)),
+    );
+  }
+
+  function howTo(data, layers) {
+    const wanted = layers.filter((layer) => layer.shown.some((unit) => unit.picture === null));
+    const units = wanted.map((layer) => ` --units ${quoted(layer.layer)}`).join("");
+    return LAYERSCOPE.command(
+      "Some units have no picture yet; this makes them, and the image explained again shows them",
+      `layerscope gallery ${quoted(data.network.spec || "MODEL")}${units}`,
+    );
+  }
+
+  // As a shell wants it: a name may hold anything.
+  const quoted = (text) => (/^[\w.:/-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
+
+  LAYERSCOPE.story = story;
+})();

@@ -1,0 +1,109 @@
+"""The figure of an explanation, for papers: PNG, SVG, and the maps as arrays."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from layerscope.records import Record, write_whole
+
+COLOURS = "PuOr_r"
+"""Orange speaks for, purple against: told apart by all kinds of sight."""
+_COLUMNS, _SIDE, _DPI = 5, 2.1, 200  # of small multiples; inches; dots per inch
+
+
+def write_figures(folder: Path, record: Record) -> None:
+    """Write `explanation.png`, `explanation.svg` and `maps.npz` of a record into its folder."""
+    figure = draw(record)
+    png, svg, maps = io.BytesIO(), io.BytesIO(), io.BytesIO()
+    figure.savefig(png, format="png", dpi=_DPI, metadata=_metadata(record))
+    figure.savefig(svg, format="svg", metadata={"Date": None, **_metadata(record)})
+    arrays: dict[str, Any] = {name: array for name, array in record.arrays.items() if name.startswith("map/")}
+    np.savez_compressed(maps, image=record.arrays["image"], **arrays)
+    for name, file in (("explanation.png", png), ("explanation.svg", svg), ("maps.npz", maps)):
+        write_whole(folder / name, file.getvalue())
+
+
+def draw(record: Record) -> Figure:
+    """The image, and the maps to the first question over it, each on the same scale of colours, with its numbers."""
+    facts = record.facts
+    shown = [one for one in facts["methods"] if one["question"] == facts["questions"][0]]
+    rows = -(-(len(shown) + 1) // _COLUMNS)
+    figure = Figure((_COLUMNS * _SIDE + 0.6, rows * (_SIDE + 0.55) + 0.35), layout="constrained")
+    axes = figure.subplots(rows, _COLUMNS, squeeze=False).flatten().tolist()
+    for place in axes:
+        place.set_axis_off()
+    _draw_image(axes[0], record)
+    for place, one in zip(axes[1:], shown, strict=False):
+        _draw_map(place, record, one)
+    bar = figure.colorbar(_scale(), ax=axes, shrink=min(1.0, 1.2 / rows), aspect=25, pad=0.01)
+    bar.set_ticks([-1, 0, 1], labels=["against", "0", "for"], fontsize=7)
+    bar.ax.tick_params(length=0)
+    bar.outline.set_visible(False)
+    figure.suptitle(_title(facts), fontsize=10)
+    return figure
+
+
+def _draw_image(axes: Axes, record: Record) -> None:
+    axes.imshow(record.arrays["image"], interpolation="nearest")
+    label = record.facts["target"]["label"]
+    axes.set_title(_short(record.facts["image"]["name"], 28), fontsize=8)
+    axes.text(0.5, -0.04, f"why {_short(label, 24)}?", fontsize=7, ha="center", va="top", transform=axes.transAxes)
+
+
+def _draw_map(axes: Axes, record: Record, one: dict[str, Any]) -> None:
+    axes.set_title(one["title"], fontsize=8)
+    if one["error"] is not None or one["scale"] is None:
+        axes.text(0.5, 0.5, "no map", fontsize=7, ha="center", va="center", transform=axes.transAxes)
+        return
+    axes.imshow(_grey(record.arrays["image"]), cmap="gray", vmin=-1, vmax=1.6, interpolation="nearest")
+    values = record.arrays[one["map"]] / (one["scale"] or 1.0)
+    colours = colormaps[COLOURS](np.clip(values, -1, 1) / 2 + 0.5)
+    colours[..., 3] = np.clip(np.abs(values), 0, 1) ** 0.7
+    axes.imshow(colours, interpolation="nearest")
+    axes.text(0.5, -0.04, _numbers(one), fontsize=6, ha="center", va="top", transform=axes.transAxes, linespacing=1.3)
+
+
+def _numbers(one: dict[str, Any]) -> str:
+    """What was measured on a map, in two short lines."""
+    checks = one["checks"]
+    gap = "no total claimed" if checks["gap"] is None else f"gap {checks['gap']:.1%}"
+    redrawn = "" if checks["redrawn"] is None else f"redrawn {checks['redrawn']:.2f}"
+    noise = "" if checks["noise"] is None else f"noise {checks['noise']:.2f}"
+    rank = "" if one.get("part_rank") is None else f"parts {one['part_rank']:.2f}"
+    return "\n".join(", ".join(filter(None, line)) for line in ((gap, rank), (redrawn, noise)))
+
+
+def _title(facts: dict[str, Any]) -> str:
+    first = facts["labels"][0] if facts["labels"] else None
+    said = f": {_short(first['class'], 30)} {first['probability']:.2f}" if first else ""
+    warning = " (unlike what the network knows)" if facts["familiar"]["unlike"] else ""
+    return f"{_short(facts['network'], 40)}{said}{warning}"
+
+
+def _metadata(record: Record) -> dict[str, str]:
+    return {"Title": f"explanation {record.key[:12]}", "Description": f"seed {record.facts['seed']}, key {record.key}"}
+
+
+def _scale() -> ScalarMappable:
+    return ScalarMappable(Normalize(-1, 1), COLOURS)
+
+
+def _grey(image: NDArray[np.uint8]) -> NDArray[np.float64]:
+    grey: NDArray[np.float64] = image @ np.array([0.299, 0.587, 0.114]) / 255
+    return grey
+
+
+def _short(text: str, most: int) -> str:
+    """Printable, on one line, escaped where matplotlib would read it as mathematics."""
+    plain = "".join(sign if sign.isprintable() else "?" for sign in str(text)).replace("$", r"\$")
+    return plain if len(plain) <= most else f"{plain[: most - 1]}…"

@@ -1,0 +1,72 @@
+"""Whether an image is like those that a network knows, and other findings in plain words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from layerscope.capture.layers import Layer
+from layerscope.models.model import VisionModel
+from layerscope.studies.reference import Reference
+from layerscope.studies.story import Chapter
+from layerscope.types import Images
+
+STRANGE_SHARE = 0.5
+"""An image is unlike what the network knows where this share of the layers, or more, lies beyond its limit."""
+
+
+def familiar_facts(model: VisionModel, image: Images, reference: Reference | None) -> dict[str, Any]:
+    """Whether activation statistics of an image lie outside those of the probe set, layer by layer."""
+    if reference is None:
+        words = "Not checked: no images that the network knows were at hand (give a folder of them as probe)."
+        return {"checked": False, "unlike": False, "words": words, "probe": None, "layers": []}
+    found = reference.strangeness(model, image)
+    beyond = [one for one in found if one.distance > one.limit]
+    unlike = len(beyond) >= STRANGE_SHARE * len(found)
+    return {
+        "checked": True,
+        "unlike": unlike,
+        "words": _familiar_words(len(beyond), len(found), reference, unlike),
+        "probe": reference.probe,
+        "layers": [{"layer": one.layer, "distance": one.distance, "limit": one.limit} for one in found],
+    }
+
+
+def _familiar_words(beyond: int, layers: int, reference: Reference, unlike: bool) -> str:
+    known = f"{reference.images} images of {reference.probe}"
+    if unlike:
+        return (
+            f"This image is unlike anything that the network knows: in {beyond} of {layers} layers its activations lie "
+            f"outside those of {known}. Whatever label it gets is a guess, and so is every explanation of it."
+        )
+    if beyond:
+        return f"In {beyond} of {layers} layers the activations lie outside those of {known}; in the others within."
+    return f"In all {layers} layers the activations lie within those of {known}."
+
+
+def calibration_words(reference: Reference | None) -> str:
+    """Where probabilities were calibrated, or why they were not."""
+    if reference is None:
+        return "Not calibrated: no labelled images of the network's classes were at hand."
+    if reference.temperature is None:
+        return f"Not calibrated: the classes of {reference.probe} are not the network's."
+    return f"Calibrated on {reference.images} images of {reference.probe}: logits divided by {reference.temperature:.2f}."
+
+
+def reach_words(layer: Layer) -> str:
+    """How much of the image one position sees."""
+    if layer.receptive_field is None:
+        return "unknown" if layer.status == "unknown" else "whole image"
+    return f"{'at most ' if layer.status == 'upper bound' else ''}{layer.receptive_field} px"
+
+
+def story_words(chapters: Sequence[Chapter], reference: Reference | None) -> str:
+    """What the numbers of the story mean."""
+    level = "over the probe images" if reference is not None else "over this image's own map"
+    signs = sum(round(chapter.within * len(chapter.shown)) for chapter in chapters)
+    shown = sum(len(chapter.shown) for chapter in chapters)
+    return (
+        "In each layer, the units whose activation speaks most for or against the label: gradient times (activation - "
+        f"mean). Each was then set to its mean {level}, and the score measured again: the sign was as predicted for "
+        f"{signs} of {shown} units."
+    )

@@ -1,0 +1,142 @@
+"""The units that mattered: exact where the rest of the network is linear, and found where they were planted."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import layerscope as ls
+from layerscope.attribution.score import Score, as_objective
+from layerscope.capture.evaluating import evaluating
+from layerscope.conformance.trace import differences, state_of
+from layerscope.studies.main_layers import main_layers
+from layerscope.studies.reference import Reference
+from layerscope.studies.story import OTHERS, SHOWN, tell
+
+IMAGE = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(3))
+
+
+class Linear(nn.Module):
+    """After `relu` everything is linear: what a unit contributes is known."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            self.conv, self.relu, self.fc = nn.Conv2d(3, 40, 3, padding=1), nn.ReLU(inplace=True), nn.Linear(40, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc(self.relu(self.conv(x)).mean((2, 3)))
+
+
+def linear() -> ls.VisionModel:
+    return ls.wrap(Linear().eval(), 16, class_names=["a", "b", "c"])
+
+
+def story(model, target="a", layers=("relu",), reference=None, **more):
+    score = Score(model, as_objective(model, target))
+    with evaluating(model.module, gradients=True):
+        return tell(score, IMAGE, [model.layer(name) for name in layers], reference, **more)
+
+
+def reference_of(means: Tensor) -> Reference:
+    return Reference("made up", 2, {"relu": means}, torch.zeros(2, 3), None)
+
+
+def test_where_the_rest_is_linear_prediction_and_ablation_are_the_same_and_right():
+    model = linear()
+    means = torch.rand(2, 40, generator=torch.Generator().manual_seed(1))
+    (chapter,) = story(model, reference=reference_of(means))
+    with torch.no_grad():
+        activation = model.module.relu(model.module.conv(model.normalise(IMAGE))).mean((2, 3))[0]
+        change = model.module.fc.weight[0] * (means.mean(0) - activation)
+    assert [one.unit for one in chapter.shown] == change.abs().argsort(descending=True)[:SHOWN].tolist()
+    for one in chapter.shown:
+        assert one.predicted == pytest.approx(change[one.unit].item(), abs=1e-6)
+        assert one.true == pytest.approx(change[one.unit].item(), abs=1e-5)
+        assert one.mean == pytest.approx(means.mean(0)[one.unit].item())
+    assert chapter.agreement == pytest.approx(1.0)
+    assert chapter.within == 1.0
+    assert chapter.tried == SHOWN + OTHERS
+
+
+def test_without_a_reference_the_mean_is_that_of_the_units_own_map():
+    model = linear()
+    (chapter,) = story(model)
+    with torch.no_grad():
+        activation = model.module.relu(model.module.conv(model.normalise(IMAGE)))[0]
+    for one in chapter.shown:
+        assert one.mean == pytest.approx(activation[one.unit].mean().item(), abs=1e-6)
+        assert one.true == pytest.approx(0, abs=1e-5)  # the head reads the mean alone
+
+
+def test_where_a_unit_fired_and_how_strongly():
+    model = linear()
+    (chapter,) = story(model, reference=reference_of(torch.zeros(2, 40)))
+    with torch.no_grad():
+        activation = model.module.relu(model.module.conv(model.normalise(IMAGE)))[0]
+    for one in chapter.shown:
+        assert torch.equal(one.fired, activation[one.unit])
+        row, column = one.peak
+        assert one.fired[row, column] == activation[one.unit].max() == one.strongest
+
+
+def test_a_layer_without_a_map_has_none_and_one_after_the_objective_is_left_out():
+    model = linear()
+    (chapter,) = story(model, layers=("fc",))
+    assert chapter.shown[0].fired.shape == (1, 1)
+    assert chapter.shown[0].fired.item() == chapter.shown[0].strongest
+    assert chapter.shown[0].peak is None
+    assert [chapter.layer.name for chapter in story(model, "relu:3", ("conv", "relu", "fc"))] == ["conv", "relu"]
+
+
+def test_the_others_are_drawn_by_the_seed_and_batches_do_not_matter():
+    model, means = linear(), reference_of(torch.zeros(2, 40))
+    one, same, other = (story(model, reference=means, seed=seed, batch=batch)[0] for seed, batch in ((0, 3), (0, 32), (5, 32)))
+    assert one.agreement == pytest.approx(same.agreement)
+    assert [unit.unit for unit in one.shown] == [unit.unit for unit in same.shown] == [unit.unit for unit in other.shown]
+
+
+def test_nothing_stays_on_the_network():
+    model = linear()
+    before = state_of(model.module)
+    story(model)
+    assert differences(before, state_of(model.module)) == ()
+
+
+def test_ablations_agree_with_the_public_one():
+    model = ls.load_model("menagerie")
+    image = ls.world.render(1, seed=7, things="owl").images
+    score = Score(model, as_objective(model, "owl"))
+    with evaluating(model.module, gradients=True):
+        (chapter,) = tell(score, image, [model.layer("relu5")], None)
+    for one in chapter.shown[:2]:
+        with torch.no_grad(), ls.ablate(model, f"relu5:{one.unit}", to=one.mean):
+            changed = score(image)
+        with torch.no_grad():
+            assert one.true == pytest.approx((changed - score(image)).item(), abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("spec", "names"),
+    [
+        ("menagerie", [f"relu{number}" for number in range(1, 9)]),
+        ("torchvision:resnet18", ["relu", "layer1", "layer2", "layer3", "layer4"]),
+        ("torchvision:mobilenet_v2", ["features.1", "features.3", "features.6", "features.13", "features.17"]),
+    ],
+)
+def test_the_main_layers(spec, names):
+    model = ls.load_model(spec) if spec == "menagerie" else ls.load_model(spec, weights="none")
+    assert [layer.name for layer in main_layers(model)] == names
+
+
+def test_the_main_layers_of_a_transformer_are_evenly_spaced_blocks():
+    from torchvision.models import vit_b_32
+
+    with torch.device("meta"):
+        module = vit_b_32(weights=None, image_size=64).eval()
+    layers = main_layers(ls.wrap(module, 64))
+    assert len(layers) == 8
+    assert all(layer.kind == "EncoderBlock" for layer in layers)
+    assert layers[-1].name.endswith("encoder_layer_11")
