@@ -49,7 +49,13 @@ def top(model: VisionModel, x: Tensor) -> tuple[Tensor, Callable[[Tensor], Tenso
     return F.relu(model.module.conv3(y)).detach(), lambda a: model.module.fc(a.mean((2, 3)))[:, 2]
 
 
-LAYERS = {"relu#1": middle, "relu#2": top}
+def before_relu(model: VisionModel, x: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+    """As `middle`, of conv3, which a ReLU overwrites in the network itself."""
+    y, _ = middle(model, x)
+    return model.module.conv3(y).detach(), lambda a: model.module.fc(F.relu(a).mean((2, 3)))[:, 2]
+
+
+LAYERS = {"relu#1": middle, "relu#2": top, "conv3": before_relu}
 
 
 def parts(name: str, model: VisionModel, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -137,8 +143,15 @@ def test_the_formula_of_the_paper(method: Cam, layer: str) -> None:
     result = found(method, model, x, 2, layer=layer)
     assert result.values.shape == (2, 1, SIDE, SIDE)
     torch.testing.assert_close(result.values, as_map(expected, x), rtol=1e-9, atol=1e-12)
-    assert bool((expected < 0).any()) is (method is not cams.layer_cam) or method is cams.eigen_cam
     assert result.expected is None
+
+
+def test_what_speaks_against_the_score_stays_visible() -> None:
+    model, x = small(), images()
+    with torch.no_grad():
+        model.module.fc.weight[2] = -model.module.fc.weight[2].abs()
+    for method in (cams.grad_cam, cams.xgrad_cam, cams.hires_cam, cams.eigen_cam):
+        assert (found(method, model, x, 2, layer="relu#2").values <= 0).all()
 
 
 def test_units_that_are_off_have_no_weight() -> None:
@@ -180,7 +193,9 @@ def test_before_a_global_mean_and_a_linear_layer_three_are_one_and_add_up_to_the
 def test_a_difference_of_classes_is_the_difference_of_their_maps() -> None:
     model, x = small(), images()
     for method in (cams.grad_cam, cams.hires_cam):
-        first, second, both = (found(method, model, x, target, layer="relu#1").values for target in (1, 3, "1 versus 3"))
+        first, second, both = (
+            found(method, model, x, target, layer="relu#1").values for target in (1, 3, "1 versus 3")
+        )
         torch.testing.assert_close(both, first - second, rtol=1e-10, atol=1e-13)
 
 
@@ -206,27 +221,17 @@ def test_captum_agrees_where_nothing_works_in_place() -> None:
     )
 
 
-def stretched(values: Tensor) -> Tensor:
-    """As others show maps: what is positive, in [0, 1]."""
-    positive = values.clamp(min=0).flatten(1)
-    low, high = positive.amin(1, keepdim=True), positive.amax(1, keepdim=True)
-    return (positive - low) / (high - low)
-
-
 @pytest.mark.parametrize("name", ["GradCAM", "GradCAMPlusPlus", "XGradCAM", "HiResCAM", "LayerCAM"])
-def test_pytorch_grad_cam_agrees(name: str) -> None:
+def test_pytorch_grad_cam_makes_the_same_of_activation_and_gradient(name: str) -> None:
     peer = pytest.importorskip("pytorch_grad_cam", reason="pytorch-grad-cam (pip: grad-cam) is not installed")
-    targets = pytest.importorskip("pytorch_grad_cam.utils.model_targets")
     ours = dict(zip(["GradCAM", "GradCAMPlusPlus", "XGradCAM", "HiResCAM", "LayerCAM"], REFERENCES, strict=False))[name]
-    model, x = small(torch.float32), images(dtype=torch.float32)
-    other = planted.out_of_place(model.module)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        with getattr(peer, name)(other, [other.conv3]) as cam:
-            theirs = torch.from_numpy(cam(model.normalise(x), [targets.ClassifierOutputTarget(2)] * 2))
-    torch.testing.assert_close(
-        stretched(found(ours, model, x, 2, layer="conv3").values), theirs.flatten(1), rtol=0, atol=0.02
-    )
+    model, x = small(), images()
+    activation, gradient = parts("relu#1", model, x)
+    gradient = 1e3 * gradient  # theirs adds 1e-6 to squares of gradients
+    cam = getattr(peer, name)(model.module, [model.module.relu])
+    theirs = cam.get_cam_image(None, None, None, activation.numpy(), gradient.numpy(), False)
+    expected = torch.stack([REFERENCES[ours](a, g) for a, g in zip(activation, gradient, strict=True)])
+    torch.testing.assert_close(torch.from_numpy(theirs), expected, rtol=1e-3, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["GradCAM", "XGradCAM", "LayerCAM"])
@@ -239,15 +244,154 @@ def test_torch_cam_agrees(name: str) -> None:
         warnings.simplefilter("ignore")
         with getattr(peer, name)(other, "conv3") as cam:
             (theirs,) = cam(2, other(model.normalise(x).requires_grad_()), normalized=False)
+    activation, gradient = parts("conv3", model, x)
+    expected = REFERENCES[ours](activation[0], gradient[0]).clamp(min=0)
+    torch.testing.assert_close(theirs.detach().view(8, 8), expected, rtol=1e-3, atol=1e-5)
+
+
+# --- every kind of layer
+
+
+class _Grid(nn.Module):
+    """A network whose middle is [batch, units, row, column], [batch, row, column, units] or tokens behind two others."""
+
+    def __init__(self, layout: str) -> None:
+        super().__init__()
+        self.layout = layout
+        self.conv, self.site, self.mix = nn.Conv2d(3, 6, 4, stride=4), nn.ReLU(), nn.Linear(6, 6)
+        self.fc = nn.Linear(6, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.conv(x)
+        if self.layout == "tokens":
+            tokens = torch.cat([torch.ones(len(y), 2, 6).to(y), y.flatten(2).transpose(1, 2)], 1)
+            y = self.site(tokens)[:, 2:].transpose(1, 2).unflatten(2, y.shape[2:])
+        elif self.layout == "last":
+            y = self.site(y.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        else:
+            y = self.site(y)
+        y = F.gelu(self.mix(y.permute(0, 2, 3, 1))).permute(0, 3, 1, 2)
+        return self.fc(y.mean((2, 3)))
+
+
+def grid(layout: str) -> VisionModel:
+    return wrap(seeded(_Grid(layout)).double(), input_size=SIDE)
+
+
+@pytest.mark.parametrize("method", REFERENCES)
+def test_units_and_places_are_found_on_any_axis(method: Cam) -> None:
+    x = images()
+    expected = found(method, grid("first"), x, 2, layer="site").values
+    torch.testing.assert_close(found(method, grid("last"), x, 2, layer="site").values, expected, rtol=1e-9, atol=1e-12)
+    tokens = grid("tokens")
+    assert tokens.layer("site").unit_axis == 2
+    torch.testing.assert_close(found(method, tokens, x, 2, layer="site").values, expected, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("layer", ["conv1", "relu", "relu#1", "bn2", "/add", "/relu", "conv3"])
+def test_layers_that_are_overwritten_or_called_again(layer: str) -> None:
+    """The gradient by moving the activation a little, and the activation from a copy that never works in place."""
+    model, x = small(), images(1)
+    if layer == "/relu":
+        model = wrap(seeded(planted.Functional()).double(), input_size=SIDE)
+    task_layer = model.layer(f"{layer}#0" if layer == "/relu" else layer).name
+    values = found(cams.hires_cam, model, x, 2, layer=task_layer).values
+    still = planted.out_of_place(model.module)
+    points: list[Tensor] = []
+
+    def keep(activation: Tensor) -> Tensor:
+        points[:] = [activation.detach().clone()]
+        return activation
+
+    def run() -> Tensor:
+        return still(model.normalise(x))[:, 2].reshape(len(x), -1).mean(1)
+
+    with torch.no_grad(), replace(still, {task_layer: keep}):
+        run()
+    point = points[0].clone().requires_grad_()
+    with replace(still, {task_layer: lambda _: point}):
+        (gradient,) = torch.autograd.grad(run().sum(), point)
+    torch.testing.assert_close(values, as_map((points[0] * gradient).sum(1), x), rtol=1e-9, atol=1e-12)
+
+
+def test_a_unit_is_a_target_too() -> None:
+    model, x = small(), images()
+    activation, _ = parts("relu#1", model, x)
+    point = activation.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(F.relu(model.module.conv3(point))[:, 7].mean((1, 2)).sum(), point)
+    values = found(cams.grad_cam, model, x, "relu#2:7", layer="relu#1").values
     torch.testing.assert_close(
-        as_map(theirs.detach().view(1, 8, 8), x),
-        as_map(_cells(ours, model, x, "conv3").clamp(min=0), x),
-        rtol=1e-3,
-        atol=1e-5,
+        values, as_map((gradient.mean((2, 3), keepdim=True) * activation).sum(1), x), rtol=1e-9, atol=1e-12
     )
 
 
-def _cells(method: Cam, model: VisionModel, x: Tensor, layer: str) -> Tensor:
-    """A map before it is stretched: of an image as large as the map of the layer, it is its own."""
-    values: Tensor = found(method, model, x, 2, layer=layer).values
-    return F.avg_pool2d(values, 4)[:, 0] if False else F.interpolate(values, (8, 8), mode="nearest")[:, 0]
+# --- what every method keeps
+
+
+@pytest.mark.parametrize("method", [*REFERENCES, cams.guided_grad_cam])
+def test_an_image_has_its_map_in_any_company(method: Cam) -> None:
+    model, x = small(), images(3)
+    together = found(method, model, x, 2, layer="relu#1", batch=2).values
+    for number in range(3):
+        alone = found(method, model, x[number : number + 1], 2, layer="relu#1", batch=1).values
+        torch.testing.assert_close(alone[0], together[number], rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("method", [*REFERENCES, cams.guided_grad_cam])
+def test_nothing_is_left_on_the_network(method: Cam) -> None:
+    model, x = small(), images(1)
+    model.module.train()
+    before = state_of(model.module)
+    result = found(method, model, x, 2, layer="relu#1")
+    assert differences(before, state_of(model.module)) == ()
+    assert not result.values.requires_grad
+
+
+def test_guided_grad_cam_is_the_product() -> None:
+    model, x = small(), images()
+    activation, gradient = parts("relu#1", model, x)
+    cam = torch.stack([by_grad_cam(a, g) for a, g in zip(activation, gradient, strict=True)]).clamp(min=0)
+    result = found(cams.guided_grad_cam, model, x, 2, layer="relu#1")
+    torch.testing.assert_close(result.values, found(guided_backprop, model, x, 2).values * as_map(cam, x))
+    assert result.covered
+
+
+def test_eigen_cam_says_how_its_sign_came_about() -> None:
+    (note,) = found(cams.eigen_cam, small(), images(1), 2, layer="relu#2").notes
+    assert note.startswith("The sign of a principal component is arbitrary: it is the one whose")
+
+
+def test_frozen_networks() -> None:
+    model, x = small(), images(1)
+    expected = found(cams.grad_cam, model, x, 2, layer="relu#1").values
+    frozen = wrap(copy.deepcopy(model.module).requires_grad_(False), input_size=SIDE)
+    torch.testing.assert_close(found(cams.grad_cam, frozen, x, 2, layer="relu#1").values, expected)
+
+
+def test_words_for_what_is_wrong() -> None:
+    model, x = small(), images(1)
+    with pytest.raises(InputError, match=r"layer 'fc' puts out \(5,\) per image, without rows and columns .* name an"):
+        found(cams.grad_cam, model, x, 2, layer="fc")
+    with pytest.raises(
+        CaptureError, match="what is explained is computed before layer 'relu#2'; name an earlier layer"
+    ):
+        found(cams.grad_cam, model, x, "conv2:3", layer="relu#2")
+
+    class Aside(SmallNet):
+        def forward(self, x: Tensor) -> Tensor:
+            self.conv2(self.bn1(self.conv1(x)))
+            return super().forward(x)
+
+    aside = wrap(seeded(Aside()).double(), input_size=SIDE)
+    with pytest.raises(CaptureError, match="layer 'conv2#0' has no gradient: what is explained does not depend on it"):
+        found(cams.grad_cam, aside, x, 2, layer="conv2#0")
+
+
+def test_methods_are_described() -> None:
+    names = [method.name for method in cams.METHODS]
+    assert names == [run.__name__ for run in (*REFERENCES, cams.guided_grad_cam)]
+    for method in cams.METHODS:
+        assert method.needs == ("layer",)
+        assert method.claims is None
+        assert not method.layered
+        assert not method.options()

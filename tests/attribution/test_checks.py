@@ -51,7 +51,11 @@ def test_each_image_has_its_own_numbers():
 
 @pytest.mark.parametrize(
     ("gap", "mark", "said"),
-    [(0.0, "good", "adds up to what it explains: off by less than 0.1%"), (0.009, "good", "off by 0.9%"), (0.25, "poor", "does not add up to what it explains: off by 25.0%")],
+    [
+        (0.0, "good", "adds up to what it explains: off by less than 0.1%"),
+        (0.009, "good", "off by 0.9%"),
+        (0.25, "poor", "does not add up to what it explains: off by 25.0%"),
+    ],
 )
 def test_completeness_in_words(gap, mark, said):
     found = checks(GOOD, expected=4.0 / (1 + gap))
@@ -64,7 +68,9 @@ def test_what_claims_no_total_says_so():
 
 
 def test_an_empty_map_is_said_and_nothing_else():
-    assert [(one.check, one.mark) for one in verdicts(checks(torch.zeros(1, 2, 2), expected=0.0))] == [("evidence", "poor")]
+    assert [(one.check, one.mark) for one in verdicts(checks(torch.zeros(1, 2, 2), expected=0.0))] == [
+        ("evidence", "poor")
+    ]
     assert "empty" in words(checks(torch.zeros(1, 2, 2)), "evidence")
 
 
@@ -111,7 +117,11 @@ def test_redrawn_layers_are_the_top_ones_with_the_same_spread_and_the_network_st
     before = state_of(model.module)
     other = redrawn(model.module, seed=1)
     assert differences(before, state_of(model.module)) == ()
-    changed = [name for name, weight in other.named_parameters() if not torch.equal(weight, dict(model.module.named_parameters())[name])]
+    changed = [
+        name
+        for name, weight in other.named_parameters()
+        if not torch.equal(weight, dict(model.module.named_parameters())[name])
+    ]
     assert changed == ["conv3.weight", "fc.weight"]
     assert other.conv3.weight.std().item() == pytest.approx(model.module.conv3.weight.std().item(), rel=0.1)
     assert torch.equal(redrawn(model.module, seed=1).fc.weight, other.fc.weight)

@@ -35,7 +35,7 @@ def probe(tmp_path):
     generator = np.random.default_rng(1)
     for name in ("one", "two", "three"):
         (tmp_path / "probe" / name).mkdir(parents=True)
-        for number in range(5):
+        for number in range(20):
             pixels = generator.integers(0, 256, (32, 32, 3), dtype=np.uint8)
             Image.fromarray(pixels).save(tmp_path / "probe" / name / f"{number}.png")
     return tmp_path / "probe"
@@ -43,7 +43,7 @@ def probe(tmp_path):
 
 @pytest.fixture
 def _short(monkeypatch):
-    monkeypatch.setattr(explain_module, "PROBED", 48)
+    monkeypatch.setattr(explain_module, "PROBED", 128)
 
 
 def every(value):
@@ -133,7 +133,7 @@ def test_a_probe_folder_makes_familiarity_and_calibration(photo, probe, tmp_path
     assert facts["temperature"] is not None
     assert facts["labels"][0]["calibrated"] is not None
     assert 0 <= facts["versus"]["percentile"] <= 1
-    assert "15 images of probe" in facts["calibration"]
+    assert "60 images of probe" in facts["calibration"]
 
 
 @pytest.mark.usefixtures("_short")

@@ -1,7 +1,8 @@
 """Class activation maps from gradients: the units of a layer, added up with the weight that the score gives to each.
 
 Selvaraju et al. 2017 and those after them end with a ReLU and stretch each map to [0, 1]. Here all keep sign and scale:
-what speaks against the score stays visible, and `values.clamp(min=0)` is the map as published, up to its stretching.
+what speaks against the score stays visible. `values.clamp(min=0)` makes up for the ReLU (theirs comes before the map is
+enlarged, which differs at the edges of what is positive).
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from layerscope.attribution.task import Found, Method, Task
 Combine = Callable[[Tensor, Tensor], Tensor]
 """From activation and gradient [batch, units, rows, columns] to a map [batch, rows, columns]."""
 
-_SIGNED = " Without the published final ReLU: `values.clamp(min=0)` is the published map."
+_SIGNED = " Signed: without the final ReLU of the paper, which `values.clamp(min=0)` makes up for."
 
 
 def grad_cam(task: Task) -> Found:

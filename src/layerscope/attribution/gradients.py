@@ -25,7 +25,7 @@ def input_x_gradient(task: Task) -> Found:
     """The gradient times the image in [0, 1] (Shrikumar et al. 2016); exact where the score is linear in it."""
     with _differentiating(task):
         parts = [InputXGradient(task.score).attribute(_leaf(part)) for part in task.images.split(task.batch)]
-    return Found(torch.cat(parts))
+    return Found(torch.cat(parts).detach())
 
 
 def integrated_gradients(task: Task, *, steps: int = 32, most_steps: int = 512, tolerance: float = 0.01) -> Found:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from layerscope.attribution.at_layer import activation_and_gradient, at_images
 from layerscope.attribution.steps import gauss_legendre, until_complete
-from layerscope.attribution.task import Found, Method, Task, at_least
+from layerscope.attribution.task import Found, Method, Task, count
 from layerscope.capture.head import Head, gradient_at
 from layerscope.capture.layers import units_first
 
@@ -36,8 +36,8 @@ def layer_integrated_gradients(task: Task, *, steps: int = 50, most_steps: int =
     """
     ends = _ends(task)
 
-    def run(count: int, numbers: Tensor) -> Tensor:
-        return torch.cat([_integral(task, ends[number], count) for number in numbers.tolist()])
+    def run(steps: int, numbers: Tensor) -> Tensor:
+        return torch.cat([_integral(task, ends[number], steps) for number in numbers.tolist()])
 
     expected = torch.cat([end.score - end.without for end in ends])
     values, notes = until_complete(run, expected, steps=steps, most_steps=most_steps, tolerance=tolerance)
@@ -60,11 +60,11 @@ def conductance(task: Task, *, steps: int = 20, most_steps: int = 320, tolerance
     """
     ends = _ends(task)
 
-    def run(count: int, numbers: Tensor) -> Tensor:
-        return torch.cat([_flow(task, number, count) for number in numbers.tolist()])
+    def run(steps: int, numbers: Tensor) -> Tensor:
+        return torch.cat([_flow(task, number, steps) for number in numbers.tolist()])
 
     if any(end.around for end in ends):
-        at_least("steps", steps, 1)
+        count("steps", steps)
         note = (
             f"Part of the score goes around layer {task.site.name!r}, so that the values need not add up to anything."
         )
@@ -79,7 +79,7 @@ def internal_influence(task: Task, *, steps: int = 50) -> Found:
 
     steps: at which it is taken (Gauss-Legendre).
     """
-    at_least("steps", steps, 1)
+    count("steps", steps)
     places, weights = (torch.tensor(some).to(task.images) for some in gauss_legendre(steps))
     return Found(torch.cat([_mean_gradient(task, number, places, weights) for number in range(len(task.images))]))
 

@@ -183,15 +183,16 @@ def _rules_by_name(names: str) -> dict[Any, Rule]:
         packet, _, overload = name.partition(".")
         operation = getattr(getattr(_aten, packet), overload or "default")
         rules[operation] = _pointwise
-        if hasattr(_aten, f"{packet}_"):
-            rules[getattr(getattr(_aten, f"{packet}_"), overload or "default")] = _in_place(operation)
+        in_place = getattr(getattr(_aten, f"{packet}_", None), overload or "default", None)
+        if in_place is not None:
+            rules[in_place] = _in_place(operation)
     return rules
 
 
 RULES: dict[Any, Rule] = {
     **_rules_by_name(
         "relu hardtanh clamp clamp_min silu gelu hardswish hardsigmoid sigmoid tanh leaky_relu elu neg clone "
-        "add.Tensor sub.Tensor mul.Tensor div.Tensor"
+        "add.Tensor sub.Tensor rsub.Scalar mul.Tensor div.Tensor"
     ),
     _aten.convolution.default: _convolved,
     _aten.max_pool2d_with_indices.default: _max_pooled,

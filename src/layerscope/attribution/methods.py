@@ -6,7 +6,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from layerscope.attribution import cams, deeplift, gradients, guided, layers, lrp, perturbations, rise, score_cams
+from torch import Tensor
+
+from layerscope.attribution import (
+    cams,
+    deeplift,
+    gradients,
+    guided,
+    layers,
+    lrp,
+    perturbations,
+    rise,
+    score_cams,
+    surrogates,
+)
 from layerscope.attribution.answers import answer, joined, question
 from layerscope.attribution.baselines import Baseline, baseline_images
 from layerscope.attribution.choice import default_layer
@@ -25,7 +38,7 @@ from layerscope.types import Images
 
 METHODS: dict[str, Method] = {
     method.name: method
-    for family in (gradients, deeplift, lrp, guided, cams, score_cams, layers, perturbations, rise)
+    for family in (gradients, deeplift, lrp, guided, cams, score_cams, layers, perturbations, surrogates, rise)
     for method in family.METHODS
 }
 """All attribution methods by name: what each is, its source, what it needs and costs, what it claims."""
@@ -34,7 +47,7 @@ METHODS: dict[str, Method] = {
 def attribute(
     model: VisionModel,
     images: Images,
-    target: Target | Sequence[Target] | None = None,
+    target: Target | Sequence[Target] | Tensor | None = None,
     method: str = "deeplift",
     *,
     layer: str | None = None,
@@ -50,7 +63,8 @@ def attribute(
         model: from `load_model` or `wrap`. It is explained in eval mode, and left as it was.
         images: [batch, channel, height, width], values in [0, 1].
         target: what is explained: a class ("owl", 3), a margin ("owl versus cat"), a unit ("conv3:5", "conv3:5@2,4"),
-            any objective; or one of these per image. None: the class that the network predicts for each image.
+            any objective; or one of these per image, also as a tensor of classes [batch]. None: the class that the
+            network predicts for each image.
         method: a name in METHODS.
         layer: whose activations are explained (layer methods) or drawn (class activation maps), as `capture` names it;
             by default the last one with several positions that the score depends on.
@@ -127,9 +141,11 @@ def _images(model: VisionModel, images: Images) -> Images:
 
 
 def _objectives(
-    model: VisionModel, images: Images, target: Target | Sequence[Target] | None, batch: int
+    model: VisionModel, images: Images, target: Target | Sequence[Target] | Tensor | None, batch: int
 ) -> list[Objective]:
     """One bound objective per image."""
+    if isinstance(target, Tensor):
+        target = target.tolist()
     if target is None:
         classes = [index for part in images.split(batch) for index in predicted(model, part).tolist()]
         return [logit(index).bind(model) for index in classes]

@@ -28,7 +28,7 @@ def rise(task: Task, *, masks: int = 1000, cells: int = 7, keep: float = 0.5, pr
     """
     count("masks", masks, 2)
     count("cells", cells)
-    if not 0 < keep < 1:
+    if not isinstance(keep, float) or not 0 < keep < 1:
         raise InputError(f"keep={keep!r}; it has to lie between 0 and 1")
     forwards, size = Forwards(task, precision), (task.images.shape[-2], task.images.shape[-1])
     start = forwards(task.images).cpu().double()  # sums of small differences from it lose fewer digits
@@ -45,7 +45,7 @@ def rise(task: Task, *, masks: int = 1000, cells: int = 7, keep: float = 0.5, pr
 
 
 def _masks(masks: int, cells: int, keep: float, size: tuple[int, int], task: Task) -> Iterator[Tensor]:
-    """[mask, height, width] in [0, 1], a batch at a time, float64 on the CPU; drawn before they are cut into batches."""
+    """[mask, height, width] in [0, 1], a batch at a time, float64 on the CPU; all are drawn before the first."""
     generator = task.generator()
     grids = (torch.rand(masks, cells, cells, generator=generator) < keep).double()
     cell = [-(-side // cells) for side in size]

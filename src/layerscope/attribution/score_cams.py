@@ -11,7 +11,7 @@ from torch import Tensor
 from layerscope.attribution.at_layer import activation_of, as_map, on_grid
 from layerscope.attribution.baselines import BASELINES, baseline_images
 from layerscope.attribution.score import Score
-from layerscope.attribution.task import Found, Method, Task, at_least
+from layerscope.attribution.task import Found, Method, Task, count
 from layerscope.capture.head import Head
 from layerscope.capture.layers import units_first
 from layerscope.errors import UnknownNameError
@@ -34,11 +34,11 @@ def ablation_cam(task: Task, *, to: str = "zero") -> Found:
     cells = []
     for image in task.images.split(1):
         head = Head(task.score.model.module, task.site.name, task.score, image)
+        units = on_grid(task.site, units_first(head.activation, task.site.unit_axis))[0]
         level = torch.zeros_like(head.activation)
         if to != "zero":
             level = activation_of(task, baseline_images(image, task.score.model, to))
         weights = head.output - _without_each(task, head, level)
-        units = on_grid(task.site, units_first(head.activation, task.site.unit_axis))[0]
         cells.append(torch.einsum("kij,k->ij", units, weights))
     return Found(as_map(torch.stack(cells), task.images))
 
@@ -57,7 +57,7 @@ def score_cam(task: Task, *, top: int | None = None, weights: str = "softmax") -
     if weights not in WEIGHTS:
         raise UnknownNameError.among("kind of weights:", weights, WEIGHTS)
     if top is not None:
-        at_least("top", top, 1)
+        count("top", top)
     fast, cells = _fast(task.score, task.images), []
     for image in task.images.split(1):
         units = on_grid(task.site, units_first(activation_of(task, image), task.site.unit_axis))[0]

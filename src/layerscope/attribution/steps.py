@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from layerscope.attribution.task import at_least
+from layerscope.attribution.task import at_least, count
 
 Run = Callable[[int, Tensor], Tensor]
 """From a number of steps and the numbers of some images to the values [image, ...] of these."""
@@ -29,8 +29,8 @@ def until_complete(
 
     Raises InputError for fewer than one step, most_steps below steps, and a tolerance below 0.
     """
-    at_least("steps", steps, 1)
-    at_least("most_steps", most_steps, steps)
+    count("steps", steps)
+    count("most_steps", most_steps, steps)
     at_least("tolerance", tolerance, 0)
     values, taken = run(steps, torch.arange(len(expected))), steps
     open_ = _open(values, expected, tolerance)

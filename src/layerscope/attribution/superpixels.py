@@ -37,7 +37,7 @@ def superpixels(image: Tensor, segments: int, compactness: float = COMPACTNESS) 
         counts = nearest.bincount(minlength=len(centres))
         sums = torch.zeros_like(centres).index_add_(0, nearest, points)
         centres = torch.where(counts[:, None] > 0, sums / counts[:, None].clamp(min=1), centres)
-    _, numbers = _nearest(points, centres).unique(return_inverse=True)
+    numbers: Tensor = _nearest(points, centres).unique(return_inverse=True)[1]
     return numbers.view(height, width)
 
 

@@ -33,12 +33,12 @@ def kernel_shap(task: Task, *, segments: Segments = 49, samples: int = 512, prec
     for image, reference in zip(task.images.split(1), task.references.split(1), strict=True):
         pieces = segments_of(image, segments)
         nothing, whole = forwards(reference).cpu().double(), forwards(image).cpu().double()
-        effects = expected_gain = whole - nothing
-        if pieces.any():  # more than one
+        effects = total = whole - nothing
+        if pieces.any():  # there are several
             kept, weights = _choices(int(pieces.max()) + 1, count("samples", samples), task.generator())
             scores = _scores(task, forwards, image, reference, pieces, kept)
-            effects = _adding_up(kept.double(), scores - nothing, weights, expected_gain)
-        expected.append(expected_gain)
+            effects = _adding_up(kept.double(), scores - nothing, weights, total)
+        expected.append(total)
         values.append(as_map(effects.to(image), pieces))
     return forwards.found(torch.cat(values), torch.cat(expected).to(task.images))
 

@@ -117,8 +117,8 @@ class Method:
 
 
 def at_least(name: str, value: float, least: float) -> None:
-    """Raise InputError where an option is below its least value."""
-    if isinstance(value, bool) or not value >= least:
+    """Raise InputError where an option is no number, or below its least value."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value >= least:
         raise InputError(f"{name}={value!r}; it has to be at least {least}")
 
 

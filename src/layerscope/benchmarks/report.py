@@ -12,30 +12,37 @@ from dataclasses import dataclass
 from typing import Any
 
 Row = dict[str, Any]
-PACKAGES = ("layerscope", "torch", "torchvision", "timm", "torchlens", "nnsight")
+PACKAGES = (
+    "layerscope", "torch", "torchvision", "timm", "torchlens", "nnsight", "captum", "torchcam", "grad-cam", "zennit",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Options:
-    """networks: names and patterns, comma-separated, or "none". threads: None for as many as torch takes by itself."""
+    """networks: names and patterns, comma-separated, or "none". threads: None for as many as torch takes by itself.
+
+    conformance: compare with references instead of timing.
+    """
 
     networks: str = "*"
     threads: int | None = None
     rounds: int = 9
     quick: bool = False
+    conformance: bool = False
 
 
 @dataclass(frozen=True)
 class Report:
     """tables: rows by title. summary: one line that says it all. manifest: where, when and with what it was measured.
 
-    hidden: columns that are for JSON alone.
+    hidden: columns that are for JSON alone. shown: tables for people, by titles, in the place of `tables`.
     """
 
     tables: Mapping[str, list[Row]]
     manifest: Mapping[str, Any]
     summary: str = ""
     hidden: frozenset[str] = frozenset()
+    shown: Mapping[str, list[Row]] | None = None
 
 
 def manifest() -> dict[str, Any]:

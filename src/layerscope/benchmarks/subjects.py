@@ -15,14 +15,24 @@ def _world(options: Options, on_progress: Progress) -> Report:
     from layerscope.benchmarks.world import measure
 
     if options != Options():
-        raise InputError("the world is measured on one thread and without networks; leave the options to capture")
+        raise InputError(
+            "the world is measured on one thread and without networks; leave the options to capture and attribution"
+        )
     return measure(options, on_progress)
 
 
 def _capture(options: Options, on_progress: Progress) -> Report:
     from layerscope.benchmarks.capture import measure
 
+    if options.conformance:
+        raise InputError("--conformance is of attribution; capture compares with references in any case")
     return measure(options, on_progress)
 
 
-SUBJECTS: dict[str, Measure] = {"world": _world, "capture": _capture}
+def _attribution(options: Options, on_progress: Progress) -> Report:
+    from layerscope.benchmarks.attribution.measure import measure
+
+    return measure(options, on_progress)
+
+
+SUBJECTS: dict[str, Measure] = {"world": _world, "capture": _capture, "attribution": _attribution}

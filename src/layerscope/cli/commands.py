@@ -255,30 +255,40 @@ def train(
 
 @app.command()
 def benchmark(
-    subject: Annotated[str, typer.Argument(help="world or capture")] = "world",
+    subject: Annotated[str, typer.Argument(help="world, capture or attribution")] = "world",
     networks: Annotated[
         str,
-        typer.Option(help='capture: names or patterns ("resnet*,timm:vit_tiny*"; "*" is all of torchvision), or none'),
+        typer.Option(
+            help='capture, attribution --conformance: names or patterns ("resnet*,timm:vit_tiny*"); "*" is all of '
+            "torchvision, for attribution one per family; capture: or none"
+        ),
     ] = "*",
-    rounds: Annotated[int, typer.Option(help="capture: of timing; 0 leaves it out", min=0)] = 9,
+    rounds: Annotated[int, typer.Option(help="capture, attribution: of timing; capture: 0 leaves it out", min=0)] = 9,
     threads: Annotated[int | None, typer.Option(help="of torch (default: as it decides)", min=1)] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="one network per family, 3 rounds")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="3 rounds; capture: one network per family; attribution: 3, and few methods")
+    ] = False,
+    conformance: Annotated[
+        bool, typer.Option("--conformance", help="attribution: compare methods with slow references instead of timing")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Measure here and now: speed, and whether capture tells the truth, with other tools beside it."""
+    """Measure here and now: speed, and whether capture and attribution are right, with other tools beside them."""
     from layerscope.benchmarks.report import Options
     from layerscope.benchmarks.subjects import SUBJECTS
 
     if subject not in SUBJECTS:
         raise UnknownNameError.among("benchmark", subject, SUBJECTS)
-    options = Options(networks, threads, min(rounds, 3) if quick else rounds, quick)
+    options = Options(networks, threads, min(rounds, 3) if quick else rounds, quick, conformance)
     with progress_bar(subject) as report:
         made = SUBJECTS[subject](options, report)
     if as_json:
         typer.echo(json.dumps({**made.tables, "summary": made.summary, "manifest": made.manifest}))
         return
-    for rows in made.tables.values():
-        typer.echo(_table([{key: row[key] for key in row if key not in made.hidden} for row in rows]) + "\n")
+    for title, rows in (made.shown or made.tables).items():
+        heading = f"{title}\n" if made.shown else ""
+        table = _table([{key: row[key] for key in row if key not in made.hidden} for row in rows])
+        typer.echo(f"{heading}{table}\n")
     if made.summary:
         typer.echo(made.summary)
 

@@ -7,10 +7,11 @@ and, where the probe's classes are the network's, how its logits have to be scal
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
+from sklearn.covariance import LedoitWolf
 from torch import Tensor
 
 from layerscope.capture.hooks import capture
@@ -29,12 +30,17 @@ _SCALES = torch.logspace(-2, 2, 401)
 """Temperatures that are tried."""
 
 
+LEAST = 50
+"""Probe images below which nothing is said of what is unlike them."""
+
+
 @dataclass(frozen=True, eq=False)
 class Strange:
-    """How far an image lies from what a layer does on average.
+    """How far an image lies from what a layer does on the probe images.
 
-    distance: root mean square over units of (mean over positions - average) / standard deviation. limit: UNLIKE of the
-    probe images are nearer.
+    distance: Mahalanobis distance of the units' means over positions (Lee et al. 2018, section 2), with the shrunk
+    covariance of Ledoit & Wolf 2004, per square root of the number of units. limit: UNLIKE of those probe images that
+    were not used to fit it are nearer.
     """
 
     layer: str
@@ -82,22 +88,49 @@ class Reference:
         return float(((two[:, 0] - two[:, 1]) < margin).double().mean())
 
     def strangeness(self, model: VisionModel, image: Images) -> tuple[Strange, ...]:
-        """How far one image [1, channel, height, width] lies from the average, layer by layer."""
+        """How far one image [1, channel, height, width] lies from the probe images, layer by layer.
+
+        Nothing where there are fewer than LEAST probe images.
+        """
+        if self.images < LEAST:
+            return ()
         with torch.no_grad(), capture(model, list(self.means)) as activations:
             model(image)
         return tuple(self._strange(model.layer(name), activations[name]) for name in self.means)
 
     def _strange(self, layer: Layer, activation: Tensor) -> Strange:
-        means = self.means[layer.name].double()
-        own = units_first(activation, layer.unit_axis).flatten(2).mean(2) if activation.ndim > 2 else activation
-        centre, spread = means.mean(0), means.std(0)
+        own = units_first(activation, layer.unit_axis).reshape(1, layer.units, -1).mean(2)
+        usual = self._usual[layer.name]
+        return Strange(layer.name, float(usual.distance(own.cpu())[0]), usual.limit)
+
+    @cached_property
+    def _usual(self) -> Mapping[str, _Usual]:
+        return {name: _Usual.of(means.double()) for name, means in self.means.items()}
+
+
+@dataclass(frozen=True, eq=False)
+class _Usual:
+    """What a layer usually does: centre and spread of each unit [units], precision of the standardised units."""
+
+    centre: Tensor
+    spread: Tensor
+    precision: Tensor
+    limit: float
+
+    @classmethod
+    def of(cls, means: Tensor) -> _Usual:
+        """Fitted to every second image [images, units]; the limit is that of the others."""
+        fitted, others = means[::2], means[1::2]
+        centre, spread = fitted.mean(0), fitted.std(0)
         alive = spread > 0
+        covariance = LedoitWolf().fit(((fitted - centre) / spread)[:, alive].numpy())
+        usual = cls(centre, spread, torch.from_numpy(covariance.precision_), 0.0)
+        return replace(usual, limit=float(torch.quantile(usual.distance(others), UNLIKE)))
 
-        def distance(rows: Tensor) -> Tensor:
-            return ((rows.double() - centre) / spread)[:, alive].square().mean(1).sqrt()
-
-        limit = torch.quantile(distance(means), UNLIKE)
-        return Strange(layer.name, float(distance(own.cpu())[0]), float(limit))
+    def distance(self, means: Tensor) -> Tensor:
+        """[images] of [images, units]."""
+        steps = ((means.double() - self.centre) / self.spread)[:, self.spread > 0]
+        return ((steps @ self.precision * steps).sum(1) / max(steps.shape[1], 1)).clamp(min=0).sqrt()
 
 
 def measure_reference(

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from layerscope.benchmarks.attribution.case import Case
 from layerscope.benchmarks.attribution.hooked import units_first
+from layerscope.benchmarks.attribution.perturbed import grid
 
 Run = Callable[[Case], Tensor]
 
@@ -21,6 +22,34 @@ def plain(name: str, baseline: bool = False, **options: Any) -> Run:
     def run(case: Case) -> Tensor:
         method = getattr(captum.attr, name)(case.model.module)
         return _values(method, case, **_baseline(case, baseline), **options)
+
+    return run
+
+
+def occlusion(window: int, stride: int) -> Run:
+    """Squares over all channels, which all get the same value: it is given once."""
+
+    def run(case: Case) -> Tensor:
+        method, channels = captum.attr.Occlusion(case.model.module), case.images.shape[1]
+        shapes = {"sliding_window_shapes": (channels, window, window), "strides": (channels, stride, stride)}
+        return _values(method, case, **_baseline(case, True), **shapes)[:, :1]
+
+    return run
+
+
+def of_pieces(name: str, cells: int, **options: Any) -> Run:
+    """A method of pieces of the image. Its value of a piece, which all pixels there get, is spread over the piece."""
+
+    def run(case: Case) -> Tensor:
+        pieces = grid(case, cells)
+        values = _values(
+            getattr(captum.attr, name)(case.model.module),
+            case,
+            **_baseline(case, True),
+            feature_mask=pieces[None, None].contiguous(),
+            **options,
+        )
+        return values[:, :1] / pieces.flatten().bincount()[pieces]
 
     return run
 

@@ -85,6 +85,7 @@ class Case:
     @cached_property
     def single(self) -> Case:
         """The same in float64, and of the first image alone."""
+        self.doubled.model.layers()  # it probes the network once: not among what a tool shows the network
         return replace(self.doubled, images=self.doubled.images[:1], baseline=self.doubled.baseline[:1])
 
     @cached_property

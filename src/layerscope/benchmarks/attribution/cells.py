@@ -43,7 +43,7 @@ Judge = Callable[[Given], float]
 
 @dataclass(frozen=True)
 class Cell:
-    """state: "ok", "wrong", "refused" (the tool says that it cannot), "error" (it fails), "absent" (nothing to compare).
+    """state: "ok", "wrong", "refused" (it says that it cannot), "error" (it fails), "absent" (nothing to compare).
 
     error: the worst relative error. words: the operation that was refused, or the error. traces: things on the network
     or in the process that are not as they were.
@@ -57,19 +57,26 @@ class Cell:
     def __str__(self) -> str:
         if self.error is not None:
             return f"{'ok' if self.state == 'ok' else 'WRONG'} {self.error:.0e}"
-        return {"absent": "-", "refused": f"refused: {self.words}"}.get(self.state, f"error: {self.words.split(':')[0]}")
+        return {"absent": "-", "refused": f"refused: {self.words}"}.get(
+            self.state, f"error: {self.words.split(':')[0]}"
+        )
 
 
 ABSENT = Cell("absent")
 
 
-def cell_of(tool: Callable[[], Given], judge: Judge, tolerance: float, module: nn.Module) -> Cell:
-    """Run a tool on `module` and judge what it gives. Nothing is raised: an exception is a state of the cell."""
+def cell_of(
+    tool: Callable[[], Given], judge: Judge, tolerance: float, module: nn.Module, watched: bool = False
+) -> Cell:
+    """Run a tool on `module` and judge what it gives. Nothing is raised: an exception is a state of the cell.
+
+    watched: whether the judge has to know what the network got.
+    """
     before = state_of(module, content=False)
     error, words = None, ""
     state: State
     try:
-        with warnings.catch_warnings(), _witness(module) as seen:
+        with warnings.catch_warnings(), _witness(module, watched) as seen:
             warnings.simplefilter("ignore")
             given = tool()
         error = judge(replace(given, seen=torch.cat(seen)) if seen else given)
@@ -82,9 +89,12 @@ def cell_of(tool: Callable[[], Given], judge: Judge, tolerance: float, module: n
 
 
 @contextmanager
-def _witness(module: nn.Module) -> Iterator[list[Tensor]]:
+def _witness(module: nn.Module, watched: bool) -> Iterator[list[Tensor]]:
     """The inputs of the network, and of copies that a tool makes of it."""
     seen: list[Tensor] = []
+    if not watched:
+        yield seen
+        return
     handle = module.register_forward_pre_hook(lambda part, inputs: seen.append(inputs[0].detach().double().clone()))
     try:
         yield seen

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -56,7 +57,8 @@ def from_layer(case: Case, layer: str, images: Images, activation: Tensor) -> Te
 
 def units_first(case: Case, layer: str, activation: Tensor) -> Tensor:
     """[batch, units, ...]"""
-    return activation.movedim(case.model.layer(layer).unit_axis, 1)
+    moved: Tensor = activation.movedim(case.model.layer(layer).unit_axis, 1)
+    return moved
 
 
 def on_grid(case: Case, layer: str, activation: Tensor) -> Tensor:
@@ -209,16 +211,14 @@ def conductance(case: Case, steps: int) -> Tensor:
     """Dhamdhere et al. 2018: change of the activation times its gradient, summed by the trapezoidal rule."""
     pairs = [_between(case, step / steps) for step in range(steps + 1)]
     return units_first(
-        case, case.overwritten, _sum((b - a) * (g + h) / 2 for (a, g), (b, h) in zip(pairs, pairs[1:], strict=False))
+        case, case.overwritten, _sum((b - a) * (g + h) / 2 for (a, g), (b, h) in itertools.pairwise(pairs))
     )
 
 
 def conductance_of_captum(case: Case, steps: int) -> Tensor:
     """The same as Captum adds it up: at the places of Gauss and Legendre, each change times the gradient before it."""
     pairs = [_between(case, place) for place, _ in legendre(steps + 1)]
-    return units_first(
-        case, case.overwritten, _sum((b - a) * g for (a, g), (b, _) in zip(pairs, pairs[1:], strict=False))
-    )
+    return units_first(case, case.overwritten, _sum((b - a) * g for (a, g), (b, _) in itertools.pairwise(pairs)))
 
 
 def internal_influence(case: Case, steps: int) -> Tensor:

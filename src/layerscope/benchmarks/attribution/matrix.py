@@ -12,8 +12,10 @@ import torch
 
 from layerscope.attribution.methods import METHODS, attribute
 from layerscope.benchmarks.attribution.case import Case, case_of, chosen
+from layerscope.benchmarks.attribution.catalogue import COLUMNS
 from layerscope.benchmarks.attribution.cells import ABSENT, Cell, Given, Judge, cell_of
-from layerscope.benchmarks.attribution.columns import COLUMNS, Column
+from layerscope.benchmarks.attribution.columns import Column
+from layerscope.benchmarks.attribution.perturbed import grid
 from layerscope.benchmarks.report import Row
 from layerscope.conformance.conform import in_one_line
 from layerscope.types import Progress
@@ -68,22 +70,25 @@ def entry_of(case: Case, column: Column) -> Entry:
         captum_judge = judge if column.captum_reference is None else column.captum_reference(case)
     except Exception as error:
         return Entry(case.network, column, Cell("error", words=f"the reference: {in_one_line(error)}"))
-    ours = _cell(case, column, judge, _ours(column))  # on the very network: what it knows of its layers, it keeps
+    ours = _cell(
+        case, column, judge, _ours(column), column.tolerance
+    )  # on the very network: what it knows of its layers, it keeps
     captum = column.captum
     if captum is None:
         return Entry(case.network, column, ours)
     run = captum
-    theirs = _cell(_twin(case), column, captum_judge, lambda case: Given.of(run(case)))
+    tolerance = column.captum_tolerance or column.tolerance
+    theirs = _cell(_twin(case), column, captum_judge, lambda case: Given.of(run(case)), tolerance)
     return Entry(case.network, column, ours, theirs)
 
 
-def _cell(case: Case, column: Column, judge: Judge | None, tool: Callable[[Case], Given]) -> Cell:
+def _cell(case: Case, column: Column, judge: Judge | None, tool: Callable[[Case], Given], tolerance: float) -> Cell:
     """A tool, with its random draws from a fixed seed."""
     if judge is None:
         return ABSENT
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(0)
-        return cell_of(lambda: tool(case), judge, column.tolerance, case.model.module)
+        return cell_of(lambda: tool(case), judge, tolerance, case.model.module, column.drawn)
 
 
 def _ours(column: Column) -> Callable[[Case], Given]:
@@ -92,6 +97,8 @@ def _ours(column: Column) -> Callable[[Case], Given]:
     def run(case: Case) -> Given:
         if "baseline" in needs:
             options["baseline"] = case.baseline
+        if column.cells:
+            options["segments"] = grid(case, column.cells)
         if column.layer is not None:
             options["layer"] = case.layer if column.layer == "default" else case.overwritten
         made = attribute(case.model, case.images, case.target, column.method, checks=False, **options)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import itertools
-from math import factorial
+import math
 
 import torch
 from torch import Tensor
 
 from layerscope.benchmarks.attribution.case import Case
 from layerscope.benchmarks.attribution.cells import Given, Judge, same_as
+from layerscope.benchmarks.attribution.sampled import drawn
+
+_SPREAD = 0.2
+"""How far the mean of a few masks may be from the chance of a cell to be visible."""
 
 
 def grid(case: Case, cells: int) -> Tensor:
@@ -20,7 +24,7 @@ def grid(case: Case, cells: int) -> Tensor:
 
 
 def occlusion(case: Case, window: int, stride: int) -> Tensor:
-    """Zeiler and Fergus 2014: by how much the score falls without a square, on average over those that cover a pixel."""
+    """Zeiler and Fergus 2014: how far the score falls without a square, on average over those that cover a pixel."""
     total, covered = torch.zeros_like(case.images[:, :1]), torch.zeros_like(case.images[:, :1])
     places = [_places(side, window, stride) for side in case.images.shape[2:]]
     for top, left in itertools.product(*places):
@@ -50,7 +54,7 @@ def shapley(case: Case, cells: int) -> Tensor:
         effect = torch.zeros(len(case.images), dtype=case.images.dtype)
         for some in choices:
             if piece not in some:
-                orders = factorial(len(some)) * factorial(count - len(some) - 1) / factorial(count)
+                orders = math.factorial(len(some)) * math.factorial(count - len(some) - 1) / math.factorial(count)
                 effect += orders * (scores[some | {piece}] - scores[some])
         values += effect.view(-1, 1, 1, 1) * (pieces == piece) / (pieces == piece).sum()
     return values
@@ -62,7 +66,9 @@ def lime(case: Case, cells: int, samples: int, width: float) -> Judge:
 
     def judge(given: Given) -> float:
         points = given.seen[-samples:]
-        kept = torch.stack([((points - case.images).abs().sum(1) * (pieces == n)).sum((1, 2)) == 0 for n in range(count)], 1)
+        kept = torch.stack(
+            [((points - case.images).abs().sum(1) * (pieces == n)).sum((1, 2)) == 0 for n in range(count)], 1
+        )
         rows = torch.cat([torch.ones(len(points), 1), kept], 1).double()
         distances = 1 - kept.sum(1) / (kept.sum(1) * count).double().sqrt().clamp(min=1)
         weights = torch.exp(-(distances**2) / (2 * width**2))
@@ -70,6 +76,23 @@ def lime(case: Case, cells: int, samples: int, width: float) -> Judge:
             scores = case.scores(points)
         effects = torch.linalg.solve(rows.T @ (weights[:, None] * rows), rows.T @ (weights * scores))[1:]
         return same_as((effects / pieces.flatten().bincount())[pieces][None, None])(given)
+
+    return judge
+
+
+def rise(case: Case, masks: int, keep: float) -> Judge:
+    """Petsiuk et al. 2018, on the masks that the tool drew: the covariance of a pixel's visibility and the score."""
+    change = case.images - case.baseline
+
+    def judge(given: Given) -> float:
+        points = drawn(case, given)
+        seen = ((points - case.baseline) * change).sum(1, keepdim=True) / change.square().sum(1, keepdim=True)
+        off = (points - case.baseline - seen * change).abs().max()
+        if len(points) != masks or off > 1e-6 or abs(float(seen.mean()) - keep) > _SPREAD:
+            return math.inf  # it looked at something else than so many masked images
+        with torch.no_grad():
+            scores = case.scores(points).view(-1, 1, 1, 1)
+        return same_as((scores * seen).mean(0, keepdim=True) - scores.mean() * seen.mean(0, keepdim=True))(given)
 
     return judge
 

@@ -1,4 +1,4 @@
-"""References for methods that change the backward pass, literally from their papers, on a traced copy of the network."""
+"""References for methods that change the backward pass: literally from their papers, on a traced network."""
 
 from __future__ import annotations
 
@@ -83,9 +83,7 @@ def _traced(case: Case) -> Traced | None:
             return None
 
 
-def _rectified(
-    case: Case, rule: Callable[[Tensor, Tensor], Tensor], rectifiers: tuple[str, ...]
-) -> Tensor | None:
+def _rectified(case: Case, rule: Callable[[Tensor, Tensor], Tensor], rectifiers: tuple[str, ...]) -> Tensor | None:
     traced = _traced(case)
     if traced is None or not traced.kinds & set(RECTIFIERS):
         return None

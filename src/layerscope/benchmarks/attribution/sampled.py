@@ -50,7 +50,7 @@ def gradient_shap(case: Case, samples: int) -> Judge:
     change = case.images - case.baseline
 
     def judge(given: Given) -> float:
-        points = _drawn(case, given)
+        points = drawn(case, given)
         places = ((points - case.baseline) * change).flatten(1).sum(1) / change.square().sum()
         off = (points - case.baseline - places.view(-1, 1, 1, 1) * change).abs().max()
         if len(points) != samples or off > 1e-6 or places.min() < 0 or places.max() > 1 or places.std() < 0.1:
@@ -62,7 +62,7 @@ def gradient_shap(case: Case, samples: int) -> Judge:
 
 def _over_noise(case: Case, samples: int, noise: float, moment: Callable[[Tensor], Tensor]) -> Judge:
     def judge(given: Given) -> float:
-        points = _drawn(case, given)
+        points = drawn(case, given)
         if len(points) != samples or abs(float((points - case.images).std()) / noise - 1) > _SPREAD:
             return math.inf  # it looked at other points than so many around the image
         return same_as(moment(gradient(case, points)))(given)
@@ -70,7 +70,7 @@ def _over_noise(case: Case, samples: int, noise: float, moment: Callable[[Tensor
     return judge
 
 
-def _drawn(case: Case, given: Given) -> Tensor:
+def drawn(case: Case, given: Given) -> Tensor:
     """What the network got besides image and baseline."""
     ends = torch.cat([case.images, case.baseline])
     return torch.stack([point for point in given.seen if not any(torch.equal(point, end) for end in ends)])

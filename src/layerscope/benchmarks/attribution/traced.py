@@ -16,11 +16,9 @@ from torch import Tensor, fx, nn
 
 Replacement = Callable[..., Any]
 
-RELU, RELU6, SILU, GELU, HARDSWISH, SIGMOID, HARDSIGMOID, MAX_POOL, PRODUCT = (
-    "relu relu6 silu gelu hardswish sigmoid hardsigmoid max_pool2d mul".split()
-)
-NORMS = "normalisation"
-"""Norms over what an image holds, and attention: nonlinear, and here without a rule of their own."""
+RELU, RELU6, SILU, GELU, HARDSWISH = "relu", "relu6", "silu", "gelu", "hardswish"
+SIGMOID, HARDSIGMOID, MAX_POOL, PRODUCT, NORMS = "sigmoid", "hardsigmoid", "max_pool2d", "mul", "norms"
+"""NORMS: norms over what an image holds, and attention: nonlinear, and here without a rule of their own."""
 
 _KINDS: dict[Any, str] = {
     nn.ReLU: RELU, F.relu: RELU, torch.relu: RELU, "relu": RELU, "relu_": RELU,
@@ -60,7 +58,14 @@ class Traced:
 
 
 _NORMS = (nn.LayerNorm, nn.GroupNorm, nn.InstanceNorm2d, nn.MultiheadAttention, nn.Softmax)
-_NORMING = ("layer_norm", "group_norm", "softmax", "scaled_dot_product_attention", "normalize", "shifted_window_attention")
+_NORMING = (
+    "layer_norm",
+    "group_norm",
+    "softmax",
+    "scaled_dot_product_attention",
+    "normalize",
+    "shifted_window_attention",
+)
 
 
 class _Runner(fx.Interpreter):

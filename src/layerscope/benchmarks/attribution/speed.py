@@ -1,0 +1,101 @@
+"""How long each method takes, ours beside other tools: all in turn, round after round, ratios within each round."""
+
+from __future__ import annotations
+
+import gc
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from statistics import median
+
+from layerscope.benchmarks.attribution.contests import CONTESTS, QUICK
+from layerscope.benchmarks.attribution.subject import Contest, Subject, Tool
+from layerscope.benchmarks.report import Row
+from layerscope.conformance.conform import in_one_line
+from layerscope.types import Progress
+
+Times = list[tuple[float, float]]
+"""Processor and wall seconds, one pair per round."""
+
+OURS = "layerscope"
+
+
+def rows_of(
+    subject: Subject, rounds: int, quick: bool, on_progress: Progress, contests: Sequence[Contest] | None = None
+) -> list[Row]:
+    """One row per method, tool and setting; a tool that is not installed or fails has a row that says so."""
+    chosen = CONTESTS if contests is None else contests
+    if quick:
+        chosen = [contest for contest in chosen if contest.method in QUICK]
+    entries = [(contest, tool) for contest in chosen for tool in contest.tools]
+    runs, notes = dict[int, Callable[[], object]](), dict[int, str]()
+    for number, (contest, tool) in enumerate(entries):
+        on_progress(number, len(entries), f"preparing, {contest.method}")
+        try:
+            runs[number] = _prepared(tool, subject)
+        except Exception as error:  # a tool that fails has a row that says how; the others are still measured
+            notes[number] = in_one_line(error)
+    times = _times(runs, rounds, on_progress)
+    rows = []
+    for number, (contest, tool) in enumerate(entries):
+        ours = next(at for at, (other, one) in enumerate(entries) if other is contest and one.name == OURS)
+        rows.append(_row(contest, tool, times.get(number), times.get(ours), notes.get(number)))
+    return rows
+
+
+def summary_of(rows: Sequence[Row]) -> str:
+    """Where ours is slower than the fastest setting of another tool."""
+    slower = []
+    for method in dict.fromkeys(row["method"] for row in rows):
+        peers = [row for row in rows if row["method"] == method and row["tool"] != OURS and row["ratio"] is not None]
+        fastest = min(peers, key=lambda row: row["ratio"], default=None)
+        if fastest is not None and fastest["ratio"] < 1:
+            slower.append(f"{method} ({1 / fastest['ratio']:.2f}x {fastest['tool']}, {fastest['settings']})")
+    methods = len({row["method"] for row in rows})
+    return f"{methods - len(slower)} of {methods} methods as fast as the fastest other tool, or faster" + (
+        f"; slower: {', '.join(slower)}" if slower else ""
+    )
+
+
+def _prepared(tool: Tool, subject: Subject) -> Callable[[], object]:
+    """The function that is timed, run once."""
+    if not tool.installed:
+        raise ModuleNotFoundError(f"{tool.package} is not installed")
+    run = tool.prepare(subject)
+
+    def quietly() -> object:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return run()
+
+    quietly()
+    return quietly
+
+
+def _times(runs: dict[int, Callable[[], object]], rounds: int, on_progress: Progress) -> dict[int, Times]:
+    """Each round begins with another entry."""
+    times: dict[int, Times] = {number: [] for number in runs}
+    order = list(runs)
+    for done in range(rounds):
+        for place in range(len(order)):
+            number = order[(place + done * max(1, len(order) // rounds)) % len(order)]
+            on_progress(done * len(order) + place, rounds * len(order), f"{rounds} rounds")
+            gc.collect()
+            cpu, wall = time.process_time(), time.perf_counter()
+            result = runs[number]()
+            times[number].append((time.process_time() - cpu, time.perf_counter() - wall))
+            del result
+    return times
+
+
+def _row(contest: Contest, tool: Tool, measured: Times | None, ours: Times | None, note: str | None) -> Row:
+    row: Row = {"method": contest.method, "tool": tool.name, "settings": tool.settings}
+    if not measured or not ours:
+        return row | {"seconds": None, "ratio": None, "wall": None, "note": note or tool.note or None}
+    ratios = [theirs[0] / own[0] for theirs, own in zip(measured, ours, strict=True)]
+    return row | {
+        "seconds": round(median(cpu for cpu, _ in measured), 3),
+        "ratio": round(median(ratios), 2),
+        "wall": round(median(wall for _, wall in measured), 3),
+        "note": tool.note or None,
+    }
