@@ -9,8 +9,8 @@ import sys
 import layerscope as ls
 
 PUBLIC = {
-    "InputError", "Layer", "LayerscopeError", "Recipe", "Spectrum", "Unit", "VisionModel", "ablate", "capture", "channel", "direction", "diversity",
-    "effective_receptive_fields", "excitation", "gallery", "layer_energy", "load_model", "logit", "margin", "maximise", "neuron", "replace", "world", "wrap", "write_site",
+    "Attribution", "InputError", "Layer", "LayerscopeError", "METHODS", "Recipe", "Spectrum", "Unit", "VisionModel", "ablate", "attribute", "capture", "channel",
+    "direction", "diversity", "effective_receptive_fields", "excitation", "explain", "gallery", "layer_energy", "load_model", "logit", "margin", "maximise", "neuron", "replace", "world", "wrap", "write_site",
 }  # fmt: skip
 
 

@@ -15,9 +15,11 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from cheap_options import few
 from torch import Tensor, nn
 
 import layerscope as ls
+from layerscope.attribution.methods import METHODS
 from layerscope.capture.effective_field import effective_receptive_fields
 from layerscope.capture.interventions import ablate, replace
 from layerscope.capture.layers import list_layers
@@ -164,6 +166,16 @@ def _effective(model: VisionModel, folder: Path) -> None:
     assert effective_receptive_fields(model, ["conv1", "relu#1"], images=images(), batch_size=1)
 
 
+def _attribute(method: str) -> Callable[[VisionModel, Path], None]:
+    def run(model: VisionModel, folder: Path) -> None:
+        layer = {"layer": "conv2"} if "layer" in METHODS[method].needs else {}
+        for checks, target in ((True, "b"), (False, "tied:2@1,1")):
+            made = ls.attribute(model, images(), target, method, checks=checks, **layer, **few(method))
+            assert made.values.any()
+
+    return run
+
+
 def _largest(activation: Tensor) -> Tensor:
     return activation.flatten(1).amax(1)
 
@@ -189,6 +201,7 @@ USES = (
     Use("ablate to a tensor", ("ablate",), _ablated(torch.tensor(0.5)), calls=(0, 1), as_it_is=True),
     Use("replace by a tensor", ("replace",), _replaced(torch.ones(8, 1, 1)), as_it_is=True),
     Use("replace by a function", ("replace",), _replaced(torch.negative), as_it_is=True),
+    *(Use(f"attribute by {method}", ("attribute",), _attribute(method), calls=(0, 2)) for method in METHODS),
     Use("effective_receptive_fields", ("effective_receptive_fields",), _effective, calls=(0, 1)),
     Use("maximise", ("maximise",), lambda model, _: ls.maximise(model, ["conv2:3", "b"], recipe="draft", steps=3), (0, 4)),
     Use("gallery", ("gallery",), lambda model, out: ls.gallery(model, "head:1", out, recipe="draft", probe=None), (0, 9)),
@@ -196,7 +209,7 @@ USES = (
 
 # Take no network: they describe, open or write.
 WITHOUT_A_NETWORK = {
-    "InputError", "LayerscopeError", "Recipe", "Spectrum", "Unit", "channel", "direction", "diversity", "excitation", "layer_energy",
+    "Attribution", "InputError", "LayerscopeError", "METHODS", "Recipe", "Spectrum", "Unit", "channel", "direction", "diversity", "excitation", "layer_energy",
     "load_model", "logit", "margin", "neuron", "world", "write_site",
 }  # fmt: skip
 

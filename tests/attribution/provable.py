@@ -136,3 +136,11 @@ def check_rude(run: Callable[..., Found], images: Tensor, **options: Any) -> Non
     torch.testing.assert_close(values, wanted, rtol=0, atol=2e-5 * float(wanted.abs().max()))
     assert not values.is_inference()
     assert not values.requires_grad
+
+
+def effects_of_patches(model: VisionModel, images: Tensor, references: Tensor) -> Tensor:
+    """[batch, patch]: what each patch adds to "cat" of a patch model."""
+    numbers = patches()
+    without = [torch.where(numbers == number, references, images) for number in range(4)]
+    with torch.no_grad():
+        return torch.stack([(model(images) - model(one)).mean((2, 3))[:, 1] for one in without], dim=1)

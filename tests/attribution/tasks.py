@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from layerscope.attribution.baselines import Baseline, baseline_images
-from layerscope.attribution.methods import METHODS
 from layerscope.attribution.score import Score, Target, as_objective
 from layerscope.attribution.task import Found, Task
 from layerscope.capture.evaluating import evaluating
@@ -57,11 +56,3 @@ def pictures(
     """Noise in [0, 1], [batch, channels, size, size]."""
     generator = torch.Generator().manual_seed(seed)
     return torch.rand(batch, channels, size, size, generator=generator, dtype=torch.float64).to(dtype)
-
-
-def few(method: str) -> dict[str, Any]:
-    """Options with which a method costs little."""
-    cheap = {
-        "steps": 4, "most_steps": 4, "samples": 20, "segments": 4, "masks": 6, "window": 16, "stride": 8, "cells": 3
-    }  # fmt: skip
-    return {option: cheap[option] for option in METHODS[method].options() if option in cheap}

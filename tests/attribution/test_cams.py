@@ -12,8 +12,9 @@ import torch
 import torch.nn.functional as F
 from captum.attr import LayerGradCam
 from small_nets import SmallNet, seeded
-from tasks import found, pictures
-from torch import Tensor, nn
+from tasks import found
+from torch import Tensor
+from written_out import CLASS, LAYERS, SIDE, activation_and_gradient, images, layouts, small
 
 from layerscope.attribution import cams
 from layerscope.attribution.at_layer import as_map
@@ -21,48 +22,9 @@ from layerscope.attribution.guided import guided_backprop
 from layerscope.capture.interventions import replace
 from layerscope.conformance.trace import differences, state_of
 from layerscope.errors import CaptureError, InputError
-from layerscope.models.model import VisionModel, wrap
+from layerscope.models.model import wrap
 
-SIDE = 32
 Cam = Callable[[Any], Any]
-
-
-def small(dtype: torch.dtype = torch.float64) -> VisionModel:
-    return wrap(seeded(SmallNet()).to(dtype), input_size=SIDE)
-
-
-def images(batch: int = 2, dtype: torch.dtype = torch.float64) -> Tensor:
-    return pictures(batch, SIDE, dtype=dtype)
-
-
-def middle(model: VisionModel, x: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
-    """Of a SmallNet, written out: the activation of relu#1, and class 2 as a function of it."""
-    net = model.module
-    y = F.relu(net.bn1(net.conv1(model.normalise(x))))
-    y = F.relu(y + net.bn2(net.conv2(y))).detach()
-    return y, lambda a: net.fc(F.relu(net.conv3(a)).mean((2, 3)))[:, 2]
-
-
-def top(model: VisionModel, x: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
-    """As `middle`, of relu#2: the last one, before the global mean."""
-    y, _ = middle(model, x)
-    return F.relu(model.module.conv3(y)).detach(), lambda a: model.module.fc(a.mean((2, 3)))[:, 2]
-
-
-def before_relu(model: VisionModel, x: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
-    """As `middle`, of conv3, which a ReLU overwrites in the network itself."""
-    y, _ = middle(model, x)
-    return model.module.conv3(y).detach(), lambda a: model.module.fc(F.relu(a).mean((2, 3)))[:, 2]
-
-
-LAYERS = {"relu#1": middle, "relu#2": top, "conv3": before_relu}
-
-
-def parts(name: str, model: VisionModel, x: Tensor) -> tuple[Tensor, Tensor]:
-    activation, head = LAYERS[name](model, x)
-    point = activation.requires_grad_()
-    (gradient,) = torch.autograd.grad(head(point).sum(), point)
-    return activation.detach(), gradient
 
 
 # --- the formulas of the papers, for one image [units, rows, columns], in loops
@@ -138,9 +100,9 @@ REFERENCES = {
 @pytest.mark.parametrize("method", REFERENCES)
 def test_the_formula_of_the_paper(method: Cam, layer: str) -> None:
     model, x = small(), images()
-    activation, gradient = parts(layer, model, x)
+    activation, gradient = activation_and_gradient(layer, model, x)
     expected = torch.stack([REFERENCES[method](a, g) for a, g in zip(activation, gradient, strict=True)])
-    result = found(method, model, x, 2, layer=layer)
+    result = found(method, model, x, CLASS, layer=layer)
     assert result.values.shape == (2, 1, SIDE, SIDE)
     torch.testing.assert_close(result.values, as_map(expected, x), rtol=1e-9, atol=1e-12)
     assert result.expected is None
@@ -151,7 +113,7 @@ def test_what_speaks_against_the_score_stays_visible() -> None:
     with torch.no_grad():
         model.module.fc.weight[2] = -model.module.fc.weight[2].abs()
     for method in (cams.grad_cam, cams.xgrad_cam, cams.hires_cam, cams.eigen_cam):
-        assert (found(method, model, x, 2, layer="relu#2").values <= 0).all()
+        assert (found(method, model, x, CLASS, layer="relu#2").values <= 0).all()
 
 
 def test_units_that_are_off_have_no_weight() -> None:
@@ -159,17 +121,17 @@ def test_units_that_are_off_have_no_weight() -> None:
     with torch.no_grad():
         model.module.conv3.bias[:6] = -1e3
     for method in REFERENCES:
-        values = found(method, model, x, 2, layer="relu#2").values
+        values = found(method, model, x, CLASS, layer="relu#2").values
         assert values.isfinite().all()
         assert values.any()
 
 
 def test_small_gradients_do_not_vanish_in_powers() -> None:
     model, x = small(torch.float32), images(1, torch.float32)
-    large = found(cams.grad_cam_plus_plus, model, x, 2, layer="relu#1").values
+    large = found(cams.grad_cam_plus_plus, model, x, CLASS, layer="relu#1").values
     with torch.no_grad():
         model.module.fc.weight *= 1e-20
-    little = found(cams.grad_cam_plus_plus, model, x, 2, layer="relu#1").values
+    little = found(cams.grad_cam_plus_plus, model, x, CLASS, layer="relu#1").values
     assert little.abs().max() > 1e-21
     assert np.corrcoef(large.flatten(), little.flatten())[0, 1] > 0.9
 
@@ -181,7 +143,8 @@ def test_before_a_global_mean_and_a_linear_layer_three_are_one_and_add_up_to_the
     """Grad-CAM, HiResCAM and XGrad-CAM are equal there, without any factor; the cells add up to the logit less bias."""
     model, x = small(), images()
     one, two, three = (
-        found(method, model, x, 2, layer="relu#2").values for method in (cams.grad_cam, cams.hires_cam, cams.xgrad_cam)
+        found(method, model, x, CLASS, layer="relu#2").values
+        for method in (cams.grad_cam, cams.hires_cam, cams.xgrad_cam)
     )
     torch.testing.assert_close(one, two, rtol=1e-10, atol=1e-13)
     torch.testing.assert_close(one, three, rtol=1e-10, atol=1e-13)
@@ -217,7 +180,7 @@ def test_captum_agrees_where_nothing_works_in_place() -> None:
     other = planted.out_of_place(model.module)
     expected = LayerGradCam(other, other.conv3).attribute(model.normalise(x), target=2).detach()
     torch.testing.assert_close(
-        found(cams.grad_cam, model, x, 2, layer="conv3").values, as_map(expected[:, 0], x), rtol=1e-9, atol=1e-12
+        found(cams.grad_cam, model, x, CLASS, layer="conv3").values, as_map(expected[:, 0], x), rtol=1e-9, atol=1e-12
     )
 
 
@@ -226,7 +189,7 @@ def test_pytorch_grad_cam_makes_the_same_of_activation_and_gradient(name: str) -
     peer = pytest.importorskip("pytorch_grad_cam", reason="pytorch-grad-cam (pip: grad-cam) is not installed")
     ours = dict(zip(["GradCAM", "GradCAMPlusPlus", "XGradCAM", "HiResCAM", "LayerCAM"], REFERENCES, strict=False))[name]
     model, x = small(), images()
-    activation, gradient = parts("relu#1", model, x)
+    activation, gradient = activation_and_gradient("relu#1", model, x)
     gradient = 1e3 * gradient  # theirs adds 1e-6 to squares of gradients
     cam = getattr(peer, name)(model.module, [model.module.relu])
     theirs = cam.get_cam_image(None, None, None, activation.numpy(), gradient.numpy(), False)
@@ -244,7 +207,7 @@ def test_torch_cam_agrees(name: str) -> None:
         warnings.simplefilter("ignore")
         with getattr(peer, name)(other, "conv3") as cam:
             (theirs,) = cam(2, other(model.normalise(x).requires_grad_()), normalized=False)
-    activation, gradient = parts("conv3", model, x)
+    activation, gradient = activation_and_gradient("conv3", model, x)
     expected = REFERENCES[ours](activation[0], gradient[0]).clamp(min=0)
     torch.testing.assert_close(theirs.detach().view(8, 8), expected, rtol=1e-3, atol=1e-5)
 
@@ -252,40 +215,13 @@ def test_torch_cam_agrees(name: str) -> None:
 # --- every kind of layer
 
 
-class _Grid(nn.Module):
-    """A network whose middle is [batch, units, row, column], [batch, row, column, units] or tokens behind two others."""
-
-    def __init__(self, layout: str) -> None:
-        super().__init__()
-        self.layout = layout
-        self.conv, self.site, self.mix = nn.Conv2d(3, 6, 4, stride=4), nn.ReLU(), nn.Linear(6, 6)
-        self.fc = nn.Linear(6, 5)
-
-    def forward(self, x: Tensor) -> Tensor:
-        y = self.conv(x)
-        if self.layout == "tokens":
-            tokens = torch.cat([torch.ones(len(y), 2, 6).to(y), y.flatten(2).transpose(1, 2)], 1)
-            y = self.site(tokens)[:, 2:].transpose(1, 2).unflatten(2, y.shape[2:])
-        elif self.layout == "last":
-            y = self.site(y.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
-        else:
-            y = self.site(y)
-        y = F.gelu(self.mix(y.permute(0, 2, 3, 1))).permute(0, 3, 1, 2)
-        return self.fc(y.mean((2, 3)))
-
-
-def grid(layout: str) -> VisionModel:
-    return wrap(seeded(_Grid(layout)).double(), input_size=SIDE)
-
-
 @pytest.mark.parametrize("method", REFERENCES)
 def test_units_and_places_are_found_on_any_axis(method: Cam) -> None:
-    x = images()
-    expected = found(method, grid("first"), x, 2, layer="site").values
-    torch.testing.assert_close(found(method, grid("last"), x, 2, layer="site").values, expected, rtol=1e-9, atol=1e-12)
-    tokens = grid("tokens")
-    assert tokens.layer("site").unit_axis == 2
-    torch.testing.assert_close(found(method, tokens, x, 2, layer="site").values, expected, rtol=1e-9, atol=1e-12)
+    x, models = images(), layouts()
+    assert [model.layer("site").unit_axis for model in models.values()] == [1, 3, 2]
+    first, *others = (found(method, model, x, CLASS, layer="site").values for model in models.values())
+    for other in others:
+        torch.testing.assert_close(other, first, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("layer", ["conv1", "relu", "relu#1", "bn2", "/add", "/relu", "conv3"])
@@ -295,7 +231,7 @@ def test_layers_that_are_overwritten_or_called_again(layer: str) -> None:
     if layer == "/relu":
         model = wrap(seeded(planted.Functional()).double(), input_size=SIDE)
     task_layer = model.layer(f"{layer}#0" if layer == "/relu" else layer).name
-    values = found(cams.hires_cam, model, x, 2, layer=task_layer).values
+    values = found(cams.hires_cam, model, x, CLASS, layer=task_layer).values
     still = planted.out_of_place(model.module)
     points: list[Tensor] = []
 
@@ -316,7 +252,7 @@ def test_layers_that_are_overwritten_or_called_again(layer: str) -> None:
 
 def test_a_unit_is_a_target_too() -> None:
     model, x = small(), images()
-    activation, _ = parts("relu#1", model, x)
+    activation, _ = activation_and_gradient("relu#1", model, x)
     point = activation.clone().requires_grad_()
     (gradient,) = torch.autograd.grad(F.relu(model.module.conv3(point))[:, 7].mean((1, 2)).sum(), point)
     values = found(cams.grad_cam, model, x, "relu#2:7", layer="relu#1").values
@@ -331,7 +267,7 @@ def test_a_unit_is_a_target_too() -> None:
 @pytest.mark.parametrize("method", [*REFERENCES, cams.guided_grad_cam])
 def test_an_image_has_its_map_in_any_company(method: Cam) -> None:
     model, x = small(), images(3)
-    together = found(method, model, x, 2, layer="relu#1", batch=2).values
+    together = found(method, model, x, CLASS, layer="relu#1", batch=2).values
     for number in range(3):
         alone = found(method, model, x[number : number + 1], 2, layer="relu#1", batch=1).values
         torch.testing.assert_close(alone[0], together[number], rtol=1e-9, atol=1e-12)
@@ -342,17 +278,17 @@ def test_nothing_is_left_on_the_network(method: Cam) -> None:
     model, x = small(), images(1)
     model.module.train()
     before = state_of(model.module)
-    result = found(method, model, x, 2, layer="relu#1")
+    result = found(method, model, x, CLASS, layer="relu#1")
     assert differences(before, state_of(model.module)) == ()
     assert not result.values.requires_grad
 
 
 def test_guided_grad_cam_is_the_product() -> None:
     model, x = small(), images()
-    activation, gradient = parts("relu#1", model, x)
+    activation, gradient = activation_and_gradient("relu#1", model, x)
     cam = torch.stack([by_grad_cam(a, g) for a, g in zip(activation, gradient, strict=True)]).clamp(min=0)
-    result = found(cams.guided_grad_cam, model, x, 2, layer="relu#1")
-    torch.testing.assert_close(result.values, found(guided_backprop, model, x, 2).values * as_map(cam, x))
+    result = found(cams.guided_grad_cam, model, x, CLASS, layer="relu#1")
+    torch.testing.assert_close(result.values, found(guided_backprop, model, x, CLASS).values * as_map(cam, x))
     assert result.covered
 
 
@@ -363,15 +299,15 @@ def test_eigen_cam_says_how_its_sign_came_about() -> None:
 
 def test_frozen_networks() -> None:
     model, x = small(), images(1)
-    expected = found(cams.grad_cam, model, x, 2, layer="relu#1").values
+    expected = found(cams.grad_cam, model, x, CLASS, layer="relu#1").values
     frozen = wrap(copy.deepcopy(model.module).requires_grad_(False), input_size=SIDE)
-    torch.testing.assert_close(found(cams.grad_cam, frozen, x, 2, layer="relu#1").values, expected)
+    torch.testing.assert_close(found(cams.grad_cam, frozen, x, CLASS, layer="relu#1").values, expected)
 
 
 def test_words_for_what_is_wrong() -> None:
     model, x = small(), images(1)
     with pytest.raises(InputError, match=r"layer 'fc' puts out \(5,\) per image, without rows and columns .* name an"):
-        found(cams.grad_cam, model, x, 2, layer="fc")
+        found(cams.grad_cam, model, x, CLASS, layer="fc")
     with pytest.raises(
         CaptureError, match="what is explained is computed before layer 'relu#2'; name an earlier layer"
     ):
@@ -384,7 +320,7 @@ def test_words_for_what_is_wrong() -> None:
 
     aside = wrap(seeded(Aside()).double(), input_size=SIDE)
     with pytest.raises(CaptureError, match="layer 'conv2#0' has no gradient: what is explained does not depend on it"):
-        found(cams.grad_cam, aside, x, 2, layer="conv2#0")
+        found(cams.grad_cam, aside, x, CLASS, layer="conv2#0")
 
 
 def test_methods_are_described() -> None:

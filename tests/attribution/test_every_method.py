@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 from typing import Any
 
 import pytest
 import torch
+from cheap_options import few
 from small_nets import SmallNet, seeded
-from tasks import few, pictures
+from tasks import pictures
 from torch import Tensor, nn
 
 import layerscope as ls
@@ -90,7 +89,7 @@ def test_all_is_checked_that_is_claimed_and_no_more(name: str) -> None:
             assert check.expected == pytest.approx(check.score)
         assert -1 <= check.redrawn <= 1
         assert -1 <= check.noise <= 1
-        assert check.redrawn < 0.999
+        assert (check.redrawn > 0.999) == (name == "eigen_cam")  # reads nothing of what comes after the layer
 
 
 @every_method
@@ -104,14 +103,19 @@ def test_without_checks_the_values_are_the_same_and_nothing_is_asked_twice(name:
 @every_method
 def test_an_image_is_explained_alike_in_any_company_and_memory(name: str) -> None:
     model, expected = users_model(), usual(name)
-    for memory in (1, 4e5, "64 MiB"):
-        assert_same(explained(name, model, memory=memory, checks=False).values, expected.values)
-    for number, target in enumerate(TARGETS):
-        alone = explained(name, model, IMAGES[number : number + 1], target)
-        assert_same(alone.values[0], expected.values[number])
-        assert alone.checks[0].noise == pytest.approx(expected.checks[number].noise, abs=0.01)
-    backwards = explained(name, model, IMAGES.flip(0), TARGETS[::-1], checks=False)
+    alone = explained(name, model, IMAGES[1:2], TARGETS[1])
+    assert_same(alone.values, expected.values[1:2])
+    assert alone.checks[0].noise == pytest.approx(expected.checks[1].noise, abs=0.01)
+    assert alone.checks[0].redrawn == pytest.approx(expected.checks[1].redrawn, abs=0.01)
+    backwards = explained(name, model, IMAGES.flip(0), TARGETS[::-1], memory=1, checks=False)
     assert_same(backwards.values.flip(0), expected.values)
+
+
+def test_the_steadying_of_relevance_is_that_of_each_image() -> None:
+    model, images = users_model(), IMAGES * torch.tensor([1.0, 0.1, 1.0]).view(3, 1, 1, 1)
+    options = {"composite": "epsilon", "epsilon": 0.5, "checks": False}
+    together = attribute(model, images, "owl", "lrp", **options)
+    assert_same(attribute(model, images[1:2], "owl", "lrp", **options).values, together.values[1:2])
 
 
 @every_method
@@ -122,37 +126,19 @@ def test_a_seed_gives_the_same_again_and_another_one_other_draws(name: str) -> N
     assert torch.equal(first, other) != draws
 
 
-@contextmanager
-def _training(model: VisionModel) -> Iterator[None]:
-    model.module.train()
-    model.module.bn1.eval()
-    yield
-    flags = {part for part, module in model.module.named_modules() if not module.training}
-    assert flags == {"bn1"}
-
-
-def _frozen(model: VisionModel) -> AbstractContextManager[None]:
-    model.module.requires_grad_(False)
-    return nullcontext()
-
-
-CIRCUMSTANCES: dict[str, Callable[[VisionModel], AbstractContextManager[Any]]] = {
-    "train mode": _training,
-    "frozen weights": _frozen,
-    "no_grad": lambda model: torch.no_grad(),
-    "inference_mode": lambda model: torch.inference_mode(),
-}
-
-
-@pytest.mark.parametrize("circumstances", CIRCUMSTANCES)
+@pytest.mark.parametrize("trained", [True, False], ids=["train mode, no_grad", "frozen weights, inference_mode"])
 @every_method
-def test_circumstances_change_nothing(name: str, circumstances: str) -> None:
+def test_circumstances_change_nothing(name: str, trained: bool) -> None:
     model = users_model()
-    with CIRCUMSTANCES[circumstances](model):
+    model.module.train(trained).requires_grad_(trained)
+    model.module.bn1.eval()
+    with torch.no_grad() if trained else torch.inference_mode():
         before = state_of(model.module)
         images = IMAGES.clone()  # in inference mode one that no graph can hold
-        made = explained(name, model, images, checks=circumstances == "train mode")
+        made = explained(name, model, images, checks=trained)
         assert differences(before, state_of(model.module)) == ()
+    flags = {part for part, module in model.module.named_modules() if module.training}
+    assert flags == ({part for part, _ in model.module.named_modules()} - {"bn1"} if trained else set())
     assert torch.equal(images, IMAGES)
     assert_same(made.values, usual(name).values)
     assert not made.values.is_inference()

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 import torch
+from cheap_options import few
 from small_nets import SmallNet, seeded, small_model
-from tasks import few, pictures
+from tasks import pictures
 from torch import Tensor, nn
 
 import layerscope as ls

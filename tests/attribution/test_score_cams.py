@@ -8,36 +8,19 @@ import planted_nets as planted
 import pytest
 import torch
 import torch.nn.functional as F
-from small_nets import SmallNet, seeded
-from tasks import found, pictures
-from torch import Tensor, nn
+from tasks import found
+from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
+from written_out import CLASS, SIDE, images, layouts, middle, small, top
 
 from layerscope.attribution import score_cams
 from layerscope.attribution.at_layer import as_map
 from layerscope.attribution.baselines import blurred
 from layerscope.conformance.trace import differences, state_of
 from layerscope.errors import CaptureError, InputError, UnknownNameError
-from layerscope.models.model import VisionModel, wrap
+from layerscope.models.model import VisionModel
 
-SIDE = 32
 METHODS = [score_cams.ablation_cam, score_cams.score_cam]
-
-
-def small(dtype: torch.dtype = torch.float64) -> VisionModel:
-    return wrap(seeded(SmallNet()).to(dtype), input_size=SIDE)
-
-
-def images(batch: int = 2, dtype: torch.dtype = torch.float64) -> Tensor:
-    return pictures(batch, SIDE, dtype=dtype)
-
-
-def middle(model: VisionModel, x: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
-    """Of a SmallNet, written out: the activation of relu#1, and class 2 as a function of it."""
-    net = model.module
-    y = F.relu(net.bn1(net.conv1(model.normalise(x))))
-    y = F.relu(y + net.bn2(net.conv2(y))).detach()
-    return y, lambda a: net.fc(F.relu(net.conv3(a)).mean((2, 3)))[:, 2].detach()
 
 
 # --- the formulas of the papers, in loops
@@ -57,7 +40,7 @@ def by_ablation(model: VisionModel, x: Tensor, level: Tensor | None = None) -> T
 
 
 def by_score(model: VisionModel, x: Tensor, weights: str, units: int | None = None) -> Tensor:
-    activation, _ = middle(model, x)
+    activation = middle(model, x)[0].detach()
     maps = torch.zeros_like(activation[:, 0])
     for number in range(len(x)):
         chosen = list(range(activation.shape[1]))
@@ -87,14 +70,14 @@ def with_dead_units(model: VisionModel) -> VisionModel:
 @pytest.mark.parametrize("make", [small, lambda: with_dead_units(small())])
 def test_ablation_cam_is_the_formula_of_the_paper(make: Callable[[], VisionModel]) -> None:
     model, x = make(), images()
-    values = found(score_cams.ablation_cam, model, x, 2, layer="relu#1").values
+    values = found(score_cams.ablation_cam, model, x, CLASS, layer="relu#1").values
     torch.testing.assert_close(values, as_map(by_ablation(model, x), x), rtol=1e-9, atol=1e-12)
 
 
 def test_ablation_to_what_a_unit_is_for_a_baseline() -> None:
     model, x = small(), images()
     level, _ = middle(model, blurred(x))
-    values = found(score_cams.ablation_cam, model, x, 2, layer="relu#1", options={"to": "blur"}).values
+    values = found(score_cams.ablation_cam, model, x, CLASS, layer="relu#1", options={"to": "blur"}).values
     torch.testing.assert_close(values, as_map(by_ablation(model, x, level), x), rtol=1e-9, atol=1e-12)
 
 
@@ -102,17 +85,17 @@ def test_ablation_to_what_a_unit_is_for_a_baseline() -> None:
 @pytest.mark.parametrize("make", [small, lambda: with_dead_units(small())])
 def test_score_cam_is_the_formula_of_the_paper(make: Callable[[], VisionModel], weights: str) -> None:
     model, x = make(), images()
-    result = found(score_cams.score_cam, model, x, 2, layer="relu#1", options={"weights": weights})
+    result = found(score_cams.score_cam, model, x, CLASS, layer="relu#1", options={"weights": weights})
     torch.testing.assert_close(result.values, as_map(by_score(model, x, weights), x), rtol=1e-9, atol=1e-12)
     assert not result.approximated
 
 
 def test_score_cam_of_some_units_says_so() -> None:
     model, x = small(), images()
-    result = found(score_cams.score_cam, model, x, 2, layer="relu#1", options={"top": 3})
+    result = found(score_cams.score_cam, model, x, CLASS, layer="relu#1", options={"top": 3})
     torch.testing.assert_close(result.values, as_map(by_score(model, x, "softmax", 3), x), rtol=1e-9, atol=1e-12)
     assert result.approximated == {"units": "3 of 8, those that vary most over the map"}
-    every = found(score_cams.score_cam, model, x, 2, layer="relu#1", options={"top": 8})
+    every = found(score_cams.score_cam, model, x, CLASS, layer="relu#1", options={"top": 8})
     assert not every.approximated
     torch.testing.assert_close(every.values, as_map(by_score(model, x, "softmax"), x), rtol=1e-9, atol=1e-12)
 
@@ -129,13 +112,12 @@ def test_the_fast_copy_of_a_float32_network_gives_the_same() -> None:
 
 def test_before_a_linear_head_a_unit_weighs_what_it_contributes() -> None:
     model, x = small(), images()
-    y, _ = middle(model, x)
-    y = F.relu(model.module.conv3(y)).detach()
+    y = top(model, x)[0].detach()
     contributions = model.module.fc.weight[2].detach() * y.mean((2, 3))
     torch.testing.assert_close(
         contributions.sum(1), model(x)[:, 2].detach() - model.module.fc.bias[2].detach(), rtol=1e-9, atol=1e-12
     )
-    values = found(score_cams.ablation_cam, model, x, 2, layer="relu#2").values
+    values = found(score_cams.ablation_cam, model, x, CLASS, layer="relu#2").values
     cells = torch.einsum("bkij,bk->bij", y, contributions)
     torch.testing.assert_close(values, as_map(cells, x), rtol=1e-9, atol=1e-12)
 
@@ -151,13 +133,13 @@ def test_only_what_comes_after_the_layer_runs_for_each_unit() -> None:
     model, alive, x = small(), with_dead_units(small()), images(1)
     assert model.layers() == alive.layers()  # measured before anything is counted
     with Convolutions() as last:
-        found(score_cams.ablation_cam, model, x, 2, layer="relu#2")
+        found(score_cams.ablation_cam, model, x, CLASS, layer="relu#2")
     assert last.images == 3
     with Convolutions() as earlier:
-        found(score_cams.ablation_cam, model, x, 2, layer="relu#1")
+        found(score_cams.ablation_cam, model, x, CLASS, layer="relu#1")
     assert earlier.images == 3 + 2 + 8  # the image, two copies of it to check the head, and conv3 for each unit
     with Convolutions() as without:
-        found(score_cams.ablation_cam, alive, x, 2, layer="relu#1")
+        found(score_cams.ablation_cam, alive, x, CLASS, layer="relu#1")
     assert without.images == 3 + 2 + 6
 
 
@@ -180,7 +162,7 @@ def test_pytorch_grad_cam_agrees_on_ablation() -> None:
         cam.activations_and_grads.release()
     score = float(model(x)[0, 2].detach())
     expected = torch.einsum("kij,k->ij", activation[0], torch.from_numpy(weights).view(-1).float()) * score
-    values = found(score_cams.ablation_cam, model, x, 2, layer="conv3").values
+    values = found(score_cams.ablation_cam, model, x, CLASS, layer="conv3").values
     torch.testing.assert_close(values[0], as_map(expected[None], x)[0], rtol=1e-3, atol=1e-4)
 
 
@@ -192,7 +174,7 @@ def test_torch_cam_agrees_on_score() -> None:
         warnings.simplefilter("ignore")
         with peer.ScoreCAM(other, "relu") as cam:  # the last call
             (theirs,) = cam(2, other(model.normalise(x)), normalized=False)
-    ours = found(score_cams.score_cam, model, x, 2, layer="relu#2").values
+    ours = found(score_cams.score_cam, model, x, CLASS, layer="relu#2").values
     # it stretches a mask before it enlarges it rather than after
     torch.testing.assert_close(ours, as_map(theirs.view(1, 8, 8), x), rtol=0.02, atol=0)
 
@@ -200,35 +182,10 @@ def test_torch_cam_agrees_on_score() -> None:
 # --- what every method keeps
 
 
-class _Grid(nn.Module):
-    """A network whose middle is [batch, units, row, column], [batch, row, column, units] or tokens behind two others."""
-
-    def __init__(self, layout: str) -> None:
-        super().__init__()
-        self.layout = layout
-        self.conv, self.site, self.mix = nn.Conv2d(3, 6, 4, stride=4), nn.ReLU(), nn.Linear(6, 6)
-        self.fc = nn.Linear(6, 5)
-
-    def forward(self, x: Tensor) -> Tensor:
-        y = self.conv(x)
-        if self.layout == "tokens":
-            tokens = torch.cat([torch.ones(len(y), 2, 6).to(y), y.flatten(2).transpose(1, 2)], 1)
-            y = self.site(tokens)[:, 2:].transpose(1, 2).unflatten(2, y.shape[2:])
-        elif self.layout == "last":
-            y = self.site(y.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
-        else:
-            y = self.site(y)
-        y = F.gelu(self.mix(y.permute(0, 2, 3, 1))).permute(0, 3, 1, 2)
-        return self.fc(y.mean((2, 3)))
-
-
 @pytest.mark.parametrize("method", METHODS)
 def test_units_and_places_are_found_on_any_axis(method: Callable[..., Any]) -> None:
     x = images()
-    first, *others = (
-        found(method, wrap(seeded(_Grid(layout)).double(), input_size=SIDE), x, 2, layer="site").values
-        for layout in ("first", "last", "tokens")
-    )
+    first, *others = (found(method, model, x, CLASS, layer="site").values for model in layouts().values())
     for other in others:
         torch.testing.assert_close(other, first, rtol=1e-9, atol=1e-12)
 
@@ -236,7 +193,7 @@ def test_units_and_places_are_found_on_any_axis(method: Callable[..., Any]) -> N
 @pytest.mark.parametrize("method", METHODS)
 def test_an_image_has_its_map_in_any_company_and_batch(method: Callable[..., Any]) -> None:
     model, x = small(), images(3)
-    together = found(method, model, x, 2, layer="relu#1", batch=3).values
+    together = found(method, model, x, CLASS, layer="relu#1", batch=3).values
     for number in range(3):
         alone = found(method, model, x[number : number + 1], 2, layer="relu#1", batch=1).values
         torch.testing.assert_close(alone[0], together[number], rtol=1e-9, atol=1e-12)
@@ -248,7 +205,7 @@ def test_nothing_is_left_on_the_network(method: Callable[..., Any], dtype: torch
     model, x = small(dtype), images(1, dtype)
     model.module.train()
     before = state_of(model.module)
-    result = found(method, model, x, 2, layer="relu#1")
+    result = found(method, model, x, CLASS, layer="relu#1")
     assert differences(before, state_of(model.module)) == ()
     assert not result.values.requires_grad
 
@@ -259,10 +216,10 @@ def test_words_for_what_is_wrong() -> None:
         with pytest.raises(CaptureError, match="computed before layer 'relu#2'; name an earlier layer"):
             found(method, model, x, "conv2:3", layer="relu#2")
         with pytest.raises(InputError, match=r"layer 'fc' puts out \(5,\) per image, without rows and columns"):
-            found(method, model, x, 2, layer="fc")
+            found(method, model, x, CLASS, layer="fc")
     with pytest.raises(UnknownNameError, match=r"no level to ablate to: 'nil'; .*zero, blur, black"):
-        found(score_cams.ablation_cam, model, x, 2, layer="relu#1", options={"to": "nil"})
+        found(score_cams.ablation_cam, model, x, CLASS, layer="relu#1", options={"to": "nil"})
     with pytest.raises(UnknownNameError, match=r"no kind of weights: 'raw'; .*softmax, difference"):
-        found(score_cams.score_cam, model, x, 2, layer="relu#1", options={"weights": "raw"})
-    with pytest.raises(InputError, match="top=0; it has to be .*at least 1"):
-        found(score_cams.score_cam, model, x, 2, layer="relu#1", options={"top": 0})
+        found(score_cams.score_cam, model, x, CLASS, layer="relu#1", options={"weights": "raw"})
+    with pytest.raises(InputError, match=r"top=0; it has to be .*at least 1"):
+        found(score_cams.score_cam, model, x, CLASS, layer="relu#1", options={"top": 0})

@@ -223,7 +223,7 @@ def write_explanation(
         "source": f"scene:{image}",
         "sha256": "ab" * 32,
         "original": [640, 480],
-        "crop": [80, 0, 560, 480],
+        "crop": [80.3, 0, 560.1, 480],
         "notes": ["turned as its EXIF says"],
         "scene": {"thing": "owl", "seed": 7},
     }

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 from browsing import FAINT_WORDS, TELEPHONE, Visit, fits_a_telephone
-from made_up import HOSTILE, MakeGallery, write_gallery
-from made_up_explanations import MakeExplanation, write_explanation
+from made_up import CLASSES, HOSTILE, MakeGallery, write_gallery
+from made_up_explanations import MakeExplanation, explanation_facts, write_explanation
 from PIL import Image
 
 from layerscope.site import maps
@@ -130,6 +130,18 @@ def test_a_label_that_was_asked_for_and_a_wrong_one(visit: Visit, make_explanati
     assert "wrong: it shows turtle" in visit(folder).locator(".explained").inner_text()
 
 
+def test_what_a_record_does_not_say_is_not_shown(visit: Visit, make_explanation: MakeExplanation):
+    whole = explanation_facts("menagerie", {}, CLASSES, scene=True)
+    versus = {**whole["versus"], "percentile": 0.001}
+    causes = {**whole["causes"], "note": ""}
+    story = {**whole["story"], "words": ""}
+    folder = make_explanation("owl.png", facts={"versus": versus, "causes": causes, "story": story})
+    write_site(folder)
+    page = visit(folder, OWL)
+    assert "unnamed" not in page.locator("main").inner_text()
+    assert "larger than that of fewer than 1 in 100 images" in page.locator(".margins").inner_text()
+
+
 # --- the maps
 
 
@@ -146,7 +158,7 @@ def test_each_map_has_its_marks_in_words_and_its_numbers(owl: Any):
     numbers = dict(zip(*(first.locator(tag).all_inner_texts() for tag in ("dt", "dd")), strict=True))
     assert numbers == {
         "gap ↓": "2.0%",
-        "re-drawn ↓": "0.250",
+        "re-drawn → 0": "0.250",
         "noise ↑": "0.875",
         "deletion ↓": "0.210",
         "insertion ↑": "0.720",
@@ -370,7 +382,7 @@ def test_the_parts_and_what_they_really_do(owl: Any):
 
 def test_the_smallest_change_that_flips_the_label(owl: Any):
     words = owl.locator(".flip").inner_text()
-    for one in ("owl", "90.0%", "without wing and eye", "zebra", "70.0%", "57 sets of parts tried"):
+    for one in ("owl", "90.0%", "without wing and eye", "zebra", "70.0%", "57 changes tried"):
         assert one in words
 
 
@@ -378,7 +390,7 @@ def test_a_label_that_nothing_flips(visit: Visit, make_explanation: MakeExplanat
     flip = {"found": False, "words": "", "label": None, "probability": None, "tried": 64, "picture": None}
     folder = make_explanation("owl.png", facts={"flip": flip})
     write_site(folder)
-    assert "No set of parts flips it; 64 sets of parts tried" in visit(folder, OWL).locator(".flip").inner_text()
+    assert "None was found: 64 changes tried" in visit(folder, OWL).locator(".flip").inner_text()
 
 
 def test_the_line_of_python_can_be_copied(visit: Visit, site: Path):

@@ -47,7 +47,7 @@ def test_the_site_tells_of_an_explained_image(make_explanation: MakeExplanation)
     assert data["command"].startswith("import layerscope as ls; ls.explain(")
     assert data["questions"] == ["target", "versus"]
     assert [one["class"] for one in data["labels"]] == ["owl", "zebra", "turtle", "house"]
-    assert data["image"]["crop"] == [80, 0, 560, 480]
+    assert data["image"]["crop"] == [80.3, 0, 560.1, 480]
 
 
 def test_the_image_is_kept_as_the_network_saw_it(make_explanation: MakeExplanation):

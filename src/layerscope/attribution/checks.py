@@ -55,7 +55,7 @@ def rank_correlation(a: Tensor, b: Tensor) -> float | None:
     first, second = (torch.from_numpy(rankdata(one.detach().double().cpu().flatten().numpy())) for one in (a, b))
     first, second = first - first.mean(), second - second.mean()
     scale = float(first.norm() * second.norm())
-    return float(first @ second) / scale if scale > 0 else None
+    return min(1.0, max(-1.0, float(first @ second) / scale)) if scale > 0 else None
 
 
 def checks_of(
@@ -130,17 +130,17 @@ def _notices(correlation: float | None) -> Verdict:
     if abs(correlation) > NOTICES:
         words = "hardly changes, but for its sign," if correlation < 0 else "hardly changes"
         words += " when the network's top layers are drawn anew: no explanation of what it has learned"
-        return Verdict("redrawn", "poor", f"{words} (rank correlation {correlation:.2f})")
+        return Verdict("redrawn", "poor", f"{words} (rank correlation {_signed_number(correlation)})")
     words = "changes when the network's top layers are drawn anew, as it has to"
-    return Verdict("redrawn", "good", f"{words} (rank correlation {correlation:.2f})")
+    return Verdict("redrawn", "good", f"{words} (rank correlation {_signed_number(correlation)})")
 
 
 def _holds_still(correlation: float | None) -> Verdict:
     if correlation is None:
         return Verdict("noise", "open", "not compared with the image under noise")
     if correlation < STEADY:
-        return Verdict("noise", "poor", f"changes under noise that nobody sees (rank correlation {correlation:.2f})")
-    return Verdict("noise", "good", f"stays the same under noise that nobody sees (rank correlation {correlation:.2f})")
+        return Verdict("noise", "poor", f"changes under noise that nobody sees (rank correlation {_signed_number(correlation)})")
+    return Verdict("noise", "good", f"stays the same under noise that nobody sees (rank correlation {_signed_number(correlation)})")
 
 
 def _percent(share: float) -> str:

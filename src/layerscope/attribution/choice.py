@@ -16,6 +16,7 @@ from layerscope.capture.layers import Layer
 from layerscope.capture.positions import extra_tokens
 from layerscope.capture.sites import split
 from layerscope.errors import InputError
+from layerscope.objectives import OUTPUT
 from layerscope.types import Images
 
 _SHARE = 1 / 4  # of the units have to matter: a layer whose units are the classes explains nothing
@@ -58,7 +59,7 @@ class _Site:
 
     Attributes:
         layer: with its unit axis.
-        content: of its activation [axis, 3]: see `_summary`.
+        content: of its activation [axis, 4]: see `_summary`.
         gradient: of the gradient there; None where there is none.
     """
 
@@ -71,12 +72,13 @@ class _Site:
         """Whether enough units matter, at more than one place of a map of rows and columns."""
         if self.gradient is None:
             return False
-        units = self.layer.unit_axis - 1
-        sizes, alive = self.content[:, 0].tolist(), self.gradient[:, 1].tolist()
+        units, (sizes, alive, patches, _) = self.layer.unit_axis - 1, self.gradient.T.tolist()
         if alive[units] < _SHARE * sizes[units]:
             return False
-        del sizes[units], alive[units]
-        return max(alive) > 1 and (len(sizes) == 2 or extra_tokens(int(sizes[0])) is not None)
+        places = [axis for axis in range(len(sizes)) if axis != units]
+        if len(places) == 2:
+            return max(alive[axis] for axis in places) > 1
+        return patches[places[0]] > 1 and extra_tokens(int(sizes[places[0]])) is not None
 
 
 def _alive(score: Score, image: Images) -> list[_Site]:
@@ -97,7 +99,7 @@ def _before(score: Score, sites: Mapping[str, _Site]) -> Iterable[_Site]:
     """The layers that finish before the last one that the objective reads, and differ from it."""
     names = list(sites)
     read = [names.index(name) for name in score.objective.layers if name in sites]
-    if not read:
+    if not read or OUTPUT in score.objective.layers:
         return sites.values()
     last = sites[names[max(read)]].content
     return [sites[name] for name in names[: max(read)] if not torch.equal(sites[name].content, last)]
@@ -121,19 +123,23 @@ def _sites(score: Score, image: Images) -> dict[str, _Site]:
 
 
 def _summary(tensor: Tensor) -> Tensor | None:
-    """[axis, 3] of each axis but the first: its length, at how many places of it there is a value that is not zero
-    (patches alone, where it holds tokens), and a number that differs where the values do. None for what is no map."""
+    """[axis, 4] of each axis but the first. None for what is no map.
+
+    Its length; at how many places of it there is a value that is not zero; the same without what comes before a square
+    of patches, if it were an axis of tokens; and a number that differs where the values do.
+    """
     if tensor.ndim not in (3, 4) or not tensor.is_floating_point():
         return None
     axes, sizes = range(1, tensor.ndim), tensor.detach().abs()
     profiles = [sizes.sum([other for other in range(tensor.ndim) if other != axis]).double().cpu() for axis in axes]
-    return torch.stack([_facts(profile, tokens=tensor.ndim == 3) for profile in profiles])
+    return torch.stack([_facts(profile) for profile in profiles])
 
 
-def _facts(profile: Tensor, tokens: bool) -> Tensor:
+def _facts(profile: Tensor) -> Tensor:
     places = torch.arange(1, len(profile) + 1, dtype=profile.dtype)
-    alive = profile[extra_tokens(len(profile)) or 0 :] if tokens else profile
-    return torch.stack([places[-1], alive.count_nonzero().to(profile), (profile * places).sum()])
+    patches = profile[extra_tokens(len(profile)) or 0 :]
+    counts = [torch.count_nonzero(some).to(profile) for some in (profile, patches)]
+    return torch.stack([places[-1], *counts, (profile * places).sum()])
 
 
 def _is_leaf(score: Score, site: _Site, kinds: Iterable[str]) -> bool:

@@ -37,6 +37,7 @@ class Forwards:
             raise UnknownNameError.among("precision", precision, PRECISIONS)
         self._task, self._score, self._dtype = task, task.score, task.images.dtype
         self._notes: tuple[str, ...] = ()
+        self.batch = task.batch
         if precision == "bfloat16":
             self._score, self._dtype = task.score.on(_copy_to_round(task).bfloat16()), torch.bfloat16
             self._notes = (self._error(),)
@@ -74,7 +75,7 @@ class Forwards:
 
     def _in_batches(self, images: Images, inputs: Callable[[Images], Tensor]) -> Scores:
         with torch.no_grad():
-            scores = [self._score.of_inputs(inputs(part)) for part in images.split(self._task.batch)]
+            scores = [self._score.of_inputs(inputs(part)) for part in images.split(self.batch)]
         return torch.cat(scores).to(images.dtype)
 
     def _inputs(self, images: Images) -> Tensor:
@@ -84,7 +85,7 @@ class Forwards:
 
     def _error(self) -> str:
         with torch.no_grad():
-            exact = torch.cat([self._task.score(part) for part in self._task.images.split(self._task.batch)])
+            exact = torch.cat([self._task.score(part) for part in self._task.images.split(self.batch)])
         off = (self(self._task.images) - exact).abs().max()
         return f"Computed in bfloat16, which moves the scores of the images by up to {float(off):.2g}."
 

@@ -80,7 +80,7 @@ def internal_influence(task: Task, *, steps: int = 50) -> Found:
     steps: at which it is taken (Gauss-Legendre).
     """
     count("steps", steps)
-    places, weights = (torch.tensor(some).to(task.images) for some in gauss_legendre(steps))
+    places, weights = gauss_legendre(steps, task.images)
     return Found(torch.cat([_mean_gradient(task, number, places, weights) for number in range(len(task.images))]))
 
 
@@ -128,7 +128,7 @@ def _integral(task: Task, ends: _Ends, steps: int) -> Tensor:
     """[1, units, *positions]: the change of the activation times its mean gradient along the line."""
     change, layer = ends.head.activation - ends.baseline, task.site
     total = torch.zeros_like(change)
-    places, weights = (torch.tensor(some).to(change) for some in gauss_legendre(steps))
+    places, weights = gauss_legendre(steps, change)
     for some, weight in zip(places.split(task.batch), weights.split(task.batch), strict=True):
         points = (ends.baseline + _wide(some, change) * change).requires_grad_()
         gradients = gradient_at(layer.name, points, ends.head(points))

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from layerscope.attribution import (
     cams,
+    coalitions,
     deeplift,
     gradients,
     guided,
@@ -18,7 +19,6 @@ from layerscope.attribution import (
     perturbations,
     rise,
     score_cams,
-    surrogates,
 )
 from layerscope.attribution.answers import answer, joined, question
 from layerscope.attribution.baselines import Baseline, baseline_images
@@ -38,7 +38,7 @@ from layerscope.types import Images
 
 METHODS: dict[str, Method] = {
     method.name: method
-    for family in (gradients, deeplift, lrp, guided, cams, score_cams, layers, perturbations, surrogates, rise)
+    for family in (gradients, deeplift, lrp, guided, cams, score_cams, layers, perturbations, coalitions, rise)
     for method in family.METHODS
 }
 """All attribution methods by name: what each is, its source, what it needs and costs, what it claims."""

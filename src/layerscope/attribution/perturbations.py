@@ -1,15 +1,15 @@
-"""The score without a part of the image, which is set to the baseline: what Captum supplies of this kind."""
+"""By how much the score falls without a part of the image, which is set to the baseline."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 import torch
-from captum.attr import FeatureAblation, Occlusion, ShapleyValueSampling
+from captum.attr import FeatureAblation, Occlusion
 from torch import Tensor
 
 from layerscope.attribution.forwards import Forwards
-from layerscope.attribution.segments import Segments, as_map, segments_of
+from layerscope.attribution.segments import Segments, segments_of
 from layerscope.attribution.task import Found, Method, Task, count
 from layerscope.errors import InputError
 
@@ -57,48 +57,8 @@ def feature_ablation(task: Task, *, segments: Segments = 49, precision: str = "f
         drops = FeatureAblation(forwards.near(image)).attribute(
             image, baselines=reference, feature_mask=pieces[None, None], perturbations_per_eval=task.batch
         )
-        values.append(as_map(_of_pieces(drops, pieces), pieces))
+        values.append(drops[:, :1] / pieces.flatten().bincount()[pieces])  # all channels hold the same
     return forwards.found(torch.cat(values))
-
-
-def shapley_sampling(task: Task, *, segments: Segments = 49, samples: int = 24, precision: str = "full") -> Found:
-    """What each piece of the image adds to the score on average over orders in which they come (Castro et al. 2009).
-
-    An estimate of Shapley values that adds up in any case: to the difference of the scores of image and baseline. It is
-    spread evenly over the piece. Every second order is the one before it backwards, for a less noisy estimate.
-
-    segments, precision: as of `feature_ablation`.
-    samples: number of orders. Each costs a forward for every piece.
-    """
-    count("samples", samples)
-    forwards, values = Forwards(task, precision), []
-    for image, reference in _pairs(task):
-        explain, pieces = ShapleyValueSampling(forwards), segments_of(image, segments)
-        explain.permutation_generator = lambda length, times: _orders(length, times, task.generator())
-        gains = explain.attribute(
-            image,
-            baselines=reference,
-            feature_mask=pieces[None, None],
-            n_samples=samples,
-            perturbations_per_eval=task.batch,
-        )
-        values.append(as_map(_of_pieces(gains, pieces), pieces))
-    return forwards.found(torch.cat(values), forwards(task.images) - forwards(task.references))
-
-
-def _orders(length: int, samples: int, generator: torch.Generator) -> Iterator[tuple[int, ...]]:
-    """Random orders of so many pieces, each followed by its reverse. Captum itself draws from torch's global state."""
-    order: tuple[int, ...] = ()
-    for number in range(samples):
-        order = order[::-1] if number % 2 else tuple(torch.randperm(length, generator=generator).tolist())
-        yield order
-
-
-def _of_pieces(values: Tensor, pieces: Tensor) -> Tensor:
-    """[piece]: the value that all pixels of a piece [1, channel, height, width] share."""
-    flat = pieces.flatten()
-    shared = values.new_zeros(int(flat.max()) + 1)
-    return shared.scatter(0, flat, values[0, 0].flatten())
 
 
 def _pairs(task: Task) -> Iterator[tuple[Tensor, Tensor]]:
@@ -125,15 +85,5 @@ METHODS: tuple[Method, ...] = (
         run=feature_ablation,
         needs=("baseline",),
         cost="50 forwards",
-    ),
-    Method(
-        name="shapley_sampling",
-        title="Shapley sampling",
-        about="What each superpixel adds to the score, on average over random orders; spread evenly over it.",
-        source="Castro et al. 2009, Polynomial calculation of the Shapley value based on sampling, Computers & OR 36",
-        run=shapley_sampling,
-        needs=("baseline",),
-        cost="about 1200 forwards",
-        claims="difference",
     ),
 )

@@ -47,8 +47,12 @@ Rule = Callable[[Weighted, Tensor, Tensor], Tensor]
 
 
 def stabilised(z: Tensor, epsilon: float) -> Tensor:
-    """z moved away from zero by `epsilon` times its root mean square, so that it means the same at any scale."""
-    step = epsilon * z.square().mean().sqrt() + torch.finfo(z.dtype).tiny
+    """z moved away from zero by `epsilon` times its root mean square, so that it means the same at any scale.
+
+    Each entry of the first axis by its own, so that images do not touch each other.
+    """
+    squares = z.square() if z.ndim < 2 else z.square().mean(tuple(range(1, z.ndim)), keepdim=True)
+    step = epsilon * squares.sqrt() + torch.finfo(z.dtype).tiny
     return z + torch.where(z < 0, -step, step)
 
 

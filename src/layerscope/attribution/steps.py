@@ -48,9 +48,17 @@ def completeness_gap(values: Tensor, expected: Tensor) -> Tensor:
     return (totals - expected).abs() / expected.abs().clamp(min=torch.finfo(torch.float64).tiny)
 
 
+def gauss_legendre(steps: int, like: Tensor) -> tuple[Tensor, Tensor]:
+    """Places in (0, 1) and their weights, which add up to 1; exact for polynomials up to degree 2 * steps - 1.
+
+    Both [steps], of the dtype and on the device of `like`.
+    """
+    places, weights = _legendre(steps)
+    return torch.tensor(places, dtype=torch.float64).to(like), torch.tensor(weights, dtype=torch.float64).to(like)
+
+
 @lru_cache(maxsize=32)
-def gauss_legendre(steps: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Places in (0, 1) and their weights, which add up to 1; exact for polynomials up to degree 2 * steps - 1."""
+def _legendre(steps: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
     places, weights = np.polynomial.legendre.leggauss(steps)
     return tuple(((1 + places) / 2).tolist()), tuple((weights / 2).tolist())
 

@@ -56,23 +56,17 @@ def tour(
     recipe: Recipe = "standard",
     engine: Annotated[str | None, typer.Option(help='"local" or "processes:N" (default: one per core)')] = None,
 ) -> None:
-    """Make the galleries of the bundled networks, standard and robust, and the site that shows them."""
+    """Galleries of the bundled networks, explanations of a scene, a photograph and a checkpoint, and their site."""
+    from layerscope.cli.tour import make_explanations, make_galleries
     from layerscope.engine import open_engine, usable_cores
-    from layerscope.models.sources import load_model
-    from layerscope.models.zoo import NAMES
     from layerscope.site.pages import check_site, write_site
-    from layerscope.studies.gallery import gallery
-    from layerscope.studies.sheet import write_sheet
 
     check_site(out)
     with open_engine(engine or f"processes:{usable_cores()}") as executor:
-        for name in NAMES:
-            with progress_bar(name) as report:
-                made = gallery(
-                    load_model(name), out=out / "gallery", recipe=recipe, executor=executor, on_progress=report
-                )
-            typer.echo(f"{name}: {made.made} pictures made, {made.found} found, {made.seconds:.0f} s")
-            typer.echo(f"  from edges to objects on one page: {write_sheet(made.folder)}")
+        for line in make_galleries(out, recipe, executor, progress_bar):
+            typer.echo(line)
+    for line in make_explanations(out, progress_bar):
+        typer.echo(line)
     typer.echo(f"\nopen {write_site(out).resolve().as_uri()}")
 
 

@@ -78,7 +78,8 @@ def of_layer(name: str, layer: Callable[[Case], str], baseline: bool = False, **
 def grad_cam(case: Case) -> Tensor:
     """Enlarged to the size of the images, bilinearly."""
     method = captum.attr.LayerGradCam(case.model.module, _part(case, case.layer))
-    return captum.attr.LayerAttribution.interpolate(_values(method, case), case.images.shape[2:], "bilinear")
+    values: Tensor = captum.attr.LayerAttribution.interpolate(_values(method, case), case.images.shape[2:], "bilinear")
+    return values
 
 
 def guided_grad_cam(case: Case) -> Tensor:

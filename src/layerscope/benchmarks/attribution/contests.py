@@ -1,4 +1,4 @@
-"""What is timed: each method by Layerscope, as a user calls it, and by other tools, at their defaults and their best."""
+"""What is timed: each method by Layerscope, as users call it, and by other tools, at their defaults and their best."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ CONTESTS: tuple[Contest, ...] = (
         "lrp",
         (
             ours("lrp"),
-            _captum(peers.captum("LRP"), note="its values are wrong on residual networks"),
+            _captum(peers.captum("LRP"), note="wrong on residual networks", right=False),
             _at_defaults("zennit", "zennit", peers.zennit_lrp),
         ),
     ),

@@ -67,7 +67,8 @@ def on_grid(case: Case, layer: str, activation: Tensor) -> Tensor:
     if units.ndim == 4:
         return units
     side = int(units.shape[2] ** 0.5)
-    return units[:, :, -side * side :].unflatten(2, (side, side))
+    patches: Tensor = units[:, :, -side * side :].unflatten(2, (side, side))
+    return patches
 
 
 def cam(case: Case, formula: Formula) -> Tensor:
@@ -116,7 +117,8 @@ def eigen_cam(activation: Tensor, gradient: Tensor) -> Tensor:
     values, vectors = torch.linalg.eigh(places.transpose(1, 2) @ places)
     component = vectors[..., -1] * values[:, -1:].clamp(min=0).sqrt()
     sign = (component * (activation * gradient).sum(1).flatten(1)).sum(1, keepdim=True).sign()
-    return (component * sign).view_as(activation[:, 0])
+    signed: Tensor = component * sign
+    return signed.view_as(activation[:, 0])
 
 
 def guided_grad_cam(case: Case) -> Tensor | None:

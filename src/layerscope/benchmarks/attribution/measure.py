@@ -21,4 +21,4 @@ def measure(options: Options, on_progress: Progress) -> Report:
         if not options.rounds:
             raise InputError("no rounds: there is nothing to do; --conformance compares without timing")
         rows = speed.rows_of(subject(), options.rounds, options.quick, on_progress)
-        return Report({"rows": rows}, manifest(), speed.summary_of(rows))
+        return Report({"rows": rows}, manifest(), speed.summary_of(rows), frozenset({"rival"}))

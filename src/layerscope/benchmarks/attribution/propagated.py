@@ -142,7 +142,8 @@ def _multiplied(function: object, a: Any, b: Any) -> Tensor:
         return result
     means = [torch.cat([one.detach().chunk(2)[0] + one.detach().chunk(2)[1]] * 2) / 2 for one in (a, b)]
     linear = a * means[1] + b * means[0]
-    return linear - linear.detach() + a.detach() * b.detach()
+    value: Tensor = linear - linear.detach() + a.detach() * b.detach()
+    return value
 
 
 def _pooled(function: Any, both: Tensor, *args: Any, **kwargs: Any) -> Tensor:

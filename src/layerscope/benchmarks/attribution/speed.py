@@ -47,7 +47,7 @@ def summary_of(rows: Sequence[Row]) -> str:
     """Where ours is slower than the fastest setting of another tool."""
     slower = []
     for method in dict.fromkeys(row["method"] for row in rows):
-        peers = [row for row in rows if row["method"] == method and row["tool"] != OURS and row["ratio"] is not None]
+        peers = [row for row in rows if row["method"] == method and row["rival"] and row["ratio"] is not None]
         fastest = min(peers, key=lambda row: row["ratio"], default=None)
         if fastest is not None and fastest["ratio"] < 1:
             slower.append(f"{method} ({1 / fastest['ratio']:.2f}x {fastest['tool']}, {fastest['settings']})")
@@ -89,7 +89,7 @@ def _times(runs: dict[int, Callable[[], object]], rounds: int, on_progress: Prog
 
 
 def _row(contest: Contest, tool: Tool, measured: Times | None, ours: Times | None, note: str | None) -> Row:
-    row: Row = {"method": contest.method, "tool": tool.name, "settings": tool.settings}
+    row: Row = {"method": contest.method, "tool": tool.name, "settings": tool.settings, "rival": _rival(tool)}
     if not measured or not ours:
         return row | {"seconds": None, "ratio": None, "wall": None, "note": note or tool.note or None}
     ratios = [theirs[0] / own[0] for theirs, own in zip(measured, ours, strict=True)]
@@ -99,3 +99,7 @@ def _row(contest: Contest, tool: Tool, measured: Times | None, ours: Times | Non
         "wall": round(median(wall for _, wall in measured), 3),
         "note": tool.note or None,
     }
+
+
+def _rival(tool: Tool) -> bool:
+    return tool.name != OURS and tool.right

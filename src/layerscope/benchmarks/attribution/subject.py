@@ -72,6 +72,7 @@ class Tool:
         prepare: makes of a subject the function that is timed.
         package: which has to be installed.
         note: what a reader has to know.
+        right: whether it gives what the method is defined as; what is wrong is no rival.
     """
 
     name: str
@@ -79,6 +80,7 @@ class Tool:
     prepare: Callable[[Subject], peers.Run]
     package: str = "torch"
     note: str = ""
+    right: bool = True
 
     @property
     def installed(self) -> bool:

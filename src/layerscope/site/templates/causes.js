@@ -1,7 +1,7 @@
 "use strict";
 // What the parts of a rendered scene really do to the score, and the smallest change of parts that flips the label.
 (() => {
-  const { el, svg, name, number, percent, plural, picture } = LAYERSCOPE;
+  const { el, svg, name, prose, number, percent, plural, picture } = LAYERSCOPE;
 
   function causes(data) {
     const { causes: found, scenes } = data;
@@ -17,7 +17,7 @@
       "section",
       { class: "causes" },
       el("h2", {}, "What its parts really do"),
-      el("p", { class: "quiet lines" }, name(found.note, 400)),
+      prose(found.note, { class: "quiet lines" }),
       el(
         "ul",
         { class: "storykey" },
@@ -76,7 +76,7 @@
   function flip(data) {
     const { flip: found, scenes, labels } = data;
     if (!found) return null;
-    const tried = `${plural(found.tried, "set")} of parts tried, from the smallest on`;
+    const tried = `${plural(found.tried, "change")} tried, from the smallest on`;
     if (!found.found || found.picture === null) {
       return el(
         "section",
@@ -85,7 +85,7 @@
         el(
           "p",
           { class: "quiet" },
-          found.found ? name(found.words, 200) : "No set of parts flips it; ",
+          found.found ? name(found.words, 200) : "None was found: ",
           found.found ? "; " : null,
           tried,
           ".",

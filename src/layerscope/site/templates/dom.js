@@ -30,6 +30,9 @@ window.LAYERSCOPE = { data: {} };
     return el("bdi", { class: "name", title: cut.endsWith("…") ? short(text, 600) : null }, cut);
   }
 
+  // A sentence that a record brings along; nothing where it is silent.
+  const prose = (text, attributes = {}) => (text ? el("p", attributes, name(text, 600)) : null);
+
   const minus = (text) => text.replace("-", "−");
 
   function number(value) {
@@ -55,5 +58,5 @@ window.LAYERSCOPE = { data: {} };
   const shape = (sizes) => (sizes && sizes.length ? sizes.join(" × ") : "–");
   const pixels = (size) => (size === null || size === undefined ? "–" : `${whole(size)} px`);
 
-  Object.assign(LAYERSCOPE, { el, svg, short, name, number, ratio, percent, whole, plural, shape, pixels });
+  Object.assign(LAYERSCOPE, { el, svg, short, name, prose, number, ratio, percent, whole, plural, shape, pixels });
 })();

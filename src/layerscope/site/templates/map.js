@@ -1,8 +1,8 @@
 "use strict";
 // One map, large: the slider, every check in words, every number, and what the method is.
 (() => {
-  const { el, name, number, percent, imageAddress, imageData, factList } = LAYERSCOPE;
-  const { slider, colourScale, question, tally, verdicts, mapFigure, mapNumbers, hasTruth } = LAYERSCOPE;
+  const { el, name, prose, number, percent, imageAddress, imageData, factList } = LAYERSCOPE;
+  const { slider, colourScale, question, tally, verdicts, mapFigure, mapNumbers, hasTruth, hasSign } = LAYERSCOPE;
 
   async function map(image, which, wanted, unknown) {
     const data = await imageData(image);
@@ -39,7 +39,7 @@
             },
             words(other),
           )
-        : el("span", { class: "step none" });
+        : null;
     return el(
       "header",
       { class: "head split" },
@@ -75,15 +75,15 @@
         el(
           "p",
           { class: "small" },
-          method.signed
-            ? `1 on the scale is ±${number(method.scale)} of the score, per pixel of the map; what lies beyond has full colour.`
+          hasSign(method)
+            ? `1 on the scale is ±${number(method.scale)} per pixel of the map; what lies beyond has full colour.`
             : `This method has no sign: it says where, not whether for or against. Full colour at ${number(method.scale)}.`,
         ),
       ),
       el(
         "div",
         { class: "telling" },
-        el("p", { class: "about" }, name(method.about, 600)),
+        prose(method.about, { class: "about" }),
         tally(method.verdicts),
         verdicts(method),
         el("h2", {}, "What was measured"),

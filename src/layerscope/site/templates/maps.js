@@ -106,9 +106,9 @@
     ["gap", "↓", (one) => gap(one.checks.gap), "How far the map is from adding up to what it has to explain"],
     [
       "re-drawn",
-      "↓",
+      "→ 0",
       (one) => number(one.checks.redrawn),
-      "Rank correlation with the map of the same network after its top layers were drawn anew: near 1, the map does not notice what was learned there",
+      "Rank correlation with the map of the same network after its top layers were drawn anew: near 1 or −1, the map does not notice what was learned there",
     ],
     [
       "noise",
@@ -136,6 +136,7 @@
     ],
   ];
 
+  const hasSign = (method) => method.signed || method.checks.negative > 0;
   const hasTruth = (data) => data.methods.some((one) => typeof one.part_rank === "number");
 
   const measured = (data, method) =>
@@ -186,7 +187,7 @@
         { class: "full" },
         method.empty
           ? "nothing to draw"
-          : [method.signed ? "full colour at ±" : "no sign; full colour at ", number(method.scale)],
+          : [hasSign(method) ? "full colour at ±" : "no sign; full colour at ", number(method.scale)],
       ),
       el("div", {}, tally(method.verdicts), verdicts(method)),
       measured(data, method),
@@ -220,5 +221,5 @@
 
   lay(strength.value);
   Object.assign(LAYERSCOPE, { overlay, slider, colourScale, question, asked, rival, mark, tally, verdicts });
-  Object.assign(LAYERSCOPE, { mapGrid: grid, mapFigure: figure, mapNumbers: NUMBERS, hasTruth });
+  Object.assign(LAYERSCOPE, { mapGrid: grid, mapFigure: figure, mapNumbers: NUMBERS, hasTruth, hasSign });
 })();

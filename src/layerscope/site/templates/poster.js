@@ -1,7 +1,7 @@
 "use strict";
 // The head of an image's page: the image and what was done to it, its labels, and by how much the first one leads.
 (() => {
-  const { el, name, number, percent, imageAddress, images, overlay, mark } = LAYERSCOPE;
+  const { el, name, prose, number, percent, imageAddress, images, overlay, mark } = LAYERSCOPE;
 
   const warning = (data) =>
     data.familiar.unlike
@@ -9,12 +9,7 @@
           "aside",
           { class: "warning", role: "note" },
           mark("poor"),
-          el(
-            "div",
-            {},
-            el("b", {}, "This image is unlike what the network knows."),
-            el("p", {}, name(data.familiar.words, 600)),
-          ),
+          el("div", {}, el("b", {}, "This image is unlike what the network knows."), prose(data.familiar.words)),
         )
       : null;
 
@@ -88,7 +83,7 @@
       "ul",
       { class: "standing" },
       known ? line(right ? "good" : "poor", right ? "right: " : "wrong: ", "the scene shows ", name(truth, 40)) : null,
-      familiar.unlike ? null : line(familiar.checked ? "good" : "open", name(familiar.words, 300)),
+      familiar.unlike || !familiar.words ? null : line(familiar.checked ? "good" : "open", name(familiar.words, 300)),
     );
   }
 
@@ -96,7 +91,8 @@
   function caption(data) {
     const { image: shown } = data;
     const [width, height] = shown.original;
-    const crop = shown.crop && `cut to ${shown.crop[2] - shown.crop[0]} × ${shown.crop[3] - shown.crop[1]} px`;
+    const side = (low, high) => Math.round(shown.crop[high] - shown.crop[low]);
+    const crop = shown.crop && `cut to ${side(0, 2)} × ${side(1, 3)} px`;
     const done = [
       `${width} × ${height} px`,
       crop,
@@ -190,6 +186,11 @@
       ),
     );
 
+  function inHundred(share) {
+    const count = Math.round(100 * share);
+    return count === 0 ? "fewer than 1" : count === 100 ? "more than 99" : count;
+  }
+
   function among(data, share) {
     const words = share < 0.25 ? "a close call" : share > 0.75 ? "a clear case" : "an ordinary case";
     return el(
@@ -200,7 +201,7 @@
       el(
         "p",
         { class: "quiet" },
-        `The margin is larger than that of ${Math.round(100 * share)} in 100 images`,
+        `The margin is larger than that of ${inHundred(share)} in 100 images`,
         data.familiar.probe ? [" of ", name(data.familiar.probe, 40)] : null,
       ),
     );

@@ -1,7 +1,8 @@
 "use strict";
 // The way from the image to its label: the units of each layer that mattered most, and whether they really did.
 (() => {
-  const { el, name, number, percent, plural, picture, ratio, networks, address, findLayer, overlay } = LAYERSCOPE;
+  const { el, name, prose, number, percent, plural, picture, ratio, networks, address, findLayer, overlay } =
+    LAYERSCOPE;
 
   function story(data) {
     const layers = (data.story?.layers || []).filter((layer) => layer.shown.length);
@@ -13,7 +14,7 @@
       "section",
       { class: "story" },
       el("h2", {}, "How it got there"),
-      el("p", { class: "quiet lines" }, name(data.story.words, 600)),
+      prose(data.story.words, { class: "quiet lines" }),
       flow(data, layers),
       key(data),
       el(

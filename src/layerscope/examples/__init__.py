@@ -1,0 +1,1 @@
+"""Files as a user may have them; the tour copies and runs them."""
