@@ -214,7 +214,7 @@ def test_it_depends_on_network_and_objective_alone() -> None:
 def test_the_first_image_decides_where_noise_moves_nothing() -> None:
     model, target = small(), "relu#2:4"
     bright = torch.zeros(2, 3, 32, 32)
-    bright[0, :, ::3] = 1
+    bright[0] = 5 * pictures(1, 32, seed=1)[0]
     noise = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     with torch.no_grad(), capture(model, "conv3") as activations:
         model(torch.cat([noise, bright]))

@@ -156,3 +156,7 @@ def _weights(part: nn.Module) -> list[Tensor]:
 def _map(values: Tensor) -> Tensor:
     """Added up over channels or units; units without positions stay."""
     return values.sum(0) if values.ndim > 1 else values
+
+
+def _signed_number(value: float) -> str:
+    return f"{value:.2f}".replace("-", "\N{MINUS SIGN}")

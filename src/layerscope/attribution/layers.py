@@ -5,6 +5,7 @@ A neuron is a target like any other, so that all methods explain neurons too: `a
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor
 
 from layerscope.attribution.at_layer import activation_and_gradient, at_images
+from layerscope.attribution.deeplift import rescaled
 from layerscope.attribution.steps import gauss_legendre, until_complete
 from layerscope.attribution.task import Found, Method, Task, count
 from layerscope.capture.head import Head, gradient_at
@@ -47,6 +49,21 @@ def layer_integrated_gradients(task: Task, *, steps: int = 50, most_steps: int =
             "difference between image and baseline.",
         )
     return Found(values, expected, notes=notes)
+
+
+def layer_deeplift(task: Task) -> Found:
+    """DeepLift-Rescale from the activation of the baseline to that of the image (Shrikumar et al. 2017).
+
+    What goes around the layer stays that of the image. Only what comes after the layer runs. The values add up to the
+    score less that with the baseline's activation.
+    """
+    values, expected, rules = [], [], Counter[str]()
+    for end in _ends(task):
+        multipliers, score, before, used = rescaled(end.head, end.head.activation, end.baseline)
+        values.append(units_first(multipliers * (end.head.activation - end.baseline), task.site.unit_axis))
+        expected.append(score - before)
+        rules |= used.covered
+    return Found(torch.cat(values), torch.cat(expected), dict(rules))
 
 
 def conductance(task: Task, *, steps: int = 20, most_steps: int = 320, tolerance: float = 0.01) -> Found:
@@ -188,6 +205,17 @@ METHODS: tuple[Method, ...] = (
         run=layer_integrated_gradients,
         needs=("layer", "baseline"),
         cost="2 forwards, and a forward and a backward from the layer on for each step",
+        claims="difference",
+        layered=True,
+    ),
+    Method(
+        name="layer_deeplift",
+        title="DeepLift of a layer",
+        about="What each unit adds to the score between the activations of baseline and image, in one pass.",
+        source="Shrikumar et al. 2017, Learning important features through propagating activation differences",
+        run=layer_deeplift,
+        needs=("layer", "baseline"),
+        cost="2 forwards, and 2 forwards and a backward from the layer on",
         claims="difference",
         layered=True,
     ),
