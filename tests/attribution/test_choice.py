@@ -211,6 +211,17 @@ def test_it_depends_on_network_and_objective_alone() -> None:
         assert default_layer(score, black).name == "relu#2"
 
 
+def test_it_is_found_once_for_all_classes() -> None:
+    model, calls = small(), []
+    model.layers()
+    model.module.register_forward_hook(lambda *_: calls.append(1))
+    names = {chosen(model, target) for target in (2, 3, "1 versus 4")}
+    assert (names, len(calls)) == ({"relu#2"}, 1)
+    assert chosen(model, "relu#2:4") == "relu#1"
+    assert chosen(model, 2, size=48) == "relu#2"
+    assert len(calls) == 3
+
+
 def test_the_first_image_decides_where_noise_moves_nothing() -> None:
     model, target = small(), "relu#2:4"
     bright = torch.zeros(2, 3, 32, 32)

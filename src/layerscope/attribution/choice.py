@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import NoReturn
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
@@ -16,6 +18,7 @@ from layerscope.capture.layers import Layer
 from layerscope.capture.positions import extra_tokens
 from layerscope.capture.sites import split
 from layerscope.errors import InputError
+from layerscope.models.model import VisionModel
 from layerscope.objectives import OUTPUT
 from layerscope.types import Images
 
@@ -37,20 +40,36 @@ def default_layer(score: Score, images: Images) -> Layer:
     with it the largest container is named.
 
     Decided on one image of noise of the size of `images` [batch, channel, height, width], so that it depends on network
-    and objective alone; on the first image only where noise moves nothing. Costs a forward and a backward of an image.
-    Raises InputError where there is no such layer.
+    and objective alone; on the first image only where noise moves nothing. Costs a forward and a backward of an image,
+    once for each model, objective (for all classes together) and size. Raises InputError where there is no such layer.
     """
-    noise = torch.rand(1, *images.shape[1:], generator=torch.Generator().manual_seed(0)).to(images)
-    for image in (noise, images[:1]):
-        sites = _alive(score, image)
-        for linear in (False, True):
-            found = next((site for site in reversed(sites) if linear or not _is_leaf(score, site, _LINEAR)), None)
-            if found is not None:
-                return found.layer
+    known = _KNOWN.setdefault(score.model, {})
+    objective = score.objective.layers if score.objective.layers == (OUTPUT,) else str(score)
+    key = (objective, tuple(images.shape[1:]))
+    if key not in known:
+        noise = torch.rand(1, *images.shape[1:], generator=torch.Generator().manual_seed(0)).to(images)
+        found = _last(score, noise)
+        if found is None:
+            return _last(score, images[:1]) or _none(score)
+        known[key] = found
+    return known[key]
+
+
+_KNOWN: WeakKeyDictionary[VisionModel, dict[object, Layer]] = WeakKeyDictionary()
+
+
+def _none(score: Score) -> NoReturn:
     raise InputError(
         f"no layer of {score.model.name!r} has rows and columns through which {score} gets a gradient, so there is no "
         "map of one; name a layer with layer=, or take a method that needs none, such as integrated_gradients"
     )
+
+
+def _last(score: Score, image: Images) -> Layer | None:
+    """The last layer that counts, for one image."""
+    sites = _alive(score, image)
+    bent = [site for site in sites if not _is_leaf(score, site, _LINEAR)]
+    return next((some[-1].layer for some in (bent, sites) if some), None)
 
 
 @dataclass(frozen=True)
@@ -77,8 +96,8 @@ class _Site:
             return False
         places = [axis for axis in range(len(sizes)) if axis != units]
         if len(places) == 2:
-            return max(alive[axis] for axis in places) > 1
-        return patches[places[0]] > 1 and extra_tokens(int(sizes[places[0]])) is not None
+            return bool(max(alive[axis] for axis in places) > 1)
+        return bool(patches[places[0]] > 1) and extra_tokens(int(sizes[places[0]])) is not None
 
 
 def _alive(score: Score, image: Images) -> list[_Site]:
@@ -149,5 +168,4 @@ def _is_leaf(score: Score, site: _Site, kinds: Iterable[str]) -> bool:
 
 def _has_parts(score: Score, layer: Layer) -> bool:
     name, _, _ = split(layer.name)
-    part = dict(bare_module(score.model).named_modules(remove_duplicate=False)).get(name)
-    return part is not None and next(part.children(), None) is not None
+    return "/" not in name and next(bare_module(score.model).get_submodule(name).children(), None) is not None

@@ -18,6 +18,7 @@ from layerscope.attribution.choice import default_layer
 from layerscope.attribution.score import Score
 from layerscope.benchmarks.networks import ONE_PER_FAMILY, find, opened
 from layerscope.conformance.conform import redraw_zeros
+from layerscope.errors import InputError
 from layerscope.models.model import VisionModel, wrap
 from layerscope.models.sources import import_torchvision
 from layerscope.objectives import logit
@@ -105,8 +106,10 @@ _ADDED = {"bias", "in_proj_bias", "running_mean", "class_token", "pos_embedding"
 def chosen(networks: str, quick: bool) -> list[str]:
     """Specs for names and patterns as `networks.find` takes them; of a bare "*", one per family that runs on 64 pixels.
 
-    quick: of these, three.
+    quick: of these, three. Raises UnknownNameError as `find` does, InputError for "none".
     """
+    if networks == "none":
+        raise InputError("no networks: there is nothing to compare; give names or patterns")
     if networks == "*":
         return [f"torchvision:{name}" for name in (QUICK if quick else NETWORKS)]
     return find(networks)

@@ -183,7 +183,8 @@ def score_cam(case: Case, top: int) -> Tensor:
         scores = []
         for unit in units[order]:
             mask = F.interpolate(unit[None, None], image.shape[2:], mode="bilinear")
-            mask = (mask - mask.min()) / (mask.max() - mask.min())
+            spread = mask.max() - mask.min()
+            mask = (mask - mask.min()) / spread if spread > 0 else torch.zeros_like(mask)
             with torch.no_grad():
                 scores.append(case.scores(image * mask))
         weights = torch.cat(scores).softmax(0)[:, None, None]

@@ -178,7 +178,9 @@ def _pool_arguments(function: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
     if isinstance(function, torch.nn.MaxPool2d):
         return {name: getattr(function, name) for name in names}
     given = dict(zip(names, args, strict=False)) | {name: kwargs[name] for name in names if name in kwargs}
-    return {"stride": given["kernel_size"], "padding": 0, "dilation": 1, "ceil_mode": False} | given
+    return (
+        {"padding": 0, "dilation": 1, "ceil_mode": False} | given | {"stride": given.get("stride") or given[names[0]]}
+    )
 
 
 def _windows(x: Tensor, size: torch.Size, given: dict[str, Any]) -> tuple[Tensor, Tensor]:
