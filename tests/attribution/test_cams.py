@@ -297,6 +297,15 @@ def test_eigen_cam_says_how_its_sign_came_about() -> None:
     assert note.startswith("The sign of a principal component is arbitrary: it is the one whose")
 
 
+@pytest.mark.parametrize("method", REFERENCES)
+def test_networks_of_half_precision(method: Cam) -> None:
+    model, x = small(torch.float32), images(1, torch.float32)
+    expected = found(method, model, x, CLASS, layer="relu#2").values
+    rough = found(method, small(torch.bfloat16), x.bfloat16(), CLASS, layer="relu#2").values
+    assert rough.dtype == torch.bfloat16
+    torch.testing.assert_close(rough.float(), expected, rtol=0, atol=0.1 * float(expected.abs().max()))
+
+
 def test_frozen_networks() -> None:
     model, x = small(), images(1)
     expected = found(cams.grad_cam, model, x, CLASS, layer="relu#1").values

@@ -98,8 +98,9 @@ def _xgrad(activation: Tensor, gradient: Tensor) -> Tensor:
 
 def _eigen(activation: Tensor, gradient: Tensor) -> Tensor:
     places = activation.flatten(2).transpose(1, 2)  # [batch, places, units]
-    left, scales, _ = torch.linalg.svd(places, full_matrices=False)
-    component = (left[..., 0] * scales[:, :1]).view_as(activation[:, 0])
+    exact = places.to(torch.promote_types(places.dtype, torch.float32))  # no decomposition takes less
+    left, scales, _ = torch.linalg.svd(exact, full_matrices=False)
+    component = (left[..., 0] * scales[:, :1]).view_as(activation[:, 0]).to(activation)
     agreement = (component * (activation * gradient).sum(1)).sum((1, 2), keepdim=True)
     return torch.where(agreement < 0, -component, component)
 

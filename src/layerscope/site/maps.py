@@ -8,13 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-FOR = (219, 100, 16)
-AGAINST = (66, 139, 240)
-"""What speaks for the score is orange, what speaks against it blue, also to people who see red and green as one.
-
-Both have a lightness of 0.64 in OKLab, so that the same evidence looks as strong on either side, on paper and in the
-dark.
-"""
+from layerscope.studies.explanation_figure import AGAINST as AGAINST
+from layerscope.studies.explanation_figure import FOR as FOR
 
 FIRED = (128, 44, 168)
 """Where a unit fired: no colour of evidence, far darker than the pale image under it, and grey to nobody."""

@@ -118,8 +118,7 @@ class Account:
             if self._logits is None:
                 raise InputError(f"{self._model.name!r} predicts no class; give a target, as a unit 'layer:channel'")
             return int(self._logits.argmax())
-        index: int | None = class_of(self._asked.target)
-        return index
+        return class_of(self._asked.target)
 
     @cached_property
     def _rival(self) -> int | None:

@@ -7,17 +7,25 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
+from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from layerscope.records import Record, write_whole
 
-COLOURS = "PuOr_r"
-"""Orange speaks for, purple against: told apart by all kinds of sight."""
+FOR = (219, 100, 16)
+AGAINST = (66, 139, 240)
+"""What speaks for the score is orange, what speaks against it blue, also to people who see red and green as one.
+
+Both have a lightness of 0.64 in OKLab, so that the same evidence looks as strong on either side, on paper and in the
+dark.
+"""
+COLOURS = LinearSegmentedColormap.from_list(
+    "evidence", [tuple(value / 255 for value in colour) for colour in (AGAINST, (255, 255, 255), FOR)]
+)
+"""From against over white to for."""
 _COLUMNS, _SIDE, _DPI = 5, 2.1, 200  # of small multiples; inches; dots per inch
 
 
@@ -65,11 +73,11 @@ def _draw_map(axes: Axes, record: Record, one: dict[str, Any]) -> None:
     if one["error"] is not None or one["scale"] is None:
         axes.text(0.5, 0.5, "no map", fontsize=7, ha="center", va="center", transform=axes.transAxes)
         return
-    axes.imshow(_grey(record.arrays["image"]), cmap="gray", vmin=-1, vmax=1.6, interpolation="nearest")
+    axes.imshow(_grey(record.arrays["image"]), cmap="gray", vmin=-0.7, vmax=1.1, interpolation="nearest")
     values = record.arrays[one["map"]] / (one["scale"] or 1.0)
-    colours = colormaps[COLOURS](np.clip(values, -1, 1) / 2 + 0.5)
-    colours[..., 3] = np.clip(np.abs(values), 0, 1) ** 0.7
-    axes.imshow(colours, interpolation="nearest")
+    colours = np.where((values > 0)[..., None], FOR, AGAINST) / 255
+    opacity = np.clip(np.abs(np.nan_to_num(values)), 0, 1)[..., None]
+    axes.imshow(np.concatenate([colours, opacity], 2), interpolation="nearest")
     axes.text(0.5, -0.04, _numbers(one), fontsize=6, ha="center", va="top", transform=axes.transAxes, linespacing=1.3)
 
 
