@@ -8,11 +8,14 @@ import pytest
 import torch
 from scipy.stats import spearmanr
 from small_nets import small_model
+from torch import nn
+from torch.nn.utils.parametrizations import weight_norm
 
 from layerscope.attribution.checks import checks_of, rank_correlation, redrawn, verdicts, with_noise
 from layerscope.attribution.result import Checks
 from layerscope.attribution.task import Found
 from layerscope.conformance.trace import differences, state_of
+from layerscope.errors import InputError
 
 
 def checks(values: torch.Tensor, expected: float | None = None, others: tuple = (None, None), **more) -> Checks:
@@ -138,3 +141,24 @@ def test_noise_is_the_same_for_an_image_in_any_company():
 
 def test_checks_are_plain_values():
     assert dataclasses.asdict(checks(GOOD, expected=4.0))["gap"] == 0.0
+
+
+def test_weights_are_redrawn_under_whatever_name_they_are_kept():
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), weight_norm(nn.Conv2d(4, 4, 3)), nn.Flatten(), nn.MultiheadAttention(4, 2))
+    other = redrawn(net)
+    kept, now = dict(net.named_parameters()), dict(other.named_parameters())
+    changed = {name for name, weight in now.items() if not torch.equal(weight, kept[name])}
+    assert changed == {"3.in_proj_weight", "3.out_proj.weight"}
+    assert not torch.equal(redrawn(net[:2])[1].weight, net[1].weight)
+
+
+def test_networks_with_one_weight_or_none():
+    assert redrawn(nn.Conv2d(1, 1, 1)).weight.isfinite().all()
+    with pytest.raises(InputError, match="ReLU has no weights"):
+        redrawn(nn.ReLU())
+
+
+def test_units_without_positions_are_compared_as_they_are():
+    units = torch.tensor([1.0, 2.0, -3.0])
+    found = checks(units, others=(units[None], -units[None]))
+    assert (found.redrawn, found.noise) == (pytest.approx(1), pytest.approx(-1))

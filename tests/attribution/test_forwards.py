@@ -13,6 +13,7 @@ from layerscope.attribution.coalitions import kernel_shap, lime, shapley_samplin
 from layerscope.attribution.forwards import Forwards
 from layerscope.attribution.perturbations import feature_ablation, occlusion
 from layerscope.attribution.rise import rise
+from layerscope.attribution.variants import Variants
 from layerscope.errors import InputError, UnknownNameError
 from layerscope.models.model import wrap
 
@@ -126,3 +127,18 @@ def test_bfloat16_needs_a_copy():
 def test_what_the_network_raises_stays(run):
     with pytest.raises(RuntimeError, match="out of order"):
         found(run, wrap(seeded(Broken()), input_size=32), IMAGES, 1, baseline="blur", options=FEW[run])
+
+
+def test_hooks_of_others_see_whole_activations():
+    model, seen = small_model(), []
+    model.module.conv2.register_forward_hook(lambda module, inputs, output: seen.append(type(output)))
+    found(occlusion, model, IMAGES, "cat", baseline="blur", options=FEW[occlusion])
+    assert set(seen) == {Tensor}
+
+
+def test_only_the_place_that_differs_is_run(monkeypatch):
+    seen = []
+    forward = SmallNet.forward
+    monkeypatch.setattr(SmallNet, "forward", lambda self, x: (seen.append(type(x)), forward(self, x))[1])
+    found(occlusion, small_model(), IMAGES, "cat", baseline="blur", options=FEW[occlusion])
+    assert Variants in seen

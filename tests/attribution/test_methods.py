@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,9 +14,10 @@ from tasks import pictures
 from torch import Tensor, nn
 
 import layerscope as ls
+from layerscope.attribution.checks import rank_correlation, redrawn, with_noise
 from layerscope.attribution.memory import batch_within
 from layerscope.attribution.methods import METHODS, attribute
-from layerscope.attribution.task import Found, Method
+from layerscope.attribution.task import Found, Method, Task
 from layerscope.errors import CaptureError, InputError, UnknownNameError
 from layerscope.models.model import VisionModel
 
@@ -105,9 +107,11 @@ def test_options_without_sense_are_refused_in_one_line(model: VisionModel, name:
 
 
 def test_batch_norm_without_statistics_is_refused() -> None:
-    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4, track_running_stats=False))
-    with pytest.raises(InputError, match="statistics"):
-        attribute(ls.wrap(net, 32), IMAGES, "0:1", "saliency")
+    norm = nn.BatchNorm2d(4, track_running_stats=False)
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), norm, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
+    for target in (None, 1, "0:1"):
+        with pytest.raises(InputError, match="statistics of the batch"):
+            attribute(ls.wrap(net, 32), IMAGES, target, "saliency")
 
 
 def test_targets_are_those_of_each_image_in_their_order(model: VisionModel) -> None:
@@ -178,7 +182,7 @@ def test_no_more_images_run_at_once_than_the_budget_allows() -> None:
     net.conv1.register_forward_hook(lambda part, args, output: seen.append(len(output)))
     model = ls.wrap(net, 32, class_names=["a", "b", "c", "d", "e"])
     for name in METHODS:
-        attribute(model, IMAGES, None, name, memory=1, checks=False, **few(name))
+        attribute(model, IMAGES, 0, name, memory=1, checks=False, **few(name))
         assert max(seen) <= 2, name  # a head is compared with the network once, on two copies of one image
 
 
@@ -189,6 +193,43 @@ def test_a_network_that_cannot_be_copied_is_explained_with_a_note() -> None:
     assert made.checks[0].redrawn is None
     assert made.checks[0].noise is not None
     assert any("cannot be drawn anew: cannot pickle 'generator'" in note for note in made.checks[0].notes)
+
+
+def test_the_method_is_asked_again_for_a_network_drawn_anew_and_for_noise(model: VisionModel) -> None:
+    checks = attribute(model, IMAGES, "owl", "input_x_gradient", seed=3).checks
+    other = replace(model, module=redrawn(model.module, seed=3))
+    for number, image in enumerate(IMAGES.split(1)):
+        plain, anew = (attribute(one, image, "owl", "input_x_gradient", checks=False).maps for one in (model, other))
+        noisy = attribute(model, with_noise(image, seed=3), "owl", "input_x_gradient", checks=False).maps
+        assert checks[number].redrawn == pytest.approx(rank_correlation(plain, anew), abs=1e-4)
+        assert checks[number].noise == pytest.approx(rank_correlation(plain, noisy), abs=1e-4)
+        assert checks[number].noise < 0.999
+
+
+def test_where_the_method_refuses_the_other_network_that_is_noted(
+    model: VisionModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(task: Task) -> Found:
+        if task.score.model.module is not model.module:
+            raise InputError("this network decides by what it sees")
+        return Found(task.images)
+
+    monkeypatch.setitem(METHODS, "picky", Method("picky", "Picky", "Refuses.", "2000", run))
+    check = attribute(model, IMAGES, 0, "picky").checks[0]
+    assert check.redrawn is None
+    assert check.noise > 0.9
+    assert check.notes == (
+        "Not compared with the network with its top layers drawn anew: this network decides by what it sees",
+    )
+
+
+def test_nothing_of_the_graph_comes_out(model: VisionModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(task: Task) -> Found:
+        values = task.images.clone().requires_grad_() * 2
+        return Found(values, values.sum((1, 2, 3)))
+
+    monkeypatch.setitem(METHODS, "loose", Method("loose", "Loose", "Holds on.", "2000", run, claims="score"))
+    assert not attribute(model, IMAGES, "owl", "loose").values.requires_grad
 
 
 def test_what_a_method_does_not_expect_is_not_swallowed(model: VisionModel, monkeypatch: pytest.MonkeyPatch) -> None:

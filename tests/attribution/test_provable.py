@@ -51,6 +51,7 @@ CLAIMS = {
     "score_cam": "place",
     "layer_gradient_x_activation": "linear place background",
     "layer_integrated_gradients": "linear parts place background saturated",
+    "layer_deeplift": "linear parts place background saturated",
     "conductance": "linear parts place background saturated",
     "internal_influence": "linear background saturated",
     "occlusion": "linear parts place background",
@@ -104,6 +105,7 @@ def _of_layer(name: str, given: planted.Planted) -> Tensor:
     answers: dict[str, Tensor] = {
         "layer_gradient_x_activation": weight * here,
         "layer_integrated_gradients": weight * (here - there),
+        "layer_deeplift": weight * (here - there),
         "conductance": weight * (here - there),
         "internal_influence": weight.expand_as(here),
         "layer_cam": (weight.clamp(min=0) * here).sum(0, keepdim=True),

@@ -135,12 +135,13 @@ class _Skips(_Chain):
     def forward(self, x: Tensor) -> Tensor:
         first = self.convs[0](x)
         ramp = torch.arange(12.0).to(x) * 2
-        buffer = torch.zeros_like(x)
+        buffer = torch.zeros(x.shape, dtype=x.dtype)
         buffer[:, 1:] = first[:, 1:]
         raised = first.clone()
         raised.add_(1)
         mean = first.mean()
         y = self.convs[1](first)
+        y = torch.cat([y, buffer], 1)[:, 1:4]
         return self.convs[2](y) * ramp + buffer * raised.relu_() + mean + first.flatten(2).amax(2)[..., None, None] + x
 
 
@@ -331,6 +332,17 @@ def test_the_graph_goes_no_further_than_the_layer() -> None:
     reached = [found is not None for found in torch.autograd.grad(output.sum(), wanted, allow_unused=True)]
     assert reached == [False] * 7 + [True] * 4
     assert activation.is_leaf
+
+
+def test_what_comes_before_the_layer_runs_once_and_without_a_graph() -> None:
+    net, modes = _Chain().eval(), list[bool]()
+    for part in net.convs:
+        part.register_forward_hook(lambda *_: modes.append(torch.is_grad_enabled()))
+    for grad in (True, False):
+        with torch.set_grad_enabled(grad):
+            run_from(net, "convs.2", net, image(1))
+            assert torch.is_grad_enabled() is grad
+    assert modes == [False, False, True, True, True] * 2  # an intervention comes before hooks
 
 
 def test_a_network_that_turns_gradients_off_itself() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,6 +15,7 @@ from layerscope.attribution.checks import checks_of, redrawn, with_noise
 from layerscope.attribution.result import Checks
 from layerscope.attribution.task import Found, Method, Task
 from layerscope.capture.forward import bare_module
+from layerscope.errors import InputError
 from layerscope.models.model import VisionModel
 from layerscope.objectives import Scores
 
@@ -72,8 +74,8 @@ def answer(question: Question, task: Task, numbers: Sequence[int]) -> Answer:
     began = time.perf_counter()
     found = question.found(task)
     seconds = time.perf_counter() - began
-    found = replace(found, notes=found.notes + question.notes)
-    checks = checks_of(found, scores, seconds, (_under_control(question, task), _under_noise(question, task)))
+    others, notes = _others(question, task)
+    checks = checks_of(replace(found, notes=found.notes + question.notes + notes), scores, seconds, others)
     return Answer(numbers, found.values.float(), scores.float(), checks, seconds)
 
 
@@ -91,13 +93,30 @@ def joined(answers: Sequence[Answer]) -> Answer:
     )
 
 
-def _under_control(question: Question, task: Task) -> Tensor | None:
-    if question.control is None:
-        return None
-    return question.found(replace(task, score=task.score.on(question.control))).values
+def _others(question: Question, task: Task) -> tuple[list[Tensor | None], tuple[str, ...]]:
+    """The values with redrawn top layers and under noise, as far as they are asked for; and notes on them."""
+    drawn: Tensor | None = None
+    noisy: Tensor | None = None
+    notes: tuple[str, ...] = ()
+    if question.control is not None:
+        other = replace(task, score=task.score.on(question.control))
+        drawn, notes = _again(question, other, "the network with its top layers drawn anew")
+    if question.noise:
+        other = replace(task, images=with_noise(task.images, task.seed))
+        noisy, more = _again(question, other, "the image under noise")
+        notes += more
+    return [drawn, noisy], notes
 
 
-def _under_noise(question: Question, task: Task) -> Tensor | None:
-    if not question.noise:
-        return None
-    return question.found(replace(task, images=with_noise(task.images, task.seed))).values
+def _again(question: Question, task: Task, where: str) -> tuple[Tensor | None, tuple[str, ...]]:
+    """The values of another task; None, with a note, where the method refuses that one."""
+    try:
+        return replace(question, options=_quickly(question)).found(task).values, ()
+    except InputError as refusal:
+        return None, (f"Not compared with {where}: {refusal}",)
+
+
+def _quickly(question: Question) -> Mapping[str, Any]:
+    """The options for a comparison of ranks: what is refined until it adds up stays as it first comes."""
+    refined = "tolerance" in question.method.options()
+    return {**question.options, "tolerance": math.inf} if refined else question.options

@@ -51,9 +51,9 @@ class Forwards:
     def near(self, image: Images) -> Callable[[Images], Scores]:
         """The same for variants of one image [1, ...] that each differ from it in one place: only that place is run.
 
-        So on the CPU and for scores read from the output of the network; otherwise the same as a call.
+        So on the CPU, for scores read from the output, and where no hooks of others look on; otherwise as in a call.
         """
-        if self._score.objective.layers != (OUTPUT,) or image.device.type != "cpu":
+        if self._score.objective.layers != (OUTPUT,) or image.device.type != "cpu" or _hooked(self._score):
             return self
         original, run, local = self._inputs(image), Run(RULES), True
 
@@ -88,6 +88,11 @@ class Forwards:
             exact = torch.cat([self._task.score(part) for part in self._task.images.split(self.batch)])
         off = (self(self._task.images) - exact).abs().max()
         return f"Computed in bfloat16, which moves the scores of the images by up to {float(off):.2g}."
+
+
+def _hooked(score: Score) -> bool:
+    parts = score.model.module.modules()
+    return any(part._forward_hooks or part._forward_pre_hooks for part in parts)
 
 
 def _single(task: Task) -> bool:

@@ -80,7 +80,7 @@ def vargrad(task: Task, *, samples: int = 16, noise: float = 0.1) -> Found:
     return Found(variance)
 
 
-def gradient_shap(task: Task, *, samples: int = 32, noise: float = 0.05) -> Found:
+def gradient_shap(task: Task, *, samples: int = 32, noise: float = 0.02) -> Found:
     """The mean gradient at random places between baseline and image, times their difference (Lundberg and Lee 2017).
 
     Image and baseline get the same noise, so that it does not add to their difference; and the places are spread: one

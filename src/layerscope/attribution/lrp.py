@@ -254,7 +254,8 @@ class _Start(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
-        return gradients[0] * ctx.saved_tensors[0]
+        relevance: Tensor = gradients[0] * ctx.saved_tensors[0]
+        return relevance
 
 
 def lrp(task: Task, *, composite: str = "epsilon-plus-flat", epsilon: float = 1e-6, gamma: float = 0.25) -> Found:

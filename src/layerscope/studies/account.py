@@ -127,7 +127,8 @@ class Account:
             return None
         if self._asked.versus is not None:
             return self._asked.versus
-        return next(index for index in self._logits.argsort(descending=True).tolist() if index != self._label)
+        order = [int(index) for index in self._logits.argsort(descending=True)]
+        return next(index for index in order if index != self._label)
 
     @cached_property
     def _questions(self) -> dict[str, Objective]:

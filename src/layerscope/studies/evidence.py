@@ -27,6 +27,10 @@ SCALE = 0.995
 """Full colour is at this quantile of a map's absolute values: single pixels do not darken the rest."""
 
 
+_OPTIONS = {"integrated_gradients": {"most_steps": 128}}
+"""Where the sum needs more, the gap is shown instead: half a minute, not two, for a ResNet-50."""
+
+
 @dataclass(frozen=True, eq=False)
 class Evidence:
     """What one method says to one question; `made` is None where it refused, and `refusal` says why."""
@@ -61,7 +65,9 @@ def gather(
         for method in methods:
             on_progress(len(found), len(questions) * len(methods), METHODS[method].title)
             needs = METHODS[method].needs
-            given: dict[str, Any] = {"layer": layer} if "layer" in needs else {}
+            given: dict[str, Any] = dict(_OPTIONS.get(method, {}))
+            if "layer" in needs:
+                given["layer"] = layer
             if "baseline" in needs:
                 given["baseline"] = baseline
             try:

@@ -31,10 +31,10 @@ def _lrp(composite: str, captum: bool = False) -> Column:
     )
 
 
-STEPS = 8
+STEPS = 5
 """Of integrals, where not completeness is at stake but whether the sum is the one that was meant."""
 
-SAMPLES, NOISE = 8, 0.1
+SAMPLES, NOISE = 6, 0.1
 
 _FIXED = {"steps": STEPS, "most_steps": STEPS, "tolerance": 0.0}
 
@@ -131,7 +131,7 @@ def _cam(method: str, formula: hooked.Formula) -> Column:
     return Column("class activation maps", method, equal(values), layer="default")
 
 
-TOP = 16
+TOP = 12
 """Units of Score-CAM: each costs a forward of the network."""
 
 _CAMS = (
@@ -155,12 +155,13 @@ _CAMS = (
     _cam("hires_cam", hooked.hires_cam),
     _cam("layer_cam", hooked.layer_cam),
     _cam("eigen_cam", hooked.eigen_cam),
-    Column("class activation maps", "ablation_cam", equal(hooked.ablation_cam), layer="default"),
+    Column("class activation maps", "ablation_cam", equal(hooked.ablation_cam), case="single", layer="default"),
     Column(
         "class activation maps",
         "score_cam",
         equal(partial(hooked.score_cam, top=TOP)),
         options={"top": TOP},
+        case="single",
         layer="default",
     ),
 )
@@ -185,6 +186,15 @@ _LAYERS = (
     ),
     Column(
         "layers",
+        "layer_deeplift",
+        hooked.layer_difference,
+        captum_runs.of_layer("LayerDeepLift", _where, baseline=True),
+        tolerance=1e-10,
+        layer="overwritten",
+        title="layer_deeplift, complete",
+    ),
+    Column(
+        "layers",
         "conductance",
         equal(partial(hooked.conductance, steps=STEPS)),
         captum_runs.of_layer("LayerConductance", _where, baseline=True, n_steps=STEPS),
@@ -204,8 +214,8 @@ _LAYERS = (
 
 WINDOW, STRIDE = 24, 20
 CELLS, FEW = 3, 2
-CHOICES, WIDTH = 40, 0.25
-MASKS, KEEP = 40, 0.5
+CHOICES, WIDTH = 24, 0.25
+MASKS, KEEP = 24, 0.5
 
 _PERTURBATIONS = (
     Column(
@@ -214,12 +224,14 @@ _PERTURBATIONS = (
         equal(partial(perturbed.occlusion, window=WINDOW, stride=STRIDE)),
         captum_runs.occlusion(WINDOW, STRIDE),
         {"window": WINDOW, "stride": STRIDE},
+        case="single",
     ),
     Column(
         "perturbations",
         "feature_ablation",
         equal(partial(perturbed.feature_ablation, cells=CELLS)),
         captum_runs.of_pieces("FeatureAblation", CELLS),
+        case="single",
         cells=CELLS,
     ),
     Column(
@@ -236,8 +248,8 @@ _PERTURBATIONS = (
         "surrogates",
         "kernel_shap",
         equal(partial(perturbed.shapley, cells=FEW)),
-        captum_runs.of_pieces("KernelShap", FEW, n_samples=32),
-        {"samples": 32},
+        captum_runs.of_pieces("KernelShap", FEW, n_samples=16),
+        {"samples": 16},
         complete,
         captum_tolerance=1e-3,  # a weight of a million holds the sum
         case="single",

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from layerscope.benchmarks.attribution.case import Case
+from layerscope.benchmarks.attribution.cells import Judge, adds_up_to
 from layerscope.benchmarks.attribution.propagated import guided_backprop, guided_backprop_of_relu
 from layerscope.types import Images
 
@@ -208,6 +209,13 @@ def layer_integrated_gradients(case: Case, steps: int) -> Tensor:
         scores = from_layer(case, layer, case.images, point)
         total += weight * torch.autograd.grad(scores.sum(), point)[0]
     return units_first(case, layer, (here - there) * total)
+
+
+def layer_difference(case: Case) -> Judge:
+    """Values have to add up to the scores, less those with the activations that the baselines have at the layer."""
+    there = at_layer(case, case.overwritten, case.baseline)[0]
+    with torch.no_grad():
+        return adds_up_to(case.scores(case.images) - from_layer(case, case.overwritten, case.images, there))
 
 
 def conductance(case: Case, steps: int) -> Tensor:

@@ -76,16 +76,24 @@ def _times(runs: dict[int, Callable[[], object]], rounds: int, on_progress: Prog
     """Each round begins with another entry."""
     times: dict[int, Times] = {number: [] for number in runs}
     order = list(runs)
-    for done in range(rounds):
-        for place in range(len(order)):
-            number = order[(place + done * max(1, len(order) // rounds)) % len(order)]
-            on_progress(done * len(order) + place, rounds * len(order), f"{rounds} rounds")
-            gc.collect()
-            cpu, wall = time.process_time(), time.perf_counter()
-            result = runs[number]()
-            times[number].append((time.process_time() - cpu, time.perf_counter() - wall))
-            del result
+    gc.collect()
+    gc.freeze()  # what is there now need not be searched for garbage before each run
+    try:
+        for done in range(rounds):
+            first = done * max(1, len(order) // rounds) % max(1, len(order))
+            for place, number in enumerate(order[first:] + order[:first]):
+                on_progress(done * len(order) + place, rounds * len(order), f"{rounds} rounds")
+                times[number].append(_timed(runs[number]))
+    finally:
+        gc.unfreeze()
     return times
+
+
+def _timed(run: Callable[[], object]) -> tuple[float, float]:
+    gc.collect()
+    cpu, wall = time.process_time(), time.perf_counter()
+    run()
+    return time.process_time() - cpu, time.perf_counter() - wall
 
 
 def _row(contest: Contest, tool: Tool, measured: Times | None, ours: Times | None, note: str | None) -> Row:
