@@ -7,6 +7,7 @@ user's network here has none of that: whatever differs afterwards is ours.
 from __future__ import annotations
 
 import inspect
+import io
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from cheap_options import few
+from PIL import Image
 from torch import Tensor, nn
 
 import layerscope as ls
@@ -26,6 +28,7 @@ from layerscope.capture.layers import list_layers
 from layerscope.capture.uncalled import uncalled
 from layerscope.conformance.trace import differences, state_of
 from layerscope.models.model import VisionModel
+from layerscope.studies import explain as _imported  # noqa: F401 (a library that it imports draws a random number then)
 
 SIZE = 24
 
@@ -166,6 +169,12 @@ def _effective(model: VisionModel, folder: Path) -> None:
     assert effective_receptive_fields(model, ["conv1", "relu#1"], images=images(), batch_size=1)
 
 
+def _explain(model: VisionModel, folder: Path) -> None:
+    picture = io.BytesIO()
+    Image.fromarray((images()[0].permute(1, 2, 0) * 255).byte().numpy()).save(picture, "PNG")
+    ls.explain(model, picture.getvalue(), folder, methods=["deeplift", "occlusion"])
+
+
 def _attribute(method: str) -> Callable[[VisionModel, Path], None]:
     def run(model: VisionModel, folder: Path) -> None:
         layer = {"layer": "conv2"} if "layer" in METHODS[method].needs else {}
@@ -202,6 +211,7 @@ USES = (
     Use("replace by a tensor", ("replace",), _replaced(torch.ones(8, 1, 1)), as_it_is=True),
     Use("replace by a function", ("replace",), _replaced(torch.negative), as_it_is=True),
     *(Use(f"attribute by {method}", ("attribute",), _attribute(method), calls=(0, 2)) for method in METHODS),
+    Use("explain", ("explain",), _explain, calls=(0, 3, 40)),
     Use("effective_receptive_fields", ("effective_receptive_fields",), _effective, calls=(0, 1)),
     Use("maximise", ("maximise",), lambda model, _: ls.maximise(model, ["conv2:3", "b"], recipe="draft", steps=3), (0, 4)),
     Use("gallery", ("gallery",), lambda model, out: ls.gallery(model, "head:1", out, recipe="draft", probe=None), (0, 9)),

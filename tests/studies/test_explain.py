@@ -81,7 +81,15 @@ def test_a_photograph_of_a_users_network(photo, tmp_path):
     assert facts["flip"] is None
     assert facts["familiar"]["checked"] is False
     assert facts["labels"][0]["calibrated"] is None
-    assert facts["image"] | {"sha256": ""} == {"name": "photo.png", "source": "photo.png", "sha256": "", "original": [60, 40], "crop": [10.0, 0.0, 50.0, 40.0], "notes": [], "scene": None}
+    assert facts["image"] | {"sha256": ""} == {
+        "name": "photo.png",
+        "source": "photo.png",
+        "sha256": "",
+        "original": [60, 40],
+        "crop": [10.0, 0.0, 50.0, 40.0],
+        "notes": [],
+        "scene": None,
+    }
     assert all(math.isfinite(number) for number in every(facts))
 
 
@@ -109,7 +117,9 @@ def test_agreement_curves_and_controls(photo, tmp_path):
     assert np.allclose(matrix, matrix.T)
     assert np.allclose(np.diag(matrix), 1)
     curves = facts["curves"]["target"]
-    assert [(one["name"], one["kind"]) for one in curves["maps"]] == [(name, "method") for name in QUICK] + [(name, "control") for name in ("random", "edges", "centre")]
+    assert [(one["name"], one["kind"]) for one in curves["maps"]] == [(name, "method") for name in QUICK] + [
+        (name, "control") for name in ("random", "edges", "centre")
+    ]
     for one in curves["maps"]:
         assert one["deletion"][0] == pytest.approx(one["insertion"][-1]) == pytest.approx(curves["start"], abs=1e-5)
     assert curves["start"] == pytest.approx(facts["labels"][0]["probability"], abs=1e-5)
@@ -164,7 +174,9 @@ def test_a_scene_has_its_true_causes_and_its_smallest_flip(tmp_path):
 def test_a_photograph_is_unlike_anything_that_the_menagerie_knows(tmp_path):
     noise = np.random.default_rng(0).integers(0, 2, (64, 64, 3), dtype=np.uint8) * 255
     Image.fromarray(noise).save(tmp_path / "noise.png")
-    facts = ls.explain(ls.load_model("menagerie"), tmp_path / "noise.png", tmp_path / "out", methods=("deeplift",)).facts
+    facts = ls.explain(
+        ls.load_model("menagerie"), tmp_path / "noise.png", tmp_path / "out", methods=("deeplift",)
+    ).facts
     assert facts["familiar"]["unlike"]
     assert "guess" in facts["familiar"]["words"]
 
@@ -219,7 +231,11 @@ def test_pictures_of_units_come_from_a_gallery_of_the_same_weights(photo, tmp_pa
     ("options", "kind", "words"),
     [
         ({"methods": ("deep",)}, UnknownNameError, "no method that draws maps of images: 'deep'"),
-        ({"methods": ("layer_integrated_gradients",)}, UnknownNameError, "no method that draws maps of images: 'layer_integrated_gradients'"),
+        (
+            {"methods": ("layer_integrated_gradients",)},
+            UnknownNameError,
+            "no method that draws maps of images: 'layer_integrated_gradients'",
+        ),
         ({"methods": ()}, InputError, "no methods asked for"),
         ({"target": "owl"}, UnknownNameError, "no class 'owl'"),
         ({"versus": "owl"}, UnknownNameError, "no class 'owl'"),
@@ -263,4 +279,7 @@ def test_nothing_is_left_where_the_folder_cannot_be_written(photo, tmp_path):
 def test_the_command_makes_the_same_explanation_again(photo, tmp_path):
     explainer = Explainer(ls.load_model("menagerie"), target="owl", methods=("deeplift",), seed=3, probe=None)
     line = explainer._command(explain_module.read_subject("scene:owl:7", explainer.model))
-    assert line == "import layerscope as ls; ls.explain(ls.load_model('menagerie'), 'scene:owl:7', target='owl', methods=['deeplift'], probe='menagerie', seed=3)"
+    assert (
+        line
+        == "import layerscope as ls; ls.explain(ls.load_model('menagerie'), 'scene:owl:7', target='owl', methods=['deeplift'], probe='menagerie', seed=3)"
+    )

@@ -23,7 +23,7 @@ IMAGES = torch.rand(150, 3, 32, 32, generator=torch.Generator().manual_seed(0))
 @pytest.fixture(scope="module")
 def reference() -> Reference:
     model = small_network()
-    labels = model(((IMAGES * 255).round() / 255)).argmax(1)
+    labels = model((IMAGES * 255).round() / 255).argmax(1)
     return measure_reference(model, [model.layer("1"), model.layer("3")], probe_of(IMAGES, labels))
 
 
@@ -73,7 +73,9 @@ def test_too_few_images_say_nothing():
 def test_noise_of_another_contrast_is_unlike_and_the_probes_own_are_not(reference):
     model = small_network()
     usual = familiar_facts(model, IMAGES[3:4], reference)
-    strange = familiar_facts(model, torch.ones(1, 3, 32, 32) * torch.tensor([1.0, 0.0, 1.0]).view(1, 3, 1, 1), reference)
+    strange = familiar_facts(
+        model, torch.ones(1, 3, 32, 32) * torch.tensor([1.0, 0.0, 1.0]).view(1, 3, 1, 1), reference
+    )
     assert (usual["checked"], usual["unlike"]) == (True, False)
     assert strange["unlike"]
     assert "unlike anything that the network knows: in 2 of 2 layers" in strange["words"]

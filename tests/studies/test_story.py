@@ -93,9 +93,13 @@ def test_a_layer_without_a_map_has_none_and_one_after_the_objective_is_left_out(
 
 def test_the_others_are_drawn_by_the_seed_and_batches_do_not_matter():
     model, means = linear(), reference_of(torch.zeros(2, 40))
-    one, same, other = (story(model, reference=means, seed=seed, batch=batch)[0] for seed, batch in ((0, 3), (0, 32), (5, 32)))
+    one, same, other = (
+        story(model, reference=means, seed=seed, batch=batch)[0] for seed, batch in ((0, 3), (0, 32), (5, 32))
+    )
     assert one.agreement == pytest.approx(same.agreement)
-    assert [unit.unit for unit in one.shown] == [unit.unit for unit in same.shown] == [unit.unit for unit in other.shown]
+    assert (
+        [unit.unit for unit in one.shown] == [unit.unit for unit in same.shown] == [unit.unit for unit in other.shown]
+    )
 
 
 def test_nothing_stays_on_the_network():

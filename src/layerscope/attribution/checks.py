@@ -130,17 +130,17 @@ def _notices(correlation: float | None) -> Verdict:
     if abs(correlation) > NOTICES:
         words = "hardly changes, but for its sign," if correlation < 0 else "hardly changes"
         words += " when the network's top layers are drawn anew: no explanation of what it has learned"
-        return Verdict("redrawn", "poor", f"{words} (rank correlation {_signed_number(correlation)})")
+        return Verdict("redrawn", "poor", f"{words} ({_rank(correlation)})")
     words = "changes when the network's top layers are drawn anew, as it has to"
-    return Verdict("redrawn", "good", f"{words} (rank correlation {_signed_number(correlation)})")
+    return Verdict("redrawn", "good", f"{words} ({_rank(correlation)})")
 
 
 def _holds_still(correlation: float | None) -> Verdict:
     if correlation is None:
         return Verdict("noise", "open", "not compared with the image under noise")
     if correlation < STEADY:
-        return Verdict("noise", "poor", f"changes under noise that nobody sees (rank correlation {_signed_number(correlation)})")
-    return Verdict("noise", "good", f"stays the same under noise that nobody sees (rank correlation {_signed_number(correlation)})")
+        return Verdict("noise", "poor", f"changes under noise that nobody sees ({_rank(correlation)})")
+    return Verdict("noise", "good", f"stays the same under noise that nobody sees ({_rank(correlation)})")
 
 
 def _percent(share: float) -> str:
@@ -158,5 +158,5 @@ def _map(values: Tensor) -> Tensor:
     return values.sum(0) if values.ndim > 1 else values
 
 
-def _signed_number(value: float) -> str:
-    return f"{value:.2f}".replace("-", "\N{MINUS SIGN}")
+def _rank(correlation: float) -> str:
+    return f"rank correlation {correlation:.2f}".replace("-", "\N{MINUS SIGN}")

@@ -1,8 +1,8 @@
 """The score with only some pieces of the image there, the others set to the baseline: Shapley values and LIME.
 
 Captum has these methods too, but draws from torch's global random state, adds and fits in float32, visits every pixel
-in a loop for every order of the pieces, and fits LIME as a lasso, whose coefficients are too small. Here they are fitted
-by least squares in float64, so that a score that is a sum over pieces is found exactly.
+in a loop for every order of the pieces, and fits LIME as a lasso, whose coefficients are too small. Here they are
+fitted by least squares in float64, so that a score that is a sum over pieces is found exactly.
 """
 
 from __future__ import annotations

@@ -13,9 +13,7 @@ from layerscope.studies.subject import find_sources
 _MARKS = {"good": "+", "poor": "!", "open": "-"}
 
 
-def explain_all(
-    explainer: Explainer, images: Sequence[str], out: Path
-) -> tuple[list[Explanation], list[InputError]]:
+def explain_all(explainer: Explainer, images: Sequence[str], out: Path) -> tuple[list[Explanation], list[InputError]]:
     """Explain what can be explained; what cannot be read is told, and the rest goes on.
 
     Raises StorageError where `out` cannot be written.

@@ -1,6 +1,6 @@
 """A network of one's own: its definition here, its weights in a checkpoint file beside it.
 
-`network()` is what `layerscope ... own_network.py:network` opens; `train()` makes the checkpoint, in about half a minute.
+`network()` is what `layerscope ... own_network.py:network` opens; `train()` makes the checkpoint, in half a minute.
 """
 
 from __future__ import annotations

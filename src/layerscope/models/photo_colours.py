@@ -167,8 +167,8 @@ def _colour_key(picture: Image.Image, depth: int) -> Any:
 
 
 def _where(opaque: NDArray[np.bool_]) -> Image.Image:
-    opaque = opaque.any(axis=2) if opaque.ndim == 3 else opaque
-    return Image.fromarray(np.where(opaque, 255, 0).astype(np.uint8))
+    shown = np.asarray(opaque.any(axis=2)) if opaque.ndim == 3 else opaque
+    return Image.fromarray(np.where(shown, 255, 0).astype(np.uint8))
 
 
 # --- colour profiles

@@ -67,7 +67,7 @@ def find_photos(sources: Sequence[str | os.PathLike[str]]) -> list[str]:
     A source that is none of these, or a folder without pictures, stays as it is: reading it says what is wrong.
     """
     found: dict[str, str] = {}
-    for source in map(os.fspath, sources):
+    for source in (os.fspath(given) for given in sources):
         pictures = [str(path) for path in pictures_below(source)] if _is_folder(source) else []
         for picture in pictures or [source]:
             found.setdefault(_identity(picture), picture)

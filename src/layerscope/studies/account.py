@@ -40,7 +40,7 @@ BATCH = 64
 
 @dataclass(frozen=True)
 class Asked:
-    """What an explanation was asked for; see `explain`. target None: the predicted class. versus None: the runner-up."""
+    """What `explain` was asked for. target None: the predicted class. versus None: the runner-up."""
 
     target: Objective | None
     versus: int | None

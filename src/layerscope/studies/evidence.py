@@ -161,4 +161,3 @@ def curve_facts(curves: Curves, label: str) -> dict[str, Any]:
             for name, curve in curves.of.items()
         ],
     }
-

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LinearSegmentedColormap, Normalize
@@ -34,7 +35,8 @@ def write_figures(folder: Path, record: Record) -> None:
     figure = draw(record)
     png, svg, maps = io.BytesIO(), io.BytesIO(), io.BytesIO()
     figure.savefig(png, format="png", dpi=_DPI, metadata=_metadata(record))
-    figure.savefig(svg, format="svg", metadata={"Date": None, **_metadata(record)})
+    with rc_context({"svg.hashsalt": record.key}):  # the same bytes every time
+        figure.savefig(svg, format="svg", metadata={"Date": None, **_metadata(record)})
     arrays: dict[str, Any] = {name: array for name, array in record.arrays.items() if name.startswith("map/")}
     np.savez_compressed(maps, image=record.arrays["image"], **arrays)
     for name, file in (("explanation.png", png), ("explanation.svg", svg), ("maps.npz", maps)):

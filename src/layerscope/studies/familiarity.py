@@ -54,7 +54,8 @@ def calibration_words(reference: Reference | None) -> str:
         return "Not calibrated: no labelled images of the network's classes were at hand."
     if reference.temperature is None:
         return f"Not calibrated: the classes of {reference.probe} are not the network's."
-    return f"Calibrated on {reference.images} images of {reference.probe}: logits divided by {reference.temperature:.2f}."
+    known = f"{reference.images} images of {reference.probe}"
+    return f"Calibrated on {known}: logits divided by {reference.temperature:.2f}."
 
 
 def reach_words(layer: Layer) -> str:

@@ -18,6 +18,7 @@ from layerscope.models.photo_files import STANDARD_INPUT, Source, find_photos
 from layerscope.models.photos import read_photo
 from layerscope.types import Images
 from layerscope.world import CLASS_NAMES, Scenes, render
+from layerscope.world.interventions import Change
 from layerscope.world.scene import SIZES
 
 _SCENE = re.compile(r"scene:((?P<thing>[a-z]+):)?(?P<seed>\d{1,18})")
@@ -94,7 +95,8 @@ def _of_scene(scene: Scenes, model: VisionModel) -> Subject:
             "as scenes.one(0) of world.render(..., size=model.input_size)"
         )
     thing, seed = scene.recipe.things[0], scene.seeds[0]
-    name = f"{thing} {seed}" if str(scene.recipe.changes[0]) == "unchanged" else f"{thing} {seed}, {scene.recipe.changes[0]}"
+    change = scene.recipe.changes[0]
+    name = f"{thing} {seed}" if type(change) is Change else f"{thing} {seed}, {change}"
     facts = _facts(name, f"scene:{thing}:{seed}", scene.pixels[0], tuple(scene.pixels.shape[-2:]), None, ())
     return Subject(name, facts["source"], scene.pixels[0], scene, facts | {"scene": {"thing": thing, "seed": seed}})
 

@@ -20,7 +20,7 @@ from layerscope.records import Store
 
 @dataclass(frozen=True, eq=False)
 class UnitPicture:
-    """picture: uint8 [height, width, 3]. ratio: its score over the strongest natural activation. layer: of the gallery."""
+    """picture: uint8 [height, width, 3]. ratio: score over the strongest natural activation. layer: of the gallery."""
 
     picture: NDArray[np.uint8]
     ratio: float | None
@@ -44,8 +44,8 @@ class UnitPictures:
         return digest.hexdigest()
 
     def find(self, layer: Layer, unit: int) -> UnitPicture | None:
-        """The picture of a unit, or of the unit that it is the activation of: the last layer up to it with as many units
-        and the same map that the gallery shows."""
+        """The picture of a unit, or of the one that it is the activation of: from the last layer up to it that the
+        gallery shows, of the same shape."""
         for store, shown in self._galleries:
             for name in self._up_to(layer):
                 key = shown.get((name, unit))
@@ -56,7 +56,7 @@ class UnitPictures:
         return None
 
     def _up_to(self, layer: Layer) -> Iterator[str]:
-        """The names of this layer and of those before it of the same shape, the nearest first, with no other between."""
+        """This layer and those right before it of the same shape, the nearest first: their names."""
         for other in reversed(self._layers[: self._layers.index(layer) + 1]):
             if other.shape != layer.shape:
                 return

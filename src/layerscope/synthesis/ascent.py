@@ -17,11 +17,11 @@ from layerscope.capture.hooks import capture
 from layerscope.capture.units import Unit
 from layerscope.errors import InputError
 from layerscope.models.model import VisionModel
+from layerscope.models.private_copy import private_copy
 from layerscope.models.spectrum import Spectrum
 from layerscope.objectives import OUTPUT, Objective
 from layerscope.synthesis.climb import TOGETHER, Climb, Party, climb, never_climbed
 from layerscope.synthesis.outcome import Status, Synthesis, judge, saturation, score_each, spread_of, to_bytes
-from layerscope.models.private_copy import private_copy
 from layerscope.synthesis.recipes import Recipe, default_objective, parametrisation, recipe_for
 from layerscope.types import Images, Progress, no_progress
 
