@@ -123,17 +123,17 @@ class _Skip(nn.Module):
 
 
 class _ClassToken(nn.Module):
-    """Tokens of which the output reads the first alone, behind a layer that mixes them."""
+    """Tokens of which the output reads the first ones alone, behind a layer that mixes them."""
 
-    def __init__(self) -> None:
+    def __init__(self, extra: int = 1) -> None:
         super().__init__()
-        self.patches, self.norm, self.mix = conv(), nn.LayerNorm(6), nn.Linear(65, 65)
-        self.after, self.fc = nn.ReLU(), nn.Linear(6, 5)
+        self.patches, self.norm, self.mix = conv(), nn.LayerNorm(6), nn.Linear(64 + extra, 64 + extra)
+        self.after, self.fc, self.extra = nn.ReLU(), nn.Linear(6, 5), extra
 
     def forward(self, x: Tensor) -> Tensor:
         patches = self.patches(x).flatten(2).transpose(1, 2)
-        tokens = self.norm(torch.cat([torch.zeros_like(patches[:, :1]), patches], 1))
-        return self.fc(self.after(self.mix(tokens.transpose(1, 2)).transpose(1, 2))[:, 0])
+        tokens = self.norm(torch.cat([torch.zeros_like(patches[:, : self.extra]), patches], 1))
+        return self.fc(self.after(self.mix(tokens.transpose(1, 2)).transpose(1, 2))[:, : self.extra].mean(1))
 
 
 class _AllConvolutional(nn.Module):
@@ -162,7 +162,9 @@ RULES: dict[str, tuple[Callable[[], nn.Module], str]] = {
     ),
     "the output of a block": (lambda: _Parts(conv(), _Skip(), nn.Identity()), "part1"),
     "not where one position is left": (lambda: _Parts(conv(), nn.ReLU(), nn.Conv2d(6, 6, 8), nn.ReLU()), "part1"),
+    "not what passes on what a function made": (lambda: _Parts(conv(), F.relu, nn.Dropout()), "part0"),
     "not where one position matters": (_ClassToken, "norm"),
+    "not where no patch matters": (lambda: _ClassToken(2), "norm"),
     "not a map of the classes": (_AllConvolutional, "relu"),
     "units last": (
         lambda: _Parts(conv(), lambda x: x.permute(0, 2, 3, 1), nn.LayerNorm(6), lambda x: x.permute(0, 3, 1, 2)),
@@ -199,6 +201,9 @@ def test_other_objectives() -> None:
     assert chosen(small(), ob.layer_energy("conv3")) == "relu#1"
     assert chosen(small(), ob.logit(2) + ob.channel("conv2:3")) == "relu#2"
     assert chosen(small(), ob.layer_energy("relu#2")) == "relu#1"
+    nested = wrap(seeded(_Parts(nn.Sequential(conv(), nn.Sequential(nn.BatchNorm2d(6), nn.ReLU())))), input_size=32)
+    for name in ("part0", "part0.1", "part0.1.1"):
+        assert chosen(nested, ob.layer_energy(name)) == "part0.1.0"
 
 
 def test_it_depends_on_network_and_objective_alone() -> None:

@@ -38,12 +38,12 @@ def test_no_more_images_than_the_batch_are_run_at_once(run, monkeypatch):
         return forward(self, x)
 
     monkeypatch.setattr(SmallNet, "forward", watched)
-    found(run, small_model(), IMAGES, "cat", baseline="blur", batch=5, options=FEW[run])
-    assert max(most) == 5
+    found(run, small_model(), IMAGES, "cat", baseline="blur", batch=2, options=FEW[run])
+    assert max(most) == 2
 
 
 @pytest.mark.parametrize("copied", [True, False])
-@pytest.mark.parametrize("target", ["cat", "owl versus cat", "conv2:3", "conv1:0@3,4"])
+@pytest.mark.parametrize("target", ["cat", "owl versus cat", "conv2:3", "conv1:0@3,4", "bn1:2", "relu#1:3"])
 def test_scores_are_those_of_the_task(copied, target):
     model = small_model()
     task = task_for(model, IMAGES, target, batch=2)
@@ -136,9 +136,10 @@ def test_hooks_of_others_see_whole_activations():
     assert set(seen) == {Tensor}
 
 
-def test_only_the_place_that_differs_is_run(monkeypatch):
+@pytest.mark.parametrize("target", ["cat", "bn1:2"])
+def test_only_the_place_that_differs_is_run(monkeypatch, target):
     seen = []
     forward = SmallNet.forward
     monkeypatch.setattr(SmallNet, "forward", lambda self, x: (seen.append(type(x)), forward(self, x))[1])
-    found(occlusion, small_model(), IMAGES, "cat", baseline="blur", options=FEW[occlusion])
-    assert Variants in seen
+    found(occlusion, small_model(), IMAGES, target, baseline="blur", options=FEW[occlusion])
+    assert seen.count(Variants) == 3 * 5  # each image, and its 49 variants in batches of 16

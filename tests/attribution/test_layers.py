@@ -33,6 +33,7 @@ from layerscope.models.model import VisionModel, wrap
 METHODS = [
     layers.layer_gradient_x_activation,
     layers.layer_integrated_gradients,
+    layers.layer_deeplift,
     layers.conductance,
     layers.internal_influence,
 ]
@@ -137,6 +138,7 @@ def test_behind_the_last_nonlinearity_all_are_the_contributions_of_the_units() -
     weights = model.module.fc.weight[CLASS].detach().view(-1, 1, 1) / 64
     same(values(layers.layer_gradient_x_activation, model, x, "relu#2"), weights * here)
     same(values(layers.layer_integrated_gradients, model, x, "relu#2"), weights * (here - there))
+    same(values(layers.layer_deeplift, model, x, "relu#2"), weights * (here - there))
     same(values(layers.conductance, model, x, "relu#2"), weights * (here - there))
     same(values(layers.internal_influence, model, x, "relu#2"), weights.expand(2, 12, 8, 8))
 
@@ -349,4 +351,4 @@ def test_words_for_what_is_wrong(run: Callable[..., Any]) -> None:
 def test_methods_are_described() -> None:
     assert [method.name for method in layers.METHODS] == [run.__name__ for run in METHODS]
     assert all(method.layered and "layer" in method.needs for method in layers.METHODS)
-    assert [method.claims for method in layers.METHODS] == [None, "difference", "difference", None]
+    assert [method.claims for method in layers.METHODS] == [None, "difference", "difference", "difference", None]

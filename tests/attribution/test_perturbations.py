@@ -69,9 +69,9 @@ def test_occlusion_is_the_mean_drop_over_the_squares_of_a_pixel(window, stride):
 
 
 def test_the_default_window_is_a_seventh_of_the_side_and_the_stride_half_of_it():
-    model = double_model()
-    default = found(occlusion, model, PRECISE[:1], "cat", baseline="black").values
-    given = found(occlusion, model, PRECISE[:1], "cat", baseline="black", options={"window": 4, "stride": 2}).values
+    model, images = double_model(), pictures(1, 42, dtype=torch.float64)
+    default = found(occlusion, model, images, "cat", baseline="black").values
+    given = found(occlusion, model, images, "cat", baseline="black", options={"window": 6, "stride": 3}).values
     assert torch.equal(default, given)
 
 

@@ -346,19 +346,14 @@ def test_what_is_said_of_the_times():
     def row(method: str, tool: str, ratio: float | None, rival: bool = True) -> dict[str, object]:
         return {"method": method, "tool": tool, "settings": "defaults", "ratio": ratio, "rival": rival}
 
-    rows = [
-        row("a", "layerscope", 1.0, False),
-        row("a", "x", 2.0),
-        row("b", "layerscope", 1.0, False),
-        row("b", "x", 0.5),
-        row("b", "y", 0.8),
-    ]
+    rows = [row("a", "layerscope", 1.0, False), row("a", "captum", 2.0), row("a", "y", 0.96)]
+    rows += [row("b", "layerscope", 1.0, False), row("b", "x", 0.5), row("b", "y", 0.8)]
     rows += [row("c", "layerscope", 1.0, False), row("c", "wrong", 0.1, False), row("c", "failing", None)]
-    assert (
-        speed.summary_of(rows)
-        == "2 of 3 methods as fast as the fastest other tool, or faster; slower: b (2.00x x, defaults)"
+    assert speed.summary_of(rows) == (
+        "2 of 3 methods are as fast as the fastest other tool, or faster; slower: b (2.00x x, defaults); "
+        "times of Captum at its defaults, over ours: a 2.0x"
     )
-    assert speed.summary_of(rows[:2]) == "1 of 1 methods as fast as the fastest other tool, or faster"
+    assert speed.summary_of(rows[-3:]) == "1 of 1 methods are as fast as the fastest other tool, or faster"
 
 
 @pytest.mark.parametrize(

@@ -121,6 +121,13 @@ def test_relus_are_replaced_and_stay_shared(model: VisionModel) -> None:
     assert list(outputs(private, ["relu#2"])) == ["relu#2"]
 
 
+def test_without_a_leak_the_relus_stay_as_they_are(model: VisionModel) -> None:
+    private = private_copy(model.module, IMAGES[:1], ["conv3"], leak=0.0)
+    assert type(private.relu) is nn.ReLU
+    assert private.relu.inplace
+    assert norms(private) == norms(private_copy(model.module, IMAGES[:1], ["conv3"]))
+
+
 def test_the_copy_is_frozen_and_evaluates() -> None:
     module = seeded(SmallNet()).train()
     module(IMAGES).sum().backward()

@@ -102,7 +102,7 @@ class _Site:
 
 def _alive(score: Score, image: Images) -> list[_Site]:
     """The layers that count, in the order in which they finish; one for each run of layers of one content."""
-    runs = itertools.groupby(_before(score, _sites(score, image)), lambda site: site.content.flatten().tolist())
+    runs = itertools.groupby(_not_read(score, _sites(score, image)), lambda site: site.content.flatten().tolist())
     return [chosen for _, run in runs if (chosen := _largest(score, list(run))) is not None and chosen.counts]
 
 
@@ -114,14 +114,10 @@ def _largest(score: Score, run: list[_Site]) -> _Site | None:
     return next((site for site in reversed(making) if _has_parts(score, site.layer)), making[0])
 
 
-def _before(score: Score, sites: Mapping[str, _Site]) -> Iterable[_Site]:
-    """The layers that finish before the last one that the objective reads, and differ from it."""
-    names = list(sites)
-    read = [names.index(name) for name in score.objective.layers if name in sites]
-    if not read or OUTPUT in score.objective.layers:
-        return sites.values()
-    last = sites[names[max(read)]].content
-    return [sites[name] for name in names[: max(read)] if not torch.equal(sites[name].content, last)]
+def _not_read(score: Score, sites: Mapping[str, _Site]) -> list[_Site]:
+    """The layers that do not put out what the objective reads; behind that there is no gradient."""
+    read = [sites[name].content for name in score.objective.layers if name in sites]
+    return [site for site in sites.values() if not any(torch.equal(site.content, one) for one in read)]
 
 
 def _sites(score: Score, image: Images) -> dict[str, _Site]:

@@ -1,11 +1,12 @@
-"""Operations that are made of simpler ones, written out in those: norms, attention, quotients.
+"""Operations that are made of simpler ones, written out in those: norms, extremes, statistics.
 
-Each gives a function that runs the simpler operations, which then get the rules of their kinds, or None where the
-operation is simple for these arguments. `held(function, x)` computes a normaliser: a method may hold it constant.
+Each gives a function that runs the simpler operations, which then get the rules of their kinds, or None where it is not
+made of simpler ones with these arguments. `held(function, x)` computes a normaliser: a method may hold it constant.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from layerscope.errors import InputError
+from layerscope.attribution.attention import multi_head_attention_forward, scaled_dot_product_attention
 
 Held = Callable[[Callable[[Tensor], Tensor], Tensor], Tensor]
 Parts = Callable[[], Any]
@@ -26,6 +27,7 @@ def layer_norm(
     weight: Tensor | None = None,
     bias: Tensor | None = None,
     eps: float = 1e-5,
+    cudnn: bool = True,
 ) -> Parts:
     """Over the last axes (Ba et al. 2016)."""
     axes = tuple(range(-len(shape), 0))
@@ -38,11 +40,17 @@ def rms_norm(
     """Without a mean (Zhang & Sennrich 2019)."""
     axes = tuple(range(-len(shape), 0))
     least = torch.finfo(x.dtype).eps if eps is None else eps
-    return lambda: _affine(x * held(lambda x: ((x * x).mean(axes, keepdim=True) + least).rsqrt(), x), weight, None)
+    return lambda: _affine(x / held(lambda x: _deviation(x, axes, least), x), weight, None)
 
 
 def group_norm(
-    held: Held, x: Tensor, groups: int, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5
+    held: Held,
+    x: Tensor,
+    groups: int,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
+    cudnn: bool = True,
 ) -> Parts:
     """Over groups of channels and all positions (Wu & He 2018)."""
 
@@ -69,41 +77,48 @@ def instance_norm(
     def parts() -> Tensor:
         if use_input_stats or running_mean is None or running_var is None:
             return _per_channel(_normalised(held, x, tuple(range(2, x.ndim)), eps), weight, bias)
-        shape = (1, -1, *(1,) * (x.ndim - 2))
-        scale = (running_var + eps).rsqrt().view(shape)
-        return _per_channel((x - running_mean.view(shape)) * scale, weight, bias)
+        scale = (running_var + eps).rsqrt()
+        return _per_channel(_per_channel(x, scale, -running_mean * scale), weight, bias)
 
     return parts
+
+
+def local_response_norm(
+    held: Held, x: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
+) -> Parts:
+    """Over neighbouring channels (Krizhevsky et al. 2012, section 3.3)."""
+
+    def normaliser(x: Tensor) -> Tensor:
+        squares = F.pad((x * x).flatten(2).unsqueeze(1), (0, 0, size // 2, (size - 1) // 2))
+        return (F.avg_pool2d(squares, (size, 1), stride=1).reshape(x.shape) * alpha + k) ** beta
+
+    return lambda: x / held(normaliser, x)
 
 
 def normalize(
     held: Held, x: Tensor, p: float = 2.0, dim: int | tuple[int, ...] = 1, eps: float = 1e-12, out: None = None
 ) -> Parts | None:
     """To length one along an axis."""
-    return (
-        (lambda: x * held(lambda x: (x * x).sum(dim, keepdim=True).sqrt().clamp_min(eps).reciprocal(), x))
-        if p == 2
-        else None
-    )
+    return (lambda: x / held(lambda x: _length(x, dim, True).clamp_min(eps), x)) if p == 2 else None
 
 
 def norm(
     held: Held, x: Tensor, p: float | str | None = "fro", dim: Any = None, keepdim: bool = False, **more: Any
 ) -> Parts | None:
     """The Euclidean length."""
-    axes = tuple(range(x.ndim)) if dim is None else dim
-    return (lambda: held(lambda x: (x * x).sum(axes, keepdim=keepdim).sqrt(), x)) if p in ("fro", 2, None) else None
-
-
-def div(held: Held, a: Any, b: Any, *, rounding_mode: None = None, **more: Any) -> Parts | None:
-    """A quotient whose denominator depends on the image."""
-    if rounding_mode is not None or not _depends(b):
+    if more.get("ord", p) not in ("fro", 2, None) or more.get("dtype") is not None:
         return None
-    return lambda: a * held(torch.reciprocal, b)
+    return lambda: held(lambda x: _length(x, _axes(x, dim), keepdim), x)
 
 
-def rdiv(held: Held, b: Tensor, a: Any) -> Parts:
-    """A constant over what depends on the image."""
+def div(held: Held, a: Any, b: Any, *, rounding_mode: str | None = None) -> Parts | None:
+    """A constant over data."""
+    over_data = isinstance(b, Tensor) and b.requires_grad and not (isinstance(a, Tensor) and a.requires_grad)
+    return (lambda: b.reciprocal() * a) if over_data and rounding_mode is None else None
+
+
+def rdiv(held: Held, b: Tensor, a: float) -> Parts:
+    """A number over data."""
     return lambda: b.reciprocal() * a
 
 
@@ -113,6 +128,57 @@ def addcmul(held: Held, x: Any, a: Any, b: Any, *, value: float = 1) -> Parts:
 
 def addcdiv(held: Held, x: Any, a: Any, b: Any, *, value: float = 1) -> Parts:
     return lambda: x + a / b * value
+
+
+def addmm(held: Held, x: Tensor, a: Tensor, b: Tensor, *, beta: float = 1, alpha: float = 1) -> Parts:
+    return lambda: x * beta + a @ b * alpha
+
+
+def glu(held: Held, x: Tensor, dim: int = -1) -> Parts:
+    """One half gates the other (Dauphin et al. 2017)."""
+
+    def parts() -> Tensor:
+        value, gate = x.chunk(2, dim)
+        return value * torch.sigmoid(gate)
+
+    return parts
+
+
+def amax(held: Held, x: Tensor, dim: Any = None, keepdim: bool = False) -> Parts:
+    """Over one or several axes: as one pooling window."""
+    axes = _axes(x, dim)
+    others = [axis for axis in range(x.ndim) if axis not in axes]
+
+    def parts() -> Tensor:
+        rows = x.permute(*others, *axes).reshape(-1, math.prod(x.shape[axis] for axis in axes))
+        shape = [1 if axis in axes else size for axis, size in enumerate(x.shape) if keepdim or axis in others]
+        return F.adaptive_max_pool1d(rows, 1).reshape(shape)
+
+    return parts
+
+
+def amin(held: Held, x: Tensor, dim: Any = None, keepdim: bool = False) -> Parts:
+    return lambda: -(-x).amax(_axes(x, dim), keepdim)
+
+
+def max_(held: Held, x: Tensor, dim: Any = None, keepdim: bool = False, *, other: Tensor | None = None) -> Parts:
+    """Of all values, along an axis (with the places), or of two tensors."""
+    second = dim if isinstance(dim, Tensor) else other
+    if second is not None:
+        return maximum(held, x, second)
+    if dim is None:
+        return amax(held, x)
+    return lambda: torch.return_types.max((x.amax(dim, keepdim), x.detach().argmax(dim, keepdim)))
+
+
+def min_(held: Held, x: Tensor, dim: Any = None, keepdim: bool = False, *, other: Tensor | None = None) -> Parts:
+    """As `max_`."""
+    second = dim if isinstance(dim, Tensor) else other
+    if second is not None:
+        return minimum(held, x, second)
+    if dim is None:
+        return amin(held, x)
+    return lambda: torch.return_types.min((x.amin(dim, keepdim), x.detach().argmin(dim, keepdim)))
 
 
 def maximum(held: Held, a: Tensor, b: Tensor) -> Parts:
@@ -133,95 +199,58 @@ def var(
     correction: float | None = None,
 ) -> Parts:
     """The variance along axes, or over all values."""
-    axes = tuple(range(x.ndim)) if dim is None else (dim,) if isinstance(dim, int) else tuple(dim)
-    count = 1
-    for axis in axes:
-        count *= x.shape[axis]
+    if isinstance(dim, bool):  # var(x, unbiased)
+        dim, unbiased = None, dim
+    axes = _axes(x, dim)
     less = float(unbiased) if correction is None else correction
+    count = math.prod(x.shape[axis] for axis in axes) - less
 
     def parts() -> Tensor:
         centred = x - x.mean(axes, keepdim=True)
-        return (centred * centred).sum(axes, keepdim=keepdim) / (count - less)
+        return (centred * centred).sum(axes, keepdim=keepdim) / count
 
     return parts
 
 
-def scaled_dot_product_attention(
-    held: Held,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    attn_mask: Tensor | None = None,
-    dropout_p: float = 0.0,
-    is_causal: bool = False,
-    *,
-    scale: float | None = None,
-    enable_gqa: bool = False,
-) -> Parts:
-    """softmax(query key^T / sqrt(width)) value (Vaswani et al. 2017, equation 1)."""
-    if is_causal or enable_gqa or dropout_p:
-        raise InputError("attention that is causal, grouped or with dropout has no rule; choose a gradient method")
+def std(held: Held, x: Tensor, *args: Any, **kwargs: Any) -> Parts:
+    """As `var`."""
+    return lambda: held(lambda x: x.var(*args, **kwargs).sqrt(), x)
 
-    def parts() -> Tensor:
-        scores = query @ key.transpose(-2, -1) * (query.shape[-1] ** -0.5 if scale is None else scale)
-        if attn_mask is not None:
-            seen = attn_mask if attn_mask.dtype.is_floating_point else _masked(attn_mask, scores)
-            scores = scores + seen
-        return torch.softmax(scores, -1) @ value
+
+def var_mean(held: Held, x: Tensor, dim: Any = None, *args: Any, **kwargs: Any) -> Parts:
+    """As `var`, and the mean."""
+    keepdim = kwargs.get("keepdim", len(args) > 1 and args[1])
+    axes = _axes(x, None if isinstance(dim, bool) else dim)
+    return lambda: (x.var(dim, *args, **kwargs), x.mean(axes, keepdim))
+
+
+def std_mean(held: Held, x: Tensor, dim: Any = None, *args: Any, **kwargs: Any) -> Parts:
+    """As `var_mean`."""
+
+    def parts() -> tuple[Tensor, Tensor]:
+        variance, mean = torch.var_mean(x, dim, *args, **kwargs)
+        return variance.sqrt(), mean
 
     return parts
 
 
-def multi_head_attention_forward(
-    held: Held,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    embed_dim_to_check: int,
-    num_heads: int,
-    in_proj_weight: Tensor | None,
-    in_proj_bias: Tensor | None,
-    bias_k: Tensor | None,
-    bias_v: Tensor | None,
-    add_zero_attn: bool,
-    dropout_p: float,
-    out_proj_weight: Tensor,
-    out_proj_bias: Tensor | None,
-    training: bool = True,
-    key_padding_mask: Tensor | None = None,
-    need_weights: bool = True,
-    attn_mask: Tensor | None = None,
-    **more: Any,
-) -> Parts:
-    """[tokens, batch, width] through the projections of `nn.MultiheadAttention`, without its attention weights."""
-    unusual = (bias_k, bias_v, key_padding_mask, *(more.get(f"{side}_proj_weight") for side in "qkv"))
-    if in_proj_weight is None or add_zero_attn or any(one is not None for one in unusual) or query.ndim != 3:
-        raise InputError(
-            "attention with biases of keys, padding or separate weights has no rule; choose a gradient method"
-        )
-
-    def parts() -> tuple[Tensor, None]:
-        biases = [None] * 3 if in_proj_bias is None else in_proj_bias.chunk(3)
-        projected = [
-            F.linear(given, weight, bias)
-            for given, weight, bias in zip((query, key, value), in_proj_weight.chunk(3), biases, strict=True)
-        ]
-        q, k, v = (_heads(one, num_heads) for one in projected)
-        out = F.scaled_dot_product_attention(q, k, v, attn_mask)
-        return F.linear(out.permute(2, 0, 1, 3).flatten(2), out_proj_weight, out_proj_bias), None
-
-    return parts
+def _axes(x: Tensor, dim: Any) -> tuple[int, ...]:
+    """As counted from the front; all of them for None."""
+    named = range(x.ndim) if dim in (None, (), []) else (dim,) if isinstance(dim, int) else dim
+    return tuple(axis % x.ndim for axis in named)
 
 
-def _heads(tokens: Tensor, heads: int) -> Tensor:
-    """[tokens, batch, width] -> [batch, heads, tokens, width of a head]."""
-    split: Tensor = tokens.unflatten(2, (heads, -1))
-    return split.permute(1, 2, 0, 3)
+def _length(x: Tensor, axes: int | tuple[int, ...], keepdim: bool) -> Tensor:
+    return (x * x).sum(axes, keepdim=keepdim).sqrt()
+
+
+def _deviation(x: Tensor, axes: tuple[int, ...], eps: float) -> Tensor:
+    return ((x * x).mean(axes, keepdim=True) + eps).sqrt()
 
 
 def _normalised(held: Held, x: Tensor, axes: tuple[int, ...], eps: float) -> Tensor:
     centred = x - x.mean(axes, keepdim=True)
-    return centred * held(lambda c: ((c * c).mean(axes, keepdim=True) + eps).rsqrt(), centred)
+    return centred / held(lambda centred: _deviation(centred, axes, eps), centred)
 
 
 def _affine(x: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
@@ -234,30 +263,32 @@ def _per_channel(x: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tenso
     return _affine(x, *(None if one is None else one.view(shape) for one in (weight, bias)))
 
 
-def _masked(mask: Tensor, scores: Tensor) -> Tensor:
-    """What a mask of booleans (True: may be seen) adds to the scores."""
-    return torch.zeros_like(mask, dtype=scores.dtype).masked_fill(~mask, -torch.inf)
-
-
-def _depends(value: Any) -> bool:
-    return isinstance(value, Tensor) and value.requires_grad
-
-
 DECOMPOSED: dict[str, Callable[..., Parts | None]] = {
-    "layer_norm": layer_norm,
-    "rms_norm": rms_norm,
+    "addcdiv": addcdiv,
+    "addcmul": addcmul,
+    "addmm": addmm,
+    "amax": amax,
+    "amin": amin,
+    "baddbmm": addmm,
+    "div": div,
+    "glu": glu,
     "group_norm": group_norm,
     "instance_norm": instance_norm,
-    "normalize": normalize,
-    "norm": norm,
-    "vector_norm": norm,
-    "div": div,
-    "rdiv": rdiv,
-    "addcmul": addcmul,
-    "addcdiv": addcdiv,
+    "layer_norm": layer_norm,
+    "local_response_norm": local_response_norm,
+    "max": max_,
     "maximum": maximum,
+    "min": min_,
     "minimum": minimum,
-    "var": var,
-    "scaled_dot_product_attention": scaled_dot_product_attention,
     "multi_head_attention_forward": multi_head_attention_forward,
+    "norm": norm,
+    "normalize": normalize,
+    "rdiv": rdiv,
+    "rms_norm": rms_norm,
+    "scaled_dot_product_attention": scaled_dot_product_attention,
+    "std": std,
+    "std_mean": std_mean,
+    "var": var,
+    "var_mean": var_mean,
+    "vector_norm": norm,
 }

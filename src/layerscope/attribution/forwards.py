@@ -13,7 +13,7 @@ from layerscope.attribution.task import Found, Task
 from layerscope.attribution.variants import Run
 from layerscope.errors import InputError, UnknownNameError
 from layerscope.models.private_copy import private_copy
-from layerscope.objectives import OUTPUT, Scores
+from layerscope.objectives import Scores
 from layerscope.types import Images
 
 PRECISIONS = ("full", "bfloat16")
@@ -51,9 +51,9 @@ class Forwards:
     def near(self, image: Images) -> Callable[[Images], Scores]:
         """The same for variants of one image [1, ...] that each differ from it in one place: only that place is run.
 
-        So on the CPU, for scores read from the output, and where no hooks of others look on; otherwise as in a call.
+        So on the CPU, where no hooks of others look on; otherwise as in a call.
         """
-        if self._score.objective.layers != (OUTPUT,) or image.device.type != "cpu" or _hooked(self._score):
+        if image.device.type != "cpu" or _hooked(self._score):
             return self
         original, run, local = self._inputs(image), Run(RULES), True
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from layerscope.attribution.steps import until_complete
 from layerscope.attribution.task import Found, Method, Task, at_least, count
+from layerscope.capture.evaluating import frozen
 from layerscope.errors import InputError
 from layerscope.objectives import Scores
 from layerscope.types import Images
@@ -149,9 +150,10 @@ def _leaf(images: Images) -> Images:
 
 @contextmanager
 def _differentiating(task: Task) -> Iterator[None]:
-    """Say it in our words where the score has no gradient at the image."""
+    """Without the gradients of weights, and with our words where the score has none at the image."""
     try:
-        yield
+        with frozen(task.score.model.module):
+            yield
     except RuntimeError as cause:
         if not any(words in str(cause) for words in ("does not require grad", "not have been used in the graph")):
             raise

@@ -14,9 +14,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from layerscope.attribution.call import Call
 from layerscope.attribution.kinds import RECTIFIERS
-from layerscope.attribution.operations import Call, Operations, UnsupportedOperationError
+from layerscope.attribution.operations import Operations, UnsupportedOperationError
 from layerscope.attribution.task import Found, Method, Task
+from layerscope.capture.forward import eager
 
 Slope = Callable[[Tensor, Tensor], Tensor]
 """From the gradient above a rectifier and its own slope to the gradient below."""
@@ -35,22 +37,44 @@ def deconvolution_rule(gradient: Tensor, slope: Tensor) -> Tensor:
 class _Rectifiers(Operations):
     """Gives rectifiers another backward pass."""
 
+    title = "guided backpropagation"
+
     def __init__(self, rule: Slope) -> None:
         super().__init__()
         self._rule = rule
 
-    def elementwise(self, call: Call) -> Any:
-        if call.name not in RECTIFIERS:
-            return call.run()
-        if call.name not in ("relu", "relu6") and not _is_relu6(call):
-            self.approximated[call.name] = "the rule of ReLU, with its own slope in the place of ReLU's"
-        return _Rectified.apply(call.data[0], call.of, self._rule)
+    def unseen(self, tensor: Tensor) -> Tensor:
+        return tensor  # with its gradient, as all but rectifiers
 
     def _by_kind(self, call: Call) -> Any:
-        if call.name not in RECTIFIERS:
-            return call.run()
+        if not _rectifies(call):
+            return self._constant(call)
         self.covered[call.name] += 1
-        return self.elementwise(call)
+        if not _is_relu(call):
+            self.approximated[call.name] = "the rule of ReLU, with its own slope in the place of ReLU's"
+        made_by = _RectifiedReLU if call.name == "relu" else _Rectified
+        return made_by.apply(call.data[0], call.of, self._rule)
+
+
+def _rectifies(call: Call) -> bool:
+    return len(call.data) == 1 and (call.name in RECTIFIERS or _is_relu(call))
+
+
+def _is_relu(call: Call) -> bool:
+    """Whether it sets to zero what is negative, may bound what is large, and does nothing else."""
+    names = _BOUNDS.get(call.name, ())
+    given = dict(zip(names, call.args[1:], strict=False)) | call.kwargs
+    zero = [given.get(name) for name in (names if call.name == "threshold" else names[:1])]
+    return call.name in ("relu", "relu6") or (
+        bool(zero) and all(isinstance(one, int | float) and one == 0 for one in zero)
+    )
+
+
+_BOUNDS = {
+    **dict.fromkeys(("clamp", "clamp_min", "clip"), ("min", "max")),
+    "hardtanh": ("min_val", "max_val"),
+    "threshold": ("threshold", "value"),
+}
 
 
 class _Rectified(torch.autograd.Function):
@@ -71,9 +95,19 @@ class _Rectified(torch.autograd.Function):
         return ctx.rule(gradients[0], ctx.saved_tensors[0]), None, None
 
 
-def _is_relu6(call: Call) -> bool:
-    bounds = (*call.args[1:3], *(call.kwargs[side] for side in ("min_val", "max_val") if side in call.kwargs))
-    return call.name == "hardtanh" and bounds[:1] == (0.0,)
+class _RectifiedReLU(torch.autograd.Function):
+    """The same for ReLU, whose slope shows in what it puts out."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, function: Callable[[Tensor], Tensor], rule: Slope) -> Tensor:
+        y = function(x)
+        ctx.save_for_backward(y)
+        ctx.rule = rule
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        return ctx.rule(gradients[0], ctx.saved_tensors[0] > 0), None, None
 
 
 def rectified(task: Task, rule: Slope) -> Found:
@@ -82,16 +116,15 @@ def rectified(task: Task, rule: Slope) -> Found:
     Raises UnsupportedOperationError for a network without any: the result would be the plain gradient.
     """
     rules = _Rectifiers(rule)
-    leaf = task.images.clone().requires_grad_()
-    with rules:
-        scores = task.score(leaf.view_as(leaf))
+    leaf = task.images.detach().clone().requires_grad_()
+    with eager(task.score.model.module), rules.following(leaf) as images:
+        scores = task.score(images)
     if not rules.covered:
         raise UnsupportedOperationError(
             "this network has no rectifier (relu, gelu, silu ..) before what is explained, so the result would be the "
             "plain gradient; use 'saliency'"
         )
-    (values,) = torch.autograd.grad(scores.sum(), leaf)
-    return Found(values, None, dict(rules.covered), dict(rules.approximated))
+    return Found(rules.gradient(scores), None, dict(rules.covered), dict(rules.approximated))
 
 
 def guided_backprop(task: Task) -> Found:

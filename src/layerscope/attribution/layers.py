@@ -57,8 +57,10 @@ def layer_deeplift(task: Task) -> Found:
     What goes around the layer stays that of the image. Only what comes after the layer runs. The values add up to the
     score less that with the baseline's activation.
     """
-    values, expected, rules = [], [], Counter[str]()
-    for end in _ends(task):
+    values, expected, rules, ends = [], [], Counter[str](), _ends(task)
+    point = ends[0].head.activation.clone().requires_grad_()
+    gradient_at(task.site.name, point, ends[0].head(point))  # raises where the score does not depend on the layer
+    for end in ends:
         multipliers, score, before, used = rescaled(end.head, end.head.activation, end.baseline)
         values.append(units_first(multipliers * (end.head.activation - end.baseline), task.site.unit_axis))
         expected.append(score - before)

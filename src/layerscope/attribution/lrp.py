@@ -9,7 +9,8 @@ with a BatchNorm after them merged in, wherever it stands. What has no rule is r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,52 +18,15 @@ import torch
 from torch import Tensor
 from torch.utils.weak import WeakIdKeyDictionary
 
-from layerscope.attribution.kinds import ACTIVATIONS, GATES, WEIGHTED
-from layerscope.attribution.operations import Call, Operations
-from layerscope.attribution.relevance import (
-    Rule,
-    Weighted,
-    alpha_beta_rule,
-    epsilon_rule,
-    flat_rule,
-    gamma_rule,
-    stabilised,
-    z_plus_rule,
-)
+from layerscope.attribution.call import Call
+from layerscope.attribution.composites import Composite, composite_of
+from layerscope.attribution.kinds import ACTIVATIONS, GATES, SHAPED, WEIGHTED
+from layerscope.attribution.operations import Operations
+from layerscope.attribution.relevance import Rule, Weighted, per_unit, stabilised
 from layerscope.attribution.task import Found, Method, Task, at_least
-from layerscope.capture.forward import tensors_in
-from layerscope.errors import UnknownNameError
+from layerscope.capture.forward import eager, tensors_in
 
 _STEADY = 1e-9  # of the root mean square: keeps sums that cancel to nothing from dividing by it
-
-
-@dataclass(frozen=True)
-class Composite:
-    """Which rule convolutions, the first of them (which sees the image), and linear layers follow.
-
-    proportional: whether a BatchNorm that stands alone shares relevance with its shift, or hands all of it on.
-    """
-
-    first: Rule
-    convolution: Rule
-    linear: Rule
-    proportional: bool = False
-
-
-def _composite(name: str, epsilon: float, gamma: float) -> Composite:
-    rules: dict[str, Callable[[], Composite]] = {
-        "epsilon": lambda: Composite(*(epsilon_rule(epsilon),) * 3, proportional=True),
-        "z+": lambda: Composite(*(z_plus_rule(),) * 3),
-        "alpha2-beta1": lambda: Composite(*(alpha_beta_rule(2, 1),) * 3),
-        "gamma": lambda: Composite(*(gamma_rule(gamma),) * 3),
-        "flat": lambda: Composite(*(flat_rule(),) * 3),
-        "epsilon-plus-flat": lambda: Composite(flat_rule(), z_plus_rule(), epsilon_rule(epsilon)),
-        "epsilon-alpha2-beta1-flat": lambda: Composite(flat_rule(), alpha_beta_rule(2, 1), epsilon_rule(epsilon)),
-        "epsilon-gamma-flat": lambda: Composite(flat_rule(), gamma_rule(gamma), epsilon_rule(epsilon)),
-    }
-    if name not in rules:
-        raise UnknownNameError.among("LRP composite", name, rules)
-    return rules[name]()
 
 
 class _Relevance(Operations):
@@ -74,14 +38,21 @@ class _Relevance(Operations):
         super().__init__()
         self._composite = composite
         self._last: tuple[Tensor, Weighted, Rule] | None = None  # the last weighted layer, with what it put out
+        self._raw: WeakIdKeyDictionary = WeakIdKeyDictionary()  # what no layer with weights has seen
         self._gates: WeakIdKeyDictionary = WeakIdKeyDictionary()
+
+    @contextmanager
+    def following(self, leaf: Tensor, backward: bool = True) -> Iterator[Tensor]:
+        with super().following(leaf, backward) as image:
+            self._raw[image] = True
+            yield image
 
     def held(self, function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
         return function(x.detach())
 
     def route(self, call: Call) -> Any:
-        result = call.run()
-        if all(tensor in self._gates for tensor in call.data):
+        result, moved = call.run(), call.data[:1] if call.name in SHAPED else call.data
+        if all(tensor in self._gates for tensor in moved):
             self._gates.update((tensor, True) for tensor in tensors_in(result))
         return result
 
@@ -101,12 +72,23 @@ class _Relevance(Operations):
 
     def product(self, call: Call) -> Any:
         gates = [tensor in self._gates for tensor in call.data]
-        if gates[0] != gates[1]:  # the gated one takes all: the other counts as a weight
-            gate, gated = call.data if gates[0] else call.data[::-1]
-            weight = gate.detach()
-            return _Through.apply(gated, lambda x: call.of(*((weight, x) if gates[0] else (x, weight))))
-        self.approximated[call.name] = "half of the relevance to each factor"
-        return _Proportional.apply(call.of, (0.5, 0.5), *call.data)
+        if gates[0] == gates[1]:
+            y = _Proportional.apply(call.of, (0.5, 0.5), *call.data)
+            return self._told(y, call.name, "half of the relevance to each factor")
+        gate, gated = call.data if gates[0] else call.data[::-1]  # the gated one takes all: the other is a weight
+        weight = gate.detach()
+        function = (lambda x: call.of(weight, x)) if gates[0] else (lambda x: call.of(x, weight))
+        return _Through.apply(gated, function) if call.name == "mul" else _Proportional.apply(function, (1.0,), gated)
+
+    def quotient(self, call: Call) -> Any:
+        below = call.data[1].detach()
+        y = _Proportional.apply(lambda x: call.of(x, below), (1.0,), call.data[0])
+        return self._told(y, call.name, "all of the relevance to the numerator")
+
+    def _told(self, y: Tensor, name: str, how: str) -> Tensor:
+        """The same, noted as approximated where relevance passes it: what leads to attention alone gets none."""
+        y.register_hook(lambda relevance: self.approximated.update({name: how}))
+        return y
 
     def linear(self, call: Call) -> Any:
         self.covered[call.name] += 1
@@ -116,10 +98,16 @@ class _Relevance(Operations):
             return self._through_norm(call)
         return _Proportional.apply(call.of, (1.0,) * len(call.data), *call.data)
 
+    def _by_kind(self, call: Call) -> Any:
+        result = super()._by_kind(call)
+        if call.name not in WEIGHTED and all(tensor in self._raw for tensor in call.data):
+            self._raw.update((tensor, True) for tensor in tensors_in(result))
+        return result
+
     def _through_weights(self, call: Call) -> Tensor:
         layer = weighted(call)
         rule = self._composite.linear if call.name == "linear" else self._composite.convolution
-        if self._last is None:
+        if call.data[0] in self._raw:
             rule = self._composite.first
         y: Tensor = _Ruled.apply(layer.x, call.of, layer, rule)
         self._last = (y, layer, rule)
@@ -221,9 +209,10 @@ class _Proportional(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *relevance: Tensor) -> tuple[Tensor | None, ...]:
         y, *inputs = ctx.saved_tensors
-        slopes = _slopes(ctx.function, inputs, relevance[0] / stabilised(y, _STEADY))
-        below = [one * slope * share for one, slope, share in zip(inputs, slopes, ctx.shares, strict=True)]
         nothing = (y == 0) & (relevance[0] != 0)
+        above = per_unit(relevance[0], torch.where(nothing, 0.0, stabilised(y, _STEADY)))
+        slopes = _slopes(ctx.function, inputs, above)
+        below = [one * slope * share for one, slope, share in zip(inputs, slopes, ctx.shares, strict=True)]
         if nothing.any():  # nothing to share it out by: evenly, then
             evenly = _evenly(ctx.function, inputs, torch.where(nothing, relevance[0], torch.zeros_like(y)))
             below = [one + even * share for one, even, share in zip(below, evenly, ctx.shares, strict=True)]
@@ -239,9 +228,7 @@ def _slopes(function: Callable[..., Tensor], inputs: Sequence[Tensor], above: Te
 
 def _evenly(function: Callable[..., Tensor], inputs: Sequence[Tensor], relevance: Tensor) -> tuple[Tensor, ...]:
     ones = [torch.ones_like(one) for one in inputs]
-    total = function(*ones)
-    share = torch.where(total == 0, torch.zeros_like(total), relevance / torch.where(total == 0, 1.0, total))
-    return _slopes(function, ones, share)
+    return _slopes(function, ones, per_unit(relevance, function(*ones)))
 
 
 class _Start(torch.autograd.Function):
@@ -263,18 +250,17 @@ def lrp(task: Task, *, composite: str = "epsilon-plus-flat", epsilon: float = 1e
 
     composite: "epsilon", "z+", "alpha2-beta1", "gamma" or "flat" in all layers; "epsilon-plus-flat",
     "epsilon-alpha2-beta1-flat" and "epsilon-gamma-flat" take epsilon in linear layers, the second in convolutions and
-    flat in the first layer. epsilon: in root mean squares of a layer's output.
+    flat in the first layers, which see the image itself. epsilon: in root mean squares of a layer's output.
     """
     at_least("epsilon", epsilon, 0)
     at_least("gamma", gamma, 0)
-    rules = _Relevance(_composite(composite, epsilon, gamma))
-    leaf = task.score.model.normalise(task.images).detach().requires_grad_()
-    with rules:
-        activations = task.score.activations(leaf.view_as(leaf))
-    scores = task.score.objective({name: _Start.apply(rules.now(tensor)) for name, tensor in activations.items()})
-    (values,) = torch.autograd.grad(scores.sum(), leaf)
+    rules = _Relevance(composite_of(composite, epsilon, gamma))
+    inputs = task.score.model.normalise(task.images).detach().requires_grad_()
+    with eager(task.score.model.module), rules.following(inputs) as image:
+        found = {name: rules.given(tensor) for name, tensor in task.score.activations(image).items()}
+    scores = task.score.objective({name: _Start.apply(tensor) for name, tensor in found.items()})
     note = f"composite {composite}: relevance of the normalised image"
-    return Found(values, scores.detach(), dict(rules.covered), dict(rules.approximated), (note,))
+    return Found(rules.gradient(scores), scores.detach(), dict(rules.covered), dict(rules.approximated), (note,))
 
 
 METHODS = (

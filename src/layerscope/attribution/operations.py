@@ -8,19 +8,24 @@ them. A `TorchFunctionMode` sees every operation, so a rule for an operation is 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
-from torch import Tensor, nn
+import torch
+from torch import Tensor
+from torch.autograd.graph import disable_saved_tensors_hooks
 from torch.overrides import TorchFunctionMode
 from torch.utils.weak import WeakIdKeyDictionary
 
+from layerscope.attribution.call import TO_NUMBERS, Call
 from layerscope.attribution.decompositions import DECOMPOSED
-from layerscope.attribution.kinds import KINDS, ONE_INPUT, WEIGHTED, Kind
+from layerscope.attribution.kinds import SHAPED, Kind, kind_of
+from layerscope.attribution.overwriting import Overwritten
 from layerscope.capture.forward import tensors_in
-from layerscope.capture.functions import function_name
-from layerscope.capture.sites import leaves, with_leaves
 from layerscope.errors import InputError
+
+_TWICE = "parts of the network run again in the backward pass"
 
 
 class UnsupportedOperationError(InputError):
@@ -30,8 +35,9 @@ class UnsupportedOperationError(InputError):
 class Operations(TorchFunctionMode):
     """While a network runs inside, each operation that depends on the image is given to the rule of its kind.
 
-    What depends on the image is what requires gradients: weights are handed over detached. An operation that is linear
-    in what depends on the image runs as it is, unless a subclass says otherwise. `title` is the method's, for messages.
+    What depends on the image is followed: as data, where it requires gradients, and cut off from the
+    image, where it does not (a comparison, an index, what was detached). Weights are handed over detached. An operation
+    that is linear in its data runs as it is, unless a subclass says otherwise. `title` is the method's, for messages.
     """
 
     title = "this method"
@@ -40,28 +46,75 @@ class Operations(TorchFunctionMode):
         super().__init__()
         self.covered: Counter[str] = Counter()
         self.approximated: dict[str, str] = {}
-        self._overwritten: WeakIdKeyDictionary = WeakIdKeyDictionary()
+        self._leaf: Tensor | None = None
+        self._followed: WeakIdKeyDictionary = WeakIdKeyDictionary()  # what depends on the image: whether it is data
+        self._overwritten = Overwritten()
+
+    @contextmanager
+    def following(self, leaf: Tensor, backward: bool = True) -> Iterator[Tensor]:
+        """Within this context, the operations on the image that it gives are seen. leaf: what gradients are taken of,
+        if `backward`.
+
+        Raises UnsupportedOperationError for a network that runs parts of itself again in the backward pass.
+        """
+        self._leaf = leaf
+        image = leaf.view_as(leaf)  # which may be overwritten
+        self._noted(image)
+        try:
+            with disable_saved_tensors_hooks(_TWICE) if backward else nullcontext(), self:
+                yield image
+        except RuntimeError as error:
+            if str(error) != _TWICE:
+                raise
+            raise UnsupportedOperationError(
+                f"{self.title} sees only what runs once, and in this network {_TWICE} (activation checkpointing); turn "
+                "that off, as set_grad_checkpointing(False) does in timm"
+            ) from None
+
+    def gradient(self, scores: Tensor) -> Tensor:
+        """Of the sum of the scores [batch], by the rules, with respect to the leaf."""
+        assert self._leaf is not None  # the network has run
+        found: tuple[Tensor | None, ...] = (None,)
+        if scores.requires_grad:
+            found = torch.autograd.grad(scores.sum(), self._leaf, allow_unused=True)
+        if found[0] is None:
+            raise UnsupportedOperationError(
+                f"{self.title} finds no way from the score to the image: the score does not depend on it, or only "
+                "through decisions, or by operations that were detached"
+            )
+        return found[0]
 
     def held(self, function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
         """A normaliser within a decomposed operation: by the rules, or of a detached `x` to count as a weight."""
         return function(x)
 
-    def now(self, tensor: Tensor) -> Tensor:
-        """What a tensor is by now: in-place operations are run out of place, and this is what they gave."""
-        while tensor in self._overwritten:
-            tensor = self._overwritten[tensor]
-        return tensor
+    def given(self, tensor: Tensor) -> Tensor:
+        """A tensor as an operation gets it: as it is by now, and without a graph where it is a weight.
+
+        Operations that work in place are run out of place, so that what it is by now may be another tensor.
+        """
+        now = self._overwritten.now(tensor)
+        tensor = now if now is tensor else self._noted(now)
+        if not tensor.requires_grad or self._followed.get(tensor):
+            return tensor
+        if tensor.is_leaf or not self._made_of_image(tensor):
+            return tensor.detach()
+        return self.unseen(tensor)
 
     def elementwise(self, call: Call) -> Any:
         """A nonlinear function of each value by itself."""
         return self.refuse(call)
 
     def maximum(self, call: Call) -> Any:
-        """A maximum over a window or an axis."""
+        """A maximum over a window."""
         return self.refuse(call)
 
     def product(self, call: Call) -> Any:
-        """Two tensors that both depend on the image, multiplied: bilinear."""
+        """Two tensors of data, multiplied: bilinear."""
+        return self.refuse(call)
+
+    def quotient(self, call: Call) -> Any:
+        """Two tensors of data, the first over the second."""
         return self.refuse(call)
 
     def softmax(self, call: Call) -> Any:
@@ -69,42 +122,82 @@ class Operations(TorchFunctionMode):
         return self.refuse(call)
 
     def linear(self, call: Call) -> Any:
-        """Linear, or affine, in what depends on the image."""
+        """Linear, or affine, in the data."""
         return call.run()
 
     def route(self, call: Call) -> Any:
         """Moves values to other places, or copies them."""
         return call.run()
 
+    def constant(self, call: Call, cut: list[Tensor]) -> None:
+        """Data meets what depends on the image as well, but is cut off from it."""
+
+    def value(self, call: Call, value: Any) -> None:
+        """A number, or a list or array of numbers, that depends on the image has left the tensors."""
+
+    def unseen(self, tensor: Tensor) -> Tensor:
+        """Made of data by an operation that could not be seen; gives what to go on with."""
+        name = "an operation" if tensor.grad_fn is None else repr(tensor.grad_fn.name().removesuffix("Backward"))
+        raise UnsupportedOperationError(
+            f"{self.title} cannot see into {name}, which this network runs on values that depend on the image: a "
+            f"custom autograd function, scripted or compiled code; {_INSTEAD}"
+        )
+
     def refuse(self, call: Call) -> Any:
         """Raise UnsupportedOperationError, which names the operation."""
         raise UnsupportedOperationError(
-            f"{self.title} has no rule for the operation {call.name!r}, which this network runs on values that depend "
-            "on the image; choose a gradient or perturbation method, as 'integrated_gradients' or 'occlusion'"
+            f"{self.title} has no rule for the operation {call.name or call.attribute!r} (with these arguments), which "
+            f"this network runs on values that depend on the image; {_INSTEAD}"
         )
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        call = Call(func, _map(args, self._given), _map(kwargs or {}, self._given))
-        if not call.data or not call.name:  # constants and attributes
-            return func(*call.args, **call.kwargs)
-        if not call.in_place:
-            return self._by_kind(call)
-        result = self._assigned(call) if call.name == "setitem" else self._by_kind(call)
-        self._overwritten[args[0]] = result
+        call = Call(func, args, kwargs or {}, self.given)
+        cut = [tensor for tensor in call.tensors if not tensor.requires_grad and tensor in self._followed]
+        if call.attribute == "_version":
+            return self._overwritten.version(args[0])
+        if not call.data and not cut:
+            return func(*args, **(kwargs or {}))
+        if cut and call.data and call.name not in SHAPED:
+            self.constant(call, cut)
+        result = self._by_kind(call) if call.data and call.name else self._constant(call)
+        if call.target is not None:
+            result = self._written(call, call.target, result)
+        return self._noted(result)
+
+    def _noted(self, result: Any) -> Any:
+        """The same, followed from now on."""
+        for tensor in tensors_in(result):
+            self._followed[tensor] = tensor.requires_grad
         return result
 
-    def _given(self, tensor: Tensor) -> Tensor:
-        """As functions get it: overwritten, and without a graph where it is a weight."""
-        return tensor.detach() if isinstance(tensor, nn.Parameter) else self.now(tensor)
+    def _made_of_image(self, tensor: Tensor) -> bool:
+        """Whether the graph of a tensor begins at the image."""
+        seen, waiting = set(), [tensor.grad_fn]
+        while waiting:
+            node = waiting.pop()
+            if node is None or node in seen:
+                continue
+            if getattr(node, "variable", None) is self._leaf:
+                return True
+            seen.add(node)
+            waiting.extend(before for before, _ in node.next_functions)
+        return False
 
-    def _assigned(self, call: Call) -> Tensor:
-        """A copy of a tensor, of which a part is assigned: which only moves values."""
-        target, place, value = call.args
-        result: Tensor = target.clone()
-        result[place] = value
+    def _constant(self, call: Call) -> Any:
+        """Of an operation without data, or an attribute."""
+        if call.sets_attribute:
+            return self.refuse(call)
+        result = call.run()
+        if call.name == TO_NUMBERS:
+            self.value(call, result)
         return result
+
+    def _written(self, call: Call, target: Tensor, result: Any) -> Tensor:
+        if not isinstance(result, Tensor) or result.shape != target.shape:
+            self.refuse(call)
+        return self._overwritten.write(target, result)
 
     def _by_kind(self, call: Call) -> Any:
         if call.name in DECOMPOSED:
@@ -112,64 +205,15 @@ class Operations(TorchFunctionMode):
             if parts is not None:
                 with self:
                     return parts()
-        kind = self._kind(call)
+        kind = kind_of(call)
         if kind is None:
-            result = call.run()
+            result = self._constant(call)
             if any(tensor.requires_grad for tensor in tensors_in(result)):
                 return self.refuse(call)
-            return result  # a comparison, a shape, a copy without gradients: a constant
-        if kind in (Kind.ELEMENTWISE, Kind.MAXIMUM, Kind.PRODUCT, Kind.SOFTMAX):
+            return result
+        if kind in (Kind.ELEMENTWISE, Kind.MAXIMUM, Kind.PRODUCT, Kind.QUOTIENT, Kind.SOFTMAX):
             self.covered[call.name] += 1
         return getattr(self, kind.value)(call)
 
-    def _kind(self, call: Call) -> Kind | None:
-        """Of this call: a product with a constant is linear, and a convolution with a weight that depends on the image
-        is a product."""
-        kind, count = KINDS.get(call.name), len(call.data)
-        if kind is Kind.PRODUCT:
-            return Kind.LINEAR if count == 1 else kind
-        if count > 1 and call.name in WEIGHTED:
-            return Kind.PRODUCT if count == 2 else None
-        return None if count > 1 and call.name in ONE_INPUT else kind
 
-
-class Call:
-    """One call of a function of torch.
-
-    data: the tensors among the arguments that depend on the image. name: as in sites ("add" for +=, add_, torch.add).
-    """
-
-    def __init__(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        self.func, self.args, self.kwargs = func, args, kwargs
-        self.data = [tensor for tensor in tensors_in((self.args, self.kwargs)) if tensor.requires_grad]
-        self.name = _REVERSED.get(getattr(func, "__name__", ""), function_name(func))
-
-    def run(self) -> Any:
-        """What the function gives, out of place."""
-        return self.of(*self.data)
-
-    @property
-    def in_place(self) -> bool:
-        """Whether the function overwrites its first argument."""
-        name = getattr(self.func, "__name__", "")
-        if name.startswith("__"):
-            return (name.startswith("__i") and name != "__invert__") or name == "__setitem__"
-        return name.endswith("_") or bool(self.kwargs.get("inplace"))
-
-    def of(self, *values: Tensor) -> Any:
-        """The function with `values` in the places of its data, out of place: they are copied where it overwrites."""
-        given = iter(values)
-        args = _map(self.args, lambda tensor: next(given) if tensor.requires_grad else tensor)
-        kwargs = _map(self.kwargs, lambda tensor: next(given) if tensor.requires_grad else tensor)
-        if self.in_place:
-            args = (args[0].clone(), *args[1:])
-        return self.func(*args, **kwargs)
-
-
-_REVERSED = {"__rtruediv__": "rdiv", "__rdiv__": "rdiv", "__rpow__": "rpow", "true_divide": "div"}
-
-
-def _map(value: Any, change: Any) -> Any:
-    """Tensors in nested tuples, lists and dicts changed, in their order."""
-    paths = [path for path, _ in leaves(value)]
-    return with_leaves(value, dict.fromkeys(paths, change)) if paths else value
+_INSTEAD = "choose a gradient or perturbation method, as 'integrated_gradients' or 'occlusion'"

@@ -47,20 +47,24 @@ Rule = Callable[[Weighted, Tensor, Tensor], Tensor]
 
 
 def stabilised(z: Tensor, epsilon: float) -> Tensor:
-    """z moved away from zero by `epsilon` times its root mean square, so that it means the same at any scale.
-
-    Each entry of the first axis by its own, so that images do not touch each other.
-    """
-    squares = z.square() if z.ndim < 2 else z.square().mean(tuple(range(1, z.ndim)), keepdim=True)
-    step = epsilon * squares.sqrt() + torch.finfo(z.dtype).tiny
+    """z [batch, ...] moved away from zero by `epsilon` times the root mean square of the values of an image, so that it
+    means the same at any scale and in any company."""
+    axes = tuple(range(1, z.ndim))
+    step = epsilon * (z.square().mean(axes, keepdim=True).sqrt() if axes else z.abs())
     return z + torch.where(z < 0, -step, step)
+
+
+def per_unit(relevance: Tensor, total: Tensor) -> Tensor:
+    """Relevance over the total that it is shared out by. Where that is zero there is nothing to share it out by."""
+    nothing = total == 0
+    return torch.where(nothing, torch.zeros_like(relevance), relevance / torch.where(nothing, 1.0, total))
 
 
 def epsilon_rule(epsilon: float = 1e-6) -> Rule:
     """In proportion to x w, over the whole output."""
 
     def rule(layer: Weighted, z: Tensor, relevance: Tensor) -> Tensor:
-        return layer.x * layer.backward(layer.x, layer.weight, relevance / stabilised(z, epsilon))
+        return layer.x * layer.backward(layer.x, layer.weight, per_unit(relevance, stabilised(z, epsilon)))
 
     return rule
 
@@ -110,8 +114,8 @@ def flat_rule() -> Rule:
     """Evenly over all that the output sees, whatever is there."""
 
     def rule(layer: Weighted, z: Tensor, relevance: Tensor) -> Tensor:
-        ones, weight = torch.ones_like(layer.x), torch.ones_like(layer.weight)
-        return layer.backward(ones, weight, relevance / layer.operation(ones, weight))
+        ones = [(torch.ones_like(layer.x), torch.ones_like(layer.weight))]
+        return _shared(layer, ones, _total(layer, ones), relevance)
 
     return rule
 
@@ -133,9 +137,6 @@ def _total(layer: Weighted, parts: list[_Part]) -> Tensor:
 
 
 def _shared(layer: Weighted, parts: list[_Part], total: Tensor, relevance: Tensor) -> Tensor:
-    """Relevance in proportion to the parts, of their total. Where that is zero there is nothing to share it out by."""
-    nothing = total == 0
-    share = torch.where(
-        nothing, torch.zeros_like(total), relevance / torch.where(nothing, torch.ones_like(total), total)
-    )
+    """Relevance in proportion to the parts, of their total."""
+    share = per_unit(relevance, total)
     return torch.stack([x * layer.backward(x, weight, share) for x, weight in parts]).sum(0)

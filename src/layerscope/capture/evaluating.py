@@ -25,3 +25,20 @@ def evaluating(module: nn.Module, gradients: bool = False) -> Iterator[None]:
     finally:
         for part, flag in flags:
             part.training = flag
+
+
+@contextmanager
+def frozen(module: nn.Module) -> Iterator[None]:
+    """No gradients of weights inside, which a backward to the input has no use for: it costs a little less then.
+
+    Each weight gets its own flag back.
+    """
+    # an inference tensor would not take its flag back
+    trained = [weight for weight in module.parameters() if weight.requires_grad and not weight.is_inference()]
+    try:
+        for weight in trained:
+            weight.requires_grad = False
+        yield
+    finally:
+        for weight in trained:
+            weight.requires_grad = True

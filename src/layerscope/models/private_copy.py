@@ -50,6 +50,8 @@ class _LeakyBackward(torch.autograd.Function):
 def private_copy(module: nn.Module, example: Tensor, targets: Sequence[str], leak: float = 0.05) -> nn.Module:
     """A frozen eval copy of `module`, in float32, that computes the same at the layers `targets` ("name" or "name#k").
 
+    leak: of the gradient of a closed ReLU; 0 leaves the ReLUs as they are.
+
     `example` [batch, channel, height, width] is an input as the module gets it (normalised); it is run to find which
     BatchNorm reads which convolution, in the order of execution and not by name.
     """
@@ -57,7 +59,8 @@ def private_copy(module: nn.Module, example: Tensor, targets: Sequence[str], lea
     for parameter in private.parameters():
         parameter.grad = None
     private = _folded(private, example, [name.partition("#")[0] for name in targets])
-    _replace(private, lambda child: LeakyBackwardReLU(leak) if type(child) is nn.ReLU else child)
+    if leak:  # otherwise they may stay in place, which is faster
+        _replace(private, lambda child: LeakyBackwardReLU(leak) if type(child) is nn.ReLU else child)
     return private.eval().to(memory_format=torch.channels_last)
 
 
