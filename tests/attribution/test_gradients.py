@@ -29,6 +29,7 @@ from layerscope.attribution.gradients import (
     smoothgrad,
     vargrad,
 )
+from layerscope.attribution.score import Score
 from layerscope.errors import InputError
 from layerscope.models.model import VisionModel, wrap
 
@@ -230,6 +231,22 @@ def test_nothing_is_left_behind(run):
 @pytest.mark.parametrize("run", RUNS)
 def test_frozen_networks_that_work_in_place(run):
     check_rude(run, pictures(2, 16))
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_weights_have_no_gradients_meanwhile(run, monkeypatch):
+    model, flags = small_model(), []
+    score = Score.__call__
+
+    def watched(self: Score, images: Tensor) -> Tensor:
+        if torch.is_grad_enabled():
+            flags.extend(weight.requires_grad for weight in model.module.parameters())
+        return score(self, images)
+
+    monkeypatch.setattr(Score, "__call__", watched)
+    found(run, model, IMAGES, "cat", baseline="blur")
+    assert set(flags) == {False}
+    assert all(weight.requires_grad for weight in model.module.parameters())
 
 
 @pytest.mark.parametrize("run", RANDOM)

@@ -29,6 +29,9 @@ class Forwards:
         copied: whether to run a private copy with BatchNorm folded, which costs about four forwards and saves a tenth
             of each. The network itself runs where it is not float32 or cannot be copied.
 
+    Attributes:
+        batch: most images that run at once.
+
     Raises UnknownNameError for a precision that does not exist; InputError for bfloat16 where there is no copy.
     """
 
@@ -68,10 +71,10 @@ class Forwards:
 
         return scores
 
-    def found(self, values: Tensor, expected: Tensor | None = None, notes: tuple[str, ...] = ()) -> Found:
+    def found(self, values: Tensor, expected: Tensor | None = None) -> Found:
         """What a method found through these forwards, with how exact they were."""
         rough = {"all": "computed in bfloat16"} if self._dtype == torch.bfloat16 else {}
-        return Found(values, expected, approximated=rough, notes=notes + self._notes)
+        return Found(values, expected, approximated=rough, notes=self._notes)
 
     def _in_batches(self, images: Images, inputs: Callable[[Images], Tensor]) -> Scores:
         with torch.no_grad():

@@ -31,7 +31,6 @@ _FROM_VALUES = frozenset(
         "__contains__", "__setitem__", "equal", "allclose", "is_nonzero",
     }
 )  # fmt: skip
-_AS_OTHER = frozenset({"to", "type_as"})  # of a second tensor only the dtype and the device count
 _TOLERANCE = 1e-4  # of the output: rounding differs with the size of a batch
 
 
@@ -194,8 +193,7 @@ class _Trunk(TorchFunctionMode):
                 made.value = tensor.detach().clone()
 
     def _recorded(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        read = args[:1] if func.__name__ in _AS_OTHER else args
-        depends = any(made.depends for made, _ in self._of_trunk(read, kwargs))
+        depends = any(made.depends for made, _ in self._of_trunk(_with_values(func, args), kwargs))
         result = func(*args, **kwargs)
         made = {path: self._noted(tensor, depends) for path, tensor in leaves(result)}
         if depends and func.__name__ == "__setitem__":
@@ -243,6 +241,13 @@ def _graph_after(
 
     with torch.set_grad_enabled(before), replace(model, {layer: start}):  # the flag is put back, whoever changed it
         return run(images)
+
+
+def _with_values(func: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The arguments whose values count, rather than only their dtype and device."""
+    if func.__name__.startswith("new_"):
+        return ()
+    return args[:1] if func.__name__ in ("to", "type_as") else args
 
 
 def _without_content(tensor: Tensor, copies: int = 1) -> Tensor:

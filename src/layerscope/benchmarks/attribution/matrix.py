@@ -123,7 +123,7 @@ def tables_of(entries: Sequence[Entry]) -> dict[str, list[Row]]:
         rows = tables.setdefault(entry.column.table, {})
         both = str(entry.ours) if entry.column.captum is None else f"{entry.ours} | {entry.captum}"
         rows.setdefault(name, {"network": name})[entry.column.name] = both
-    return {title: list(rows.values()) for title, rows in tables.items()}
+    return {f"{title} (ours | Captum: worst relative error)": list(rows.values()) for title, rows in tables.items()}
 
 
 def summary_of(entries: Sequence[Entry]) -> str:
@@ -139,5 +139,6 @@ def _counted(cells: Sequence[Cell]) -> str:
     traces = sum(cell.traces > 0 for cell in cells)
     return (
         f"{count['ok']} of {compared} cells agree with their reference, {count['refused']} refuse, "
-        f"{count['wrong']} wrong, {count['error']} fail, {traces} leave something behind"
+        f"{count['wrong']} wrong, {count['error']} fail, {traces} leave something behind (attributes, hooks, "
+        "random states)"
     )
