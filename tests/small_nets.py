@@ -42,3 +42,12 @@ def seeded(module: nn.Module, seed: int = 0) -> nn.Module:
 
 def small_model() -> VisionModel:
     return wrap(seeded(SmallNet()), input_size=32, class_names=("owl", "cat", "hut", "tree", "cup"), name="small")
+
+
+def small_network() -> VisionModel:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        module = nn.Sequential(
+            nn.Conv2d(3, 6, 5, 2, 2), nn.ReLU(), nn.Conv2d(6, 10, 3, 1, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(10, 3)
+        )  # fmt: skip
+    return wrap(module.eval(), 32, class_names=["one", "two", "three"], name="small")

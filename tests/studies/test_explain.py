@@ -8,8 +8,8 @@ import math
 import numpy as np
 import pytest
 import torch
-from conftest import small_network
 from PIL import Image
+from small_nets import small_network
 from torch import nn
 
 import layerscope as ls

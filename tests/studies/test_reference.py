@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from conftest import small_network
+from small_nets import small_network
 
 import layerscope as ls
 from layerscope.models.datasets import LabelledImages
