@@ -309,9 +309,10 @@ def test_times_of_all_tools(tiny):
         1.0
     ] * 3
     for row in rows:
-        failed = row["method"] == "deeplift" and row["tool"] == "captum"
+        absent = (row["note"] or "").startswith("ModuleNotFoundError")  # other tools are no dependencies
+        failed = absent or (row["method"] == "deeplift" and row["tool"] == "captum")
         assert (row["ratio"] is None) == (row["seconds"] is None) == (row["wall"] is None) == failed
-    assert all(row["note"].startswith("RuntimeError: A Module ReLU") for row in rows if row["seconds"] is None)
+        assert absent or not failed or row["note"].startswith("RuntimeError: A Module ReLU")
     assert {row["settings"] for row in rows if row["tool"] == "captum"} == {"defaults", "frozen, channels_last"}
 
 
