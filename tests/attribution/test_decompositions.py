@@ -135,12 +135,21 @@ ATTENTIONS: dict[str, Callable[[], Any]] = {
     "batch first": lambda: attention(batch_first=True)(TOKENS, TOKENS, TOKENS),
     "without biases": lambda: attention(bias=False)(TOKENS, TOKENS, TOKENS),
     "mask of booleans": lambda: attention()(TOKENS, TOKENS, TOKENS, attn_mask=SEEN),
+    "mask of booleans by hand": lambda: _by_hand(SEEN),
+    "mask of booleans of each head by hand": lambda: _by_hand(SEEN.expand(10, -1, -1)),
     "mask to add": lambda: attention()(TOKENS, TOKENS, TOKENS, attn_mask=constant(3, 3), need_weights=False),
     "mask of each head": lambda: attention()(TOKENS, TOKENS, TOKENS, attn_mask=constant(10, 3, 3)),
     "mask of booleans of each head": lambda: attention()(TOKENS, TOKENS, TOKENS, attn_mask=SEEN.expand(10, -1, -1)),
     "other keys": lambda: attention(kdim=6, vdim=6)(TOKENS, OTHERS, OTHERS),
     "dropout of training": lambda: attention(dropout=0.5)(TOKENS, TOKENS, TOKENS),
 }  # fmt: skip
+
+
+def _by_hand(mask: Tensor) -> Any:
+    """Without the module, which makes numbers of a mask of booleans."""
+    weights = constant(24, 8), constant(24), None, None, False, 0.0, constant(8, 8), constant(8)
+    return F.multi_head_attention_forward(TOKENS, TOKENS, TOKENS, 8, 2, *weights, training=False, attn_mask=mask)
+
 
 OTHER_ATTENTIONS: dict[str, Callable[[], Any]] = {
     "padding": lambda: attention()(TOKENS, TOKENS, TOKENS, key_padding_mask=torch.zeros(5, 3).bool()),

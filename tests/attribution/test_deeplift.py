@@ -16,6 +16,7 @@ from tasks import found, pictures
 from torch import Tensor, nn
 
 from layerscope.attribution.deeplift import deeplift, rescaled
+from layerscope.attribution.operations import UnsupportedOperationError
 from layerscope.models.model import wrap
 
 Back = Callable[[Tensor], Tensor]
@@ -280,6 +281,58 @@ def test_values_that_do_not_change_stay_finite_where_slopes_are_not(function: Us
     explained = found(deeplift, around(use), pictures(size=6, dtype=torch.float64), "second", baseline="black")
     assert explained.values.isfinite().all()
     assert torch.allclose(explained.values.sum((1, 2, 3)), explained.expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "use",
+    [torch.sigmoid, lambda x: torch.softmax(x, 1), lambda x: F.layer_norm(x, (6,)), lambda x: F.max_pool2d(x, 3, 2), lambda x: x * x.mean(1, keepdim=True)],
+)  # fmt: skip
+@pytest.mark.parametrize("steps", [0, 1, -3])
+def test_next_to_each_other_multipliers_are_gradients(use: Use, steps: int) -> None:
+    """Also where a difference is no more than the rounding of a value."""
+    model, image = around(use), pictures(1, 6, dtype=torch.float64)
+    inputs = model.module.conv(image).detach()
+
+    def run(x: Tensor) -> Tensor:
+        return use(x).flatten(1) @ constant(use(inputs).numel())
+
+    leaf = inputs.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(run(leaf).sum(), leaf)
+    multipliers, *_ = rescaled(run, inputs, inputs * (1 + steps * 2.0**-52))
+    assert torch.allclose(multipliers, gradient, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "words"),
+    [
+        (lambda x: F.relu(F.relu(x)), F.relu, r"nothing more on one and 'relu' of \(1, 3, 4, 4\) on the other"),
+        (F.relu, lambda x: F.relu(F.relu(x)), r"'relu' of \(1, 3, 4, 4\) on one and nothing more on the other"),
+        (F.relu, torch.sigmoid, r"'sigmoid' of .* on one and 'relu' of"),
+        (
+            lambda x: F.relu(x[:, :1]),
+            lambda x: F.relu(x[:, 1:]),
+            r"'relu' of \(1, 2, 4, 4\) on one and 'relu' of \(1, 1,",
+        ),
+    ],
+)
+def test_a_network_that_does_something_else_in_its_second_run_is_refused(first: Use, then: Use, words: str) -> None:
+    """It counts its runs."""
+    calls, images = [first, then], pictures(1, 4, dtype=torch.float64)
+    with pytest.raises(UnsupportedOperationError, match=words):
+        rescaled(lambda x: calls.pop(0)(x).sum((1, 2, 3)), images, images / 2)
+
+
+def test_scores_are_read_as_they_are_by_now() -> None:
+    def run(x: Tensor) -> Tensor:
+        scores = x.sum((1, 2, 3))
+        scores.mul_(scores)
+        return scores
+
+    image, before = pictures(1, 4, dtype=torch.float64), pictures(1, 4, seed=1, dtype=torch.float64)
+    multipliers, score, score_before, _ = rescaled(run, image, before)
+    assert torch.allclose(score, image.sum() ** 2)
+    assert torch.allclose(score_before, before.sum() ** 2)
+    assert torch.allclose((multipliers * (image - before)).sum(), score - score_before)
 
 
 def test_what_is_masked_out_gets_nothing() -> None:

@@ -159,6 +159,7 @@ def test_rectifiers_by_other_names(use: Callable[[Tensor], Tensor], name: str, p
         lambda x: x.clamp(max=0),
         lambda x: x.clamp(min=x.mean(1, keepdim=True)),
         lambda x: x.clamp(min=torch.zeros(6).to(x)),
+        lambda x: F.prelu(x, x.mean((0, 2, 3)).sigmoid()),
         F.hardtanh,
         lambda x: F.threshold(x, 0, 1),
         abs,

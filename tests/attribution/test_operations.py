@@ -118,6 +118,7 @@ WITHOUT_RULE: dict[str, tuple[Use, str]] = {
     "dropout of torch": (lambda x: torch.dropout(x, 0.5, train=True), "'dropout'"),
     "noisy rectifier": (lambda x: F.rrelu(x, training=True), "'rrelu'"),
     "statistics of the batch": (_batch_norm, "'batch_norm'"),
+    "instance_norm of torch": (lambda x: torch.instance_norm(x, None, None, None, None, True, 0.1, 1e-5, False), "'instance_norm'"),
     "data as the grid": (lambda x: F.grid_sample(x[:, :2], x[:, :2].permute(0, 2, 3, 1).tanh(), align_corners=False), "'grid_sample'"),
     "data as a bound": (lambda x: x.clamp(max=x.mean(1, keepdim=True)), "'clamp'"),
     "data as a slope": (lambda x: F.prelu(x, x.mean((0, 2, 3)).relu()), "'prelu'"),
@@ -158,6 +159,7 @@ PARTING: dict[str, Use] = {
     "noise": lambda x: x * torch.rand_like(x),
     "constant tensor that becomes one": lambda x: x * torch.zeros(6, dtype=x.dtype).add_(x.detach().mean()),
     "count": lambda x: x / ((x > 0).sum((2, 3), keepdim=True) + 1),
+    "the end of a slice": lambda x: x[:, : (x.detach() > -0.4).sum() // 100 + 1].sum(1),
     "longer on one": lambda x: torch.relu(torch.relu(x)) if x.isfinite().all() and x.mean().gt(-0.4) else torch.relu(x),
 }  # fmt: skip
 

@@ -8,7 +8,7 @@ import planted_nets
 import pytest
 import torch
 import torch.nn.functional as F
-from operation_examples import Use, around
+from operation_examples import Use, around, constant
 from tasks import found, pictures
 from torch import Tensor, nn
 
@@ -19,6 +19,7 @@ from layerscope.attribution.operations import UnsupportedOperationError
 from layerscope.attribution.overwriting import Overwritten
 from layerscope.attribution.task import Found
 from layerscope.models.model import wrap
+from layerscope.objectives import channel
 
 METHODS = (deeplift, guided_backprop, lrp)
 
@@ -83,6 +84,7 @@ PAIRS: dict[str, tuple[Use, Use]] = {
     "relu_": (statements(F.relu_), result(F.relu)),
     "module": (statements(nn.ReLU(inplace=True)), result(F.relu)),
     "keyword": (statements(lambda x: F.relu(input=x, inplace=True)), result(F.relu)),
+    "keyword of a builtin": (statements(lambda x: torch.relu_(input=x)), result(F.relu)),
     "positional": (statements(lambda x: F.leaky_relu(x, 0.2, True)), result(lambda x: F.leaky_relu(x, 0.2))),
     "dropout": (statements(nn.Dropout(inplace=True).eval(), lambda x: x.mul_(2)), result(lambda x: 2 * x)),
     "twice": (statements(lambda x: x.mul_(2), lambda x: x.add_(1), F.relu_), result(lambda x: F.relu(2 * x + 1))),
@@ -208,6 +210,60 @@ def test_units_are_explained_as_they_were_put_out(method: Callable[..., Found], 
         assert torch.allclose(explained.values.sum((1, 2, 3)), expected, rtol=1e-9)
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_the_output_itself_may_be_overwritten(method: Callable[..., Found]) -> None:
+    """By a statement, so that what the network puts out is the tensor from before."""
+
+    class Network(nn.Module):
+        def __init__(self, overwrites: bool) -> None:
+            super().__init__()
+            self.overwrites, self.fc = overwrites, nn.Linear(12, 2).double()
+            self.fc.weight, self.fc.bias = nn.Parameter(constant(2, 12)), nn.Parameter(constant(2))
+
+        def forward(self, x: Tensor) -> Tensor:
+            y = self.fc(x.flatten(1))
+            if not self.overwrites:
+                return F.relu(y) * 3
+            F.relu_(y)
+            y.mul_(3)
+            return y
+
+    models, images = (
+        [wrap(Network(overwrites), input_size=2) for overwrites in (True, False)],
+        pictures(3, 2, dtype=torch.float64),
+    )
+    values, expected = (found(method, model, images, 1, baseline="black") for model in models)
+    assert torch.allclose(values.values, expected.values, rtol=1e-6)
+    assert values.expected is None or torch.allclose(values.expected, expected.expected)
+
+
+def test_what_is_read_while_the_network_goes_on_is_not_overwritten_either() -> None:
+    """A view of what a part got, read together with a later layer."""
+
+    class Viewed(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x.view(x.shape)
+
+    class Network(planted_nets.Base):
+        def __init__(self) -> None:
+            super().__init__()
+            self.view = Viewed()
+
+        def forward(self, x: Tensor) -> Tensor:
+            y = self.conv1(x)
+            F.relu_(y)
+            y = self.view(y)
+            y.add_(1)
+            return self.conv2(y)
+
+    module, images = Network().double().eval(), planted_nets.image().double()
+    model = wrap(module, input_size=12, mean=(0.0,) * 3, std=(1.0,) * 3, class_names=tuple("abcd"))
+    explained = found(
+        lrp, model, images, channel("view:1") + 0.0 * channel("conv2:0"), options={"composite": "epsilon"}
+    )
+    assert torch.allclose(explained.expected, module.first(images)[:, 1].relu().mean((1, 2)), rtol=1e-12)
+
+
 @pytest.mark.parametrize(
     ("name", "change"),
     [
@@ -234,7 +290,10 @@ def test_who_looks_at_the_same_memory_sees_what_was_written() -> None:
     assert torch.equal(written.now(part), part * 10 + 1)
     assert torch.equal(written.now(after), part * 10 + 1)
     assert torch.equal(written.now(again), again)
-    assert [written.version(tensor) - tensor._version for tensor in (memory, part, after, again)] == [2, 2, 1, 0]
+    first = again[:1]
+    written.write(first, first * 0)
+    assert torch.equal(written.now(memory), torch.cat([memory[:1] * 0, part * 10 + 1]))
+    assert [written.version(tensor) - tensor._version for tensor in (memory, part, after, again)] == [3, 3, 2, 1]
 
 
 def test_memory_that_nobody_looks_at_is_forgotten() -> None:

@@ -161,6 +161,8 @@ def test_states_of_a_cell():
     off = torch.tensor([[1.0, 1.0, 1.0], [1.0, 1.0, 1.5]])
     assert cell(off).error == 0.5  # of the worst image
     assert cell_of(lambda: Given.of(off), adds_up_to(torch.tensor([3.0, 3.0])), 1, net).error == pytest.approx(0.5 / 3)
+    least = adds_up_to(torch.tensor([3.0, 3.0]), least=torch.tensor([1.0, 50.0]))
+    assert cell_of(lambda: Given.of(off), least, 1, net).error == pytest.approx(0.5 / 50)
 
 
 def test_what_a_tool_leaves_behind_is_counted():

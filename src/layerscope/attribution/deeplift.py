@@ -125,12 +125,13 @@ def rescaled(
     scores [batch] of the inputs, and of the baselines; and the rules that were used."""
     baseline = _Baseline()
     with _forgetting(), baseline.following(_leaf(baselines), backward=False) as image:
-        before = baseline.given(run(image)).detach()
+        before = run(image)
     rules = _Rescale(baseline.kept)
     with rules.following(_leaf(inputs)) as image:
-        scores = rules.given(run(image))
+        scores = run(image)
     rules.done()
-    return rules.gradient(scores), scores.detach(), before, rules
+    before, scores = baseline.given(before), rules.given(scores)
+    return rules.gradient(scores), scores.detach(), before.detach(), rules
 
 
 def _leaf(tensor: Tensor) -> Tensor:

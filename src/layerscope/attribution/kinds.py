@@ -104,7 +104,7 @@ def kind_of(call: Call) -> Kind | None:
     """
     kind, count = KINDS.get(call.name), len(call.data)
     first = bool(call.args) and call.args[0] is call.data[0]
-    if kind is None or _unlike(call):
+    if kind is None or unlike(call):
         return None
     if call.name in WEIGHTED and not (first and count == 1):
         return Kind.PRODUCT if first and count == 2 and _is_data(call, 1, "weight") else None
@@ -116,7 +116,7 @@ def kind_of(call: Call) -> Kind | None:
     return kind if count <= (1 if call.name in ONE_INPUT else most.get(kind, 1)) else None
 
 
-def _unlike(call: Call) -> bool:
+def unlike(call: Call) -> bool:
     """Whether the arguments make another function of it than its name says."""
     if call.name in _OTHER_BUILTINS and isinstance(call.func, BuiltinFunctionType):
         return True

@@ -188,12 +188,11 @@ class _Through(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
-        ctx.shape = x.shape
         return function(x)
 
     @staticmethod
     def backward(ctx: Any, *relevance: Tensor) -> tuple[Tensor, None]:
-        return relevance[0].sum_to_size(ctx.shape), None
+        return relevance[0], None  # autograd adds up that of what was expanded
 
 
 class _Proportional(torch.autograd.Function):
@@ -257,8 +256,9 @@ def lrp(task: Task, *, composite: str = "epsilon-plus-flat", epsilon: float = 1e
     rules = _Relevance(composite_of(composite, epsilon, gamma))
     inputs = task.score.model.normalise(task.images).detach().requires_grad_()
     with eager(task.score.model.module), rules.following(inputs) as image:
-        found = {name: rules.given(tensor) for name, tensor in task.score.activations(image).items()}
-    scores = task.score.objective({name: _Start.apply(tensor) for name, tensor in found.items()})
+        activations = task.score.activations(image)
+    started = {name: _Start.apply(rules.given(tensor)) for name, tensor in activations.items()}
+    scores = task.score.objective(started)
     note = f"composite {composite}: relevance of the normalised image"
     return Found(rules.gradient(scores), scores.detach(), dict(rules.covered), dict(rules.approximated), (note,))
 

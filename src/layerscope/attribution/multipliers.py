@@ -1,7 +1,8 @@
 """The multipliers of DeepLift: what each kind of nonlinear operation hands down instead of its gradient.
 
 Shrikumar et al. 2017, section 3.5.1 (rescale) for functions of one value; the others share out completely too: the
-multipliers of an operation times the differences of its inputs add up to the difference of its output.
+multipliers of an operation times the differences of its inputs add up to the difference of its output. (Gradients of
+what an operation expanded are added up by autograd.)
 """
 
 from __future__ import annotations
@@ -21,11 +22,11 @@ class Scaled(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, before: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
-        y, ctx.shape = function(x), x.shape
+        y = function(x)
         x, before = x.expand(y.shape), before.expand(y.shape)  # where a constant has more axes
         step = x - before
         flat = _negligible(step, x, before)
-        multiplier = (y - function(before)) / torch.where(flat, torch.ones_like(step), step)
+        multiplier = (y - function(before)) / step
         if flat.any():
             slope = _derivative(function, (x + before) / 2)  # infinite for roots of zero
             multiplier = torch.where(flat, slope.where(slope.isfinite(), 0), multiplier)
@@ -34,7 +35,7 @@ class Scaled(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        return (gradients[0] * ctx.saved_tensors[0]).sum_to_size(ctx.shape), None, None
+        return gradients[0] * ctx.saved_tensors[0], None, None
 
 
 class Product(torch.autograd.Function):
@@ -64,17 +65,13 @@ class Quotient(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, a: Tensor, b: Tensor, a0: Tensor, b0: Tensor, function: Callable[..., Tensor]) -> Tensor:
         weight = b.abs() / (b.abs() + b0.abs())
-        ctx.shapes = a.shape, b.shape
         ctx.save_for_backward(weight / b + (1 - weight) / b0, -(weight / b0 * (a0 / b) + (1 - weight) / b * (a / b0)))
         return function(a, b)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
-        first, second = (
-            (gradients[0] * slope).sum_to_size(shape)
-            for slope, shape in zip(ctx.saved_tensors, ctx.shapes, strict=True)
-        )
-        return first, second, None, None, None
+        first, second = ctx.saved_tensors
+        return gradients[0] * first, gradients[0] * second, None, None, None
 
 
 class Maximum(torch.autograd.Function):
@@ -96,8 +93,7 @@ class Maximum(torch.autograd.Function):
         share = _gathered(x, places, g * (larger - y0), axes) + _gathered(x, places0, g * (y - larger), axes)
         step = x - before
         flat = _negligible(step, x, before)
-        multiplier = share / torch.where(flat, torch.ones_like(step), step)
-        return torch.where(flat, _gathered(x, places, g, axes), multiplier), None, None, None
+        return torch.where(flat, _gathered(x, places, g, axes), share / step), None, None, None
 
 
 class Softmax(torch.autograd.Function):
@@ -106,10 +102,10 @@ class Softmax(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, before: Tensor, axis: int, function: Callable[[Tensor], Tensor]) -> Tensor:
         y, total, total0 = function(x), x.logsumexp(axis, keepdim=True), before.logsumexp(axis, keepdim=True)
-        slope = _secant_of_exp(y, function(before), x - total, before - total0)
-        top = torch.maximum(total, total0)
-        terms = _secant_of_exp((x - top).exp(), (before - top).exp(), x, before)
-        share = terms / _secant_of_exp((total - top).exp(), (total0 - top).exp(), total, total0)
+        top, step = torch.maximum(total, total0), total - total0
+        slope = _secant_of_exp(y, function(before), x - before - step, torch.maximum(x.abs(), total.abs()))
+        terms = _secant_of_exp((x - top).exp(), (before - top).exp(), x - before, x.abs())
+        share = terms / _secant_of_exp((total - top).exp(), (total0 - top).exp(), step, total.abs())
         ctx.axis = axis
         ctx.save_for_backward(slope, share)
         return y
@@ -121,11 +117,10 @@ class Softmax(torch.autograd.Function):
         return below - share * below.sum(ctx.axis, keepdim=True), None, None, None
 
 
-def _secant_of_exp(y: Tensor, y0: Tensor, x: Tensor, before: Tensor) -> Tensor:
-    """Of y = exp x and y0 = exp before, each up to the same factor."""
-    step = x - before
-    flat = _negligible(step, x, before) | ~step.isfinite()  # what is masked out is -inf in both
-    return torch.where(flat, (y + y0) / 2, (y - y0) / torch.where(flat, torch.ones_like(step), step))
+def _secant_of_exp(y: Tensor, y0: Tensor, step: Tensor, size: Tensor) -> Tensor:
+    """Of two exponentials (up to one factor) over a step of their exponents, which were found in numbers of a size."""
+    flat = _rounding(step, size) | ~step.isfinite()  # what is masked out is -inf in both
+    return torch.where(flat, (y + y0) / 2, (y - y0) / step)
 
 
 Pooling = Callable[[Tensor], tuple[Tensor, Tensor]]
@@ -153,7 +148,11 @@ def _gathered(x: Tensor, places: Tensor, values: Tensor, axes: int) -> Tensor:
 
 def _negligible(step: Tensor, x: Tensor, before: Tensor) -> Tensor:
     """Where a step is nothing but rounding: a quotient of differences means nothing there."""
-    return step.abs() <= 8 * torch.finfo(x.dtype).eps * torch.maximum(x.abs(), before.abs())
+    return _rounding(step, torch.maximum(x.abs(), before.abs()))
+
+
+def _rounding(step: Tensor, size: Tensor) -> Tensor:
+    return step.abs() <= 8 * torch.finfo(step.dtype).eps * size
 
 
 def _derivative(function: Callable[[Tensor], Tensor], at: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ from torch.utils.weak import WeakIdKeyDictionary
 
 from layerscope.attribution.call import TO_NUMBERS, Call
 from layerscope.attribution.decompositions import DECOMPOSED
-from layerscope.attribution.kinds import SHAPED, Kind, kind_of
+from layerscope.attribution.kinds import SHAPED, Kind, kind_of, unlike
 from layerscope.attribution.overwriting import Overwritten
 from layerscope.capture.forward import tensors_in
 from layerscope.errors import InputError
@@ -91,7 +91,8 @@ class Operations(TorchFunctionMode):
     def given(self, tensor: Tensor) -> Tensor:
         """A tensor as an operation gets it: as it is by now, and without a graph where it is a weight.
 
-        Operations that work in place are run out of place, so that what it is by now may be another tensor.
+        Operations that work in place are run out of place, so that what it is by now may be another tensor. Not to be
+        called inside the context: there, a tensor already says what it is by now.
         """
         now = self._overwritten.now(tensor)
         tensor = now if now is tensor else self._noted(now)
@@ -200,7 +201,7 @@ class Operations(TorchFunctionMode):
         return self._overwritten.write(target, result)
 
     def _by_kind(self, call: Call) -> Any:
-        if call.name in DECOMPOSED:
+        if call.name in DECOMPOSED and not unlike(call):
             parts = DECOMPOSED[call.name](self.held, *call.args, **call.kwargs)
             if parts is not None:
                 with self:

@@ -56,8 +56,7 @@ def stabilised(z: Tensor, epsilon: float) -> Tensor:
 
 def per_unit(relevance: Tensor, total: Tensor) -> Tensor:
     """Relevance over the total that it is shared out by. Where that is zero there is nothing to share it out by."""
-    nothing = total == 0
-    return torch.where(nothing, torch.zeros_like(relevance), relevance / torch.where(nothing, 1.0, total))
+    return torch.where(total == 0, 0.0, relevance / total)
 
 
 def epsilon_rule(epsilon: float = 1e-6) -> Rule:

@@ -31,10 +31,10 @@ def _lrp(composite: str, captum: bool = False) -> Column:
     )
 
 
-STEPS = 5
+STEPS = 4
 """Of integrals, where not completeness is at stake but whether the sum is the one that was meant."""
 
-SAMPLES, NOISE = 6, 0.1
+SAMPLES, NOISE = 4, 0.1
 
 _FIXED = {"steps": STEPS, "most_steps": STEPS, "tolerance": 0.0}
 
@@ -47,6 +47,7 @@ _GRADIENTS = (
         equal(partial(sampled.integrated_gradients, steps=STEPS)),
         captum_runs.plain("IntegratedGradients", baseline=True, n_steps=STEPS),
         _FIXED,
+        case="single",
     ),
     Column(
         "means of gradients",
@@ -182,6 +183,7 @@ _LAYERS = (
         equal(partial(hooked.layer_integrated_gradients, steps=STEPS)),
         captum_runs.of_layer("LayerIntegratedGradients", _where, baseline=True, n_steps=STEPS),
         _FIXED,
+        case="single",
         layer="overwritten",
     ),
     Column(
@@ -200,6 +202,7 @@ _LAYERS = (
         captum_runs.of_layer("LayerConductance", _where, baseline=True, n_steps=STEPS),
         _FIXED,
         equal(partial(hooked.conductance_of_captum, steps=STEPS)),
+        case="single",
         layer="overwritten",
     ),
     Column(
@@ -208,6 +211,7 @@ _LAYERS = (
         equal(partial(hooked.internal_influence, steps=STEPS)),
         captum_runs.of_layer("InternalInfluence", _where, baseline=True, n_steps=STEPS),
         {"steps": STEPS},
+        case="single",
         layer="overwritten",
     ),
 )

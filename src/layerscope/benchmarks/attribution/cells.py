@@ -107,15 +107,20 @@ def same_as(reference: Tensor) -> Judge:
     return lambda given: _worst(given.values, reference.detach().double())
 
 
-def adds_up_to(expected: Tensor) -> Judge:
-    """Judge the sums of values by what they have to be [batch]."""
-    return lambda given: _worst(given.totals[:, None], expected.detach().double()[:, None])
+def adds_up_to(expected: Tensor, least: Tensor | float = 0.0) -> Judge:
+    """Judge the sums of values by what they have to be [batch].
+
+    least: errors are relative to no less than that [batch], where `expected` is a small difference of large numbers.
+    """
+    wanted = expected.detach().double()[:, None]
+    return lambda given: _worst(given.totals[:, None], wanted, torch.as_tensor(least).double())
 
 
-def _worst(found: Tensor, wanted: Tensor) -> float:
+def _worst(found: Tensor, wanted: Tensor, least: Tensor | None = None) -> float:
     if found.shape != wanted.shape:
         raise ValueError(f"it gave {tuple(found.shape)} and not {tuple(wanted.shape)}")
     scale = wanted.abs().flatten(1).amax(1).clamp(min=torch.finfo(torch.float64).tiny)
+    scale = scale if least is None else torch.maximum(scale, least)
     return float(((found - wanted).abs().flatten(1).amax(1) / scale).amax())  # amax passes on what is not a number
 
 

@@ -212,10 +212,15 @@ def layer_integrated_gradients(case: Case, steps: int) -> Tensor:
 
 
 def layer_difference(case: Case) -> Judge:
-    """Values have to add up to the scores, less those with the activations that the baselines have at the layer."""
+    """Values have to add up to the scores, less those with the activations that the baselines have at the layer.
+
+    That can be a hundred-millionth of the score (ConvNeXt scales what its blocks add by 1e-6), where float64 has few
+    digits left: errors are relative to a ten-thousandth of the score or more.
+    """
     there = at_layer(case, case.overwritten, case.baseline)[0]
     with torch.no_grad():
-        return adds_up_to(case.scores(case.images) - from_layer(case, case.overwritten, case.images, there))
+        scores = case.scores(case.images)
+        return adds_up_to(scores - from_layer(case, case.overwritten, case.images, there), least=1e-4 * scores.abs())
 
 
 def conductance(case: Case, steps: int) -> Tensor:
