@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from cheap_options import few
-from small_nets import SmallNet, seeded
+from small_nets import SmallNet, ViewingNet, seeded
 from tasks import pictures
 from torch import Tensor, nn
 
@@ -188,3 +188,12 @@ def test_values_of_layers_have_the_units_first(name: str) -> None:
     )
     assert made.values.shape == (3, 10, 8, 8)
     assert_same(made.values, expected.values)
+
+
+@every_method
+def test_networks_may_view_their_maps(name: str) -> None:
+    """As those of many a tutorial do, which run only on what is laid out as usual."""
+    model = ls.wrap(seeded(ViewingNet()), 32, class_names=CLASSES)
+    with pytest.raises(RuntimeError, match="view size"):
+        model.module(IMAGES.contiguous(memory_format=torch.channels_last))
+    assert_same(explained(name, model).values, usual(name).values)

@@ -6,7 +6,7 @@ import copy
 
 import pytest
 import torch
-from small_nets import SmallNet, seeded, small_model
+from small_nets import SmallNet, ViewingNet, seeded, small_model
 from torch import Tensor, nn
 
 from layerscope.capture.hooks import capture
@@ -149,3 +149,12 @@ def test_the_original_does_not_notice(model: VisionModel) -> None:
     assert torch.equal(torch.random.get_rng_state(), seed)
     assert type(module.relu) is nn.ReLU
     assert module.relu.inplace
+
+
+def test_channels_last_where_the_network_takes_it() -> None:
+    """`view` of a map in channels_last fails; what can be folded is folded all the same."""
+    for module, fast in ((SmallNet(), True), (ViewingNet(), False)):
+        private = private_copy(seeded(module), IMAGES[:1], [""])
+        assert private.conv2.weight.is_contiguous(memory_format=torch.channels_last) == fast
+        assert norms(private) == []
+        torch.testing.assert_close(outputs(private, [""])[""], outputs(module, [""])[""], atol=1e-5, rtol=1e-5)

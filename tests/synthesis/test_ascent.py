@@ -8,7 +8,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from small_nets import SmallNet, seeded
+from small_nets import SmallNet, ViewingNet, seeded
 from torch import Tensor, nn
 
 import layerscope.objectives as ob
@@ -147,6 +147,11 @@ def test_a_network_that_takes_one_size_gets_it() -> None:
     module = seeded(nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 64 * 64, 3)))
     art = maximise(wrap(module, input_size=64), ["0:1", "3:2"], recipe=Recipe("small", "fourier", view=48, steps=2))
     assert [image.shape for image in art.images] == [(48, 48, 3), (64, 64, 3)]
+
+
+def test_a_network_that_views_its_maps_is_drawn() -> None:
+    art = maximise(wrap(seeded(ViewingNet()), 32), ob.logit(1), steps=FAST)
+    assert art.scores[0] > art.controls[0]
 
 
 def test_shorter_traces_end_in_nan(model: VisionModel) -> None:

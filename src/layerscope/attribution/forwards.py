@@ -84,7 +84,7 @@ class Forwards:
     def _inputs(self, images: Images) -> Tensor:
         """What the network gets: a new tensor, which it may change."""
         normalised = self._task.score.model.normalise(images)
-        return normalised.to(self._dtype, memory_format=torch.channels_last)
+        return normalised.to(self._dtype)
 
     def _error(self) -> str:
         with torch.no_grad():

@@ -129,7 +129,7 @@ def _images(model: VisionModel, images: Images) -> Images:
         raise InputError(
             f"images are on {images.device} and {model.name!r} on {device}; pass images.to({str(device)!r})"
         )
-    given = images.detach().clone()
+    given = images.detach().clone(memory_format=model.layout)
     if not given.isfinite().all():
         raise InputError("the images hold values that are not finite; give values in [0, 1]")
     if given.amin() < -1e-3 or given.amax() > 1 + 1e-3:

@@ -1,14 +1,15 @@
 """A copy of the network that is fast and kind to ascent; the user's own stays as it is.
 
-BatchNorm is folded into the convolution before it, weights are frozen and channels_last, and a ReLU lets a little
-gradient through where it is closed (its forward pass is exact), so that units that are off can still be climbed.
+BatchNorm is folded into the convolution before it, weights are frozen and channels_last (both where the network
+computes the same then), and a ReLU lets a little gradient through where it is closed (its forward pass is exact), so
+that units that are off can still be climbed.
 """
 
 from __future__ import annotations
 
 import copy
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, cast
 
 import torch
@@ -58,22 +59,35 @@ def private_copy(module: nn.Module, example: Tensor, targets: Sequence[str], lea
     private = copy.deepcopy(module).eval().requires_grad_(False).float()
     for parameter in private.parameters():
         parameter.grad = None
-    private = _folded(private, example, [name.partition("#")[0] for name in targets])
+    private = _fastest(private, example, [name.partition("#")[0] for name in targets])
     if leak:  # otherwise they may stay in place, which is faster
         _replace(private, lambda child: LeakyBackwardReLU(leak) if type(child) is nn.ReLU else child)
-    return private.eval().to(memory_format=torch.channels_last)
+    return private.eval()
 
 
-def _folded(private: nn.Module, example: Tensor, targets: Sequence[str]) -> nn.Module:
+def _fastest(private: nn.Module, example: Tensor, targets: Sequence[str]) -> nn.Module:
+    """The first of the copies, the fastest one first, that computes the same as the network.
+
+    Folding goes wrong where a module is reached past its parent's attributes; `view` of a map in channels_last fails.
+    """
     pairs, before = _watch(private, example, targets)
-    if not pairs:
-        return private
-    folded = copy.deepcopy(private)
-    for conv, norm in pairs:
-        _fold(folded, conv, norm)
-    _, after = _watch(folded, example, targets)
-    same = all(_close(a, b) for a, b in zip(before, after, strict=True))
-    return folded if same else private  # a module that is reached past its parent's attributes: leave the network whole
+    for faster in _faster(private, pairs):
+        try:
+            _, after = _watch(faster, example, targets)
+        except RuntimeError:
+            continue
+        if all(_close(a, b) for a, b in zip(before, after, strict=True)):
+            return faster
+    return private
+
+
+def _faster(private: nn.Module, pairs: Sequence[tuple[str, str]]) -> Iterator[nn.Module]:
+    for layout in (torch.channels_last, torch.contiguous_format):
+        for some in (pairs, ()) if pairs else ((),):
+            faster = copy.deepcopy(private)
+            for conv, norm in some:
+                _fold(faster, conv, norm)
+            yield faster.to(memory_format=layout)
 
 
 def _fold(folded: nn.Module, conv: str, norm: str) -> None:

@@ -70,7 +70,7 @@ def climb(
     with capture(private, list(parties[0].climbs.layers), stop=True, detach=False) as activations:
         for step in range(recipe.steps):
             views = recipe.wander.apply(images.render(parameters), drawn[:, step])
-            private(normalise(views).contiguous(memory_format=torch.channels_last))
+            private(normalise(views))
             scores = _scores(activations, parties, recipe, step)
             (gradient,) = torch.autograd.grad(-scores.sum(), parameters)
             parameters.grad = gradient.contiguous()  # fused Adam pairs memory; a gradient through irfft2 is strided
