@@ -26,8 +26,9 @@ def blurred(images: Images, sigma: float = BLUR) -> Images:
     reach = min(round(3 * sigma * side), (side - 1) // 2)  # more cannot be mirrored
     if not reach:
         return images.mean((2, 3), keepdim=True).expand_as(images).clone()
-    blurred_images: Tensor = gaussian_blur(images, [2 * reach + 1] * 2, [max(sigma * side, 0.1)] * 2)
-    return blurred_images
+    for kernel in ([2 * reach + 1, 1], [1, 2 * reach + 1]):  # along both axes at once it costs 25 times as much
+        images = gaussian_blur(images, kernel, [max(sigma * side, 0.1)] * 2)
+    return images
 
 
 def _grey(value: float) -> Callable[[Images, VisionModel], Images]:
