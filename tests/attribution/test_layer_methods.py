@@ -284,6 +284,18 @@ def test_what_does_not_add_up_is_said() -> None:
     )
 
 
+def test_more_steps_do_not_mend_what_is_rounding() -> None:
+    asked: list[int] = []
+
+    def run(steps: int, numbers: Tensor) -> Tensor:
+        asked.append(steps)
+        return torch.tensor([[1e3, -1e3 + 1e-4]])
+
+    made, notes = until_complete(run, torch.tensor([1e-6]), steps=4, most_steps=100, tolerance=0.01)
+    assert completeness_gap(made, torch.tensor([1e-6])) > 1
+    assert (asked, notes) == ([4], ())
+
+
 def test_the_gap_is_a_share_of_what_is_expected() -> None:
     made = torch.tensor([[1.0, 1.5], [0.0, 0.0], [-3.0, -1.0]])
     assert completeness_gap(made, torch.tensor([2.0, 0.0, -2.0])).tolist() == [0.25, 0.0, 1.0]

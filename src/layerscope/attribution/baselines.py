@@ -25,7 +25,7 @@ def blurred(images: Images, sigma: float = BLUR) -> Images:
     side = min(height, width)
     reach = min(round(3 * sigma * side), (side - 1) // 2)  # more cannot be mirrored
     if not reach:
-        return images.mean((2, 3), keepdim=True).expand_as(images).clone()
+        return _spread(images.mean((2, 3), keepdim=True), images)
     for kernel in ([2 * reach + 1, 1], [1, 2 * reach + 1]):  # along both axes at once it costs 25 times as much
         images = gaussian_blur(images, kernel, [max(sigma * side, 0.1)] * 2)
     return images
@@ -36,11 +36,16 @@ def _grey(value: float) -> Callable[[Images, VisionModel], Images]:
 
 
 def _network_mean(images: Images, model: VisionModel) -> Images:
-    return images.new_tensor(model.mean).view(1, -1, 1, 1).expand_as(images).clone()
+    return _spread(images.new_tensor(model.mean).view(1, -1, 1, 1), images)
 
 
 def _own_mean(images: Images, model: VisionModel) -> Images:
-    return images.mean((2, 3), keepdim=True).expand_as(images).clone()
+    return _spread(images.mean((2, 3), keepdim=True), images)
+
+
+def _spread(values: Tensor, images: Images) -> Images:
+    """Values over images, in their dtype, device and order of memory. Raises RuntimeError where they do not fit."""
+    return torch.empty_like(images).copy_(values)
 
 
 BASELINES: dict[str, Callable[[Images, VisionModel], Images]] = {
@@ -65,7 +70,7 @@ def baseline_images(images: Images, model: VisionModel, baseline: Baseline) -> I
     if not isinstance(baseline, Tensor):
         raise InputError(f"baseline is a {type(baseline).__name__}; give one of {', '.join(BASELINES)}, or images")
     try:
-        given = baseline.detach().to(images).expand_as(images).clone()
+        given = _spread(baseline.detach(), images)
     except RuntimeError:
         raise InputError(
             f"baseline of shape {tuple(baseline.shape)} does not fit images of {tuple(images.shape)}"
