@@ -101,7 +101,7 @@ def test_a_killed_gallery_ends_with_the_same_bytes(tmp_path):
         "none",
         "--out",
     ]
-    environment = {**os.environ, "OMP_NUM_THREADS": "2"}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     subprocess.run([*command, str(tmp_path / "whole")], check=True, env=environment, capture_output=True)
 
     killed = tmp_path / "killed"
