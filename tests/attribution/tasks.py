@@ -11,7 +11,7 @@ from torch import Tensor
 from layerscope.attribution.baselines import Baseline, baseline_images
 from layerscope.attribution.score import Score, Target, as_objective
 from layerscope.attribution.task import Found, Task
-from layerscope.capture.evaluating import evaluating
+from layerscope.capture.evaluating import undisturbed
 from layerscope.models.model import VisionModel
 
 
@@ -25,7 +25,7 @@ def task_for(
     seed: int = 0,
     batch: int = 16,
 ) -> Task:
-    """A task, to be run inside `evaluating(model.module, gradients=True)`."""
+    """A task, to be run inside `undisturbed(model.module)`."""
     return Task(
         Score(model, as_objective(model, target)),
         images.detach().clone(),
@@ -46,7 +46,7 @@ def found(
     **more: Any,
 ) -> Found:
     """What a method finds; `more` goes into the task."""
-    with evaluating(model.module, gradients=True):
+    with undisturbed(model.module):
         return run(task_for(model, images, target, **more), **(options or {}))
 
 

@@ -261,8 +261,8 @@ def test_one_channel_and_oblong_images(run):
         (kernel_shap, {"samples": 17, "segments": 9}, "samples=17; it has to be a whole number of at least 18"),
         (kernel_shap, {"samples": 100.5}, "samples=100.5; it has to be a whole number of at least 1"),
         (lime, {"samples": 9, "segments": 9}, "samples=9; it has to be a whole number of at least 10"),
-        (lime, {"width": 0.0}, "width=0.0; it has to be at least 0.001"),
-        (lime, {"ridge": -1.0}, "ridge=-1.0; it has to be at least 0"),
+        (lime, {"width": 0.0}, "width=0.0; it has to be a number of at least 0.001"),
+        (lime, {"ridge": -1.0}, "ridge=-1.0; it has to be a number of at least 0"),
         (lime, {"segments": torch.zeros(3, 32)}, r"segments of shape \(3, 32\) and dtype torch.float32"),
     ],
 )

@@ -163,10 +163,7 @@ def test_a_linear_network_is_explained_exactly(run):
 class Cliff(nn.Module):
     """The mean brightness, and where that passes 0.5 a cliff: hard to integrate over."""
 
-    seen = 0
-
     def forward(self, x: Tensor) -> Tensor:
-        self.seen += len(x)
         bright = x.mean((1, 2, 3))
         return torch.stack([bright + torch.sigmoid(400 * (bright - 0.5)), bright], dim=1)
 
@@ -176,16 +173,19 @@ def cliff() -> VisionModel:
 
 
 def test_steps_double_until_the_values_add_up_and_only_where_they_do_not():
-    model = cliff()
+    model, seen = cliff(), list[int]()
+    model.module.register_forward_hook(lambda part, inputs, output: seen.append(len(output)))
     images = torch.stack([torch.full((3, 8, 8), value) for value in (0.4, 0.83)])  # the first never meets the cliff
     options = {"steps": 8, "most_steps": 512, "tolerance": 0.01}
     result = found(integrated_gradients, model, images, 0, baseline=torch.zeros(1), options=options)
     total, expected = result.values.sum((1, 2, 3)), result.expected
     assert ((total - expected).abs() <= 0.01 * expected.abs()).all()
-    assert any("1 of 2 images took more than 8 steps" in note for note in result.notes)
-    taken = next(int(note.split("up to ")[1].rstrip(".")) for note in result.notes)
+    assert result.own_notes[0] == ()
+    (note,) = result.own_notes[1]
+    taken = int(note.removeprefix("It took ").partition(" ")[0])
+    assert note == f"It took {taken} steps, more than 8, to add up."
     first = 2 * 2 + 2 * 8  # images and baselines, and 8 steps for both
-    assert model.module.seen == first + sum(8 * 2**n for n in range(1, 10) if 8 * 2**n <= taken)
+    assert sum(seen) == first + sum(8 * 2**n for n in range(1, 10) if 8 * 2**n <= taken)
 
 
 def test_what_does_not_add_up_in_the_end_is_said():
@@ -194,7 +194,7 @@ def test_what_does_not_add_up_in_the_end_is_said():
     result = found(integrated_gradients, cliff(), images, 0, baseline=torch.zeros(1), options=options)
     gap = float((result.values.sum() - result.expected).abs() / result.expected.abs())
     assert gap > 1e-4
-    assert f"do not add up after 8 steps: the gap is up to {gap:.2g}" in " ".join(result.notes)
+    assert result.own_notes == ((f"It does not add up after 8 steps: the gap is {gap:.2g}; most_steps= allows more.",),)
 
 
 def test_a_batch_smaller_than_the_steps_gives_the_same_integral():
@@ -305,9 +305,9 @@ def test_what_the_network_raises_stays(run):
     [
         (smoothgrad, {"samples": 0}, "samples=0; it has to be a whole number of at least 1"),
         (smoothgrad, {"samples": 2.5}, "samples=2.5; it has to be a whole number of at least 1"),
-        (vargrad, {"noise": -0.1}, "noise=-0.1; it has to be at least 0"),
+        (vargrad, {"noise": -0.1}, "noise=-0.1; it has to be a number of at least 0"),
         (gradient_shap, {"samples": True}, "samples=True; it has to be a whole number"),
-        (gradient_shap, {"noise": float("nan")}, "noise=nan; it has to be at least 0"),
+        (gradient_shap, {"noise": float("nan")}, "noise=nan; it has to be a number of at least 0"),
         (integrated_gradients, {"steps": 0}, "steps=0; it has to be a whole number of at least 1"),
         (
             integrated_gradients,

@@ -24,7 +24,8 @@ from written_out import CLASS, LAYERS, SIDE, activation_and_gradient, images, la
 
 from layerscope.attribution import layers
 from layerscope.attribution.baselines import blurred
-from layerscope.attribution.steps import completeness_gap, gauss_legendre, until_complete
+from layerscope.attribution.completeness import completeness_gaps
+from layerscope.attribution.steps import gauss_legendre, until_complete
 from layerscope.capture.evaluating import evaluating
 from layerscope.conformance.trace import differences, state_of
 from layerscope.errors import CaptureError, InputError
@@ -129,7 +130,7 @@ def test_they_add_up_as_steps_rise(layer: str) -> None:
         result = found(run, model, x, CLASS, layer=layer, baseline="blur", options=options)
         assert result.expected is not None
         torch.testing.assert_close(result.expected, expected)
-        assert (completeness_gap(result.values, expected) <= 1e-3).all()
+        assert (completeness_gaps(result.values, expected, expected) <= 1e-3).all()
 
 
 def test_behind_the_last_nonlinearity_all_are_the_contributions_of_the_units() -> None:
@@ -181,15 +182,16 @@ def test_what_goes_around_the_layer_is_said() -> None:
     assert result.expected is not None
     torch.testing.assert_close(result.expected, expected)
     torch.testing.assert_close(result.values.sum((1, 2, 3)), expected)
-    assert result.notes == (
+    around = (
         "Part of the score goes around layer 'inside': the values add up to what the layer makes of the difference "
-        "between image and baseline.",
     )
+    assert result.own_notes == ((f"{around}between image and baseline.",),) * 2
+    lifted = found(layers.layer_deeplift, model, x, CLASS, layer="inside", baseline="blur")
+    torch.testing.assert_close(lifted.values.sum((1, 2, 3)), expected)
+    assert lifted.own_notes == result.own_notes
     flow = found(layers.conductance, model, x, CLASS, layer="inside", baseline="blur", options={"steps": 3})
-    assert flow.expected is None
-    assert flow.notes == (
-        "Part of the score goes around layer 'inside', so that the values need not add up to anything.",
-    )
+    assert flow.expected.isnan().all()
+    assert flow.own_notes == (("Part of the score goes around layer 'inside': the values need not add up.",),) * 2
     middle = net.outside(model.normalise((x + low) / 2))  # of a product of two affine maps, the mean along the line
     torch.testing.assert_close(
         flow.values.sum((1, 2, 3)), ((here - there) * middle)[:, CLASS].mean((1, 2)).detach(), rtol=1e-9, atol=1e-12
@@ -263,15 +265,16 @@ def test_steps_rise_for_those_images_alone_that_need_them() -> None:
         asked.append((steps, numbers.tolist()))
         return torch.tensor([1 + error / steps for error in (0.0, 0.1, 1.0)])[numbers][:, None]
 
-    made, notes = until_complete(run, torch.ones(3), steps=4, most_steps=100, tolerance=0.02)
+    made, notes = until_complete(run, torch.ones(3), torch.ones(3), steps=4, most_steps=100, tolerance=0.02)
     assert asked == [(4, [0, 1, 2]), (8, [1, 2]), (16, [2]), (32, [2]), (64, [2])]
     torch.testing.assert_close(made[:, 0], torch.tensor([1, 1 + 0.1 / 8, 1 + 1 / 64]))
-    assert notes == ("2 of 3 images took more than 4 steps, up to 64.",)
+    assert notes == ((), ("It took 8 steps, more than 4, to add up.",), ("It took 64 steps, more than 4, to add up.",))
 
 
 def test_what_does_not_add_up_is_said() -> None:
     made, notes = until_complete(
         lambda steps, numbers: torch.tensor([[1.5], [math.nan], [1.0]])[numbers],
+        torch.ones(3),
         torch.ones(3),
         steps=4,
         most_steps=10,
@@ -279,26 +282,23 @@ def test_what_does_not_add_up_is_said() -> None:
     )
     assert made[0] == 1.5
     assert notes == (
-        "2 of 3 images took more than 4 steps, up to 10.",
-        "2 of 3 images do not add up after 10 steps: the gap is up to nan; most_steps= allows more.",
+        ("It does not add up after 10 steps: the gap is 0.5; most_steps= allows more.",),
+        ("It does not add up after 10 steps: the gap is nan; most_steps= allows more.",),
+        (),
     )
 
 
-def test_more_steps_do_not_mend_what_is_rounding() -> None:
-    asked: list[int] = []
+def test_where_there_is_nothing_to_add_up_to_steps_stay() -> None:
+    asked: list[list[int]] = []
 
     def run(steps: int, numbers: Tensor) -> Tensor:
-        asked.append(steps)
-        return torch.tensor([[1e3, -1e3 + 1e-4]])
+        asked.append(numbers.tolist())
+        return torch.zeros(len(numbers), 1)
 
-    made, notes = until_complete(run, torch.tensor([1e-6]), steps=4, most_steps=100, tolerance=0.01)
-    assert completeness_gap(made, torch.tensor([1e-6])) > 1
-    assert (asked, notes) == ([4], ())
-
-
-def test_the_gap_is_a_share_of_what_is_expected() -> None:
-    made = torch.tensor([[1.0, 1.5], [0.0, 0.0], [-3.0, -1.0]])
-    assert completeness_gap(made, torch.tensor([2.0, 0.0, -2.0])).tolist() == [0.25, 0.0, 1.0]
+    expected = torch.tensor([math.nan, 1.0])
+    _, notes = until_complete(run, expected, torch.ones(2), steps=4, most_steps=8, tolerance=0.01)
+    assert asked == [[0, 1], [1]]
+    assert [len(own) for own in notes] == [0, 1]
 
 
 # --- what every method keeps

@@ -67,7 +67,7 @@ def test_every_method_says_what_it_is(method: Method) -> None:
         ({"memory": None}, InputError, "memory=None is no budget"),
         ({"images": 3 * IMAGES - 1}, InputError, "give values in [0, 1], not normalised"),
         ({"images": torch.full((1, 3, 32, 32), torch.nan)}, InputError, "the images hold values that are not finite"),
-        ({"images": IMAGES[:0]}, InputError, "no images to explain; give at least one"),
+        ({"images": IMAGES[:0]}, InputError, "without a pixel to explain; give at least one image"),
         ({"images": IMAGES[0]}, InputError, "images of shape (3, 32, 32); 'small' takes a tensor [batch, 3, height"),
         ({"images": IMAGES[:, :1]}, InputError, "images of shape (3, 1, 32, 32)"),
         ({"images": IMAGES.numpy()}, InputError, "images of a ndarray"),

@@ -192,7 +192,7 @@ def _unused(x: Tensor) -> Tensor:
 def test_what_has_no_rule_is_refused_by_name(method: Callable[..., Found], name: str) -> None:
     use, words = WITHOUT_RULE[name]
     if method is lrp and name == "softmax without an axis":
-        words = "no way from the score to the image"
+        words = "LRP takes a softmax as weights"
     model = around(lambda x: _first(use(x.reshape(2, 9, 16) if name == "lstm" else x)))
     with pytest.raises(UnsupportedOperationError, match=words):
         found(method, model, pictures(size=6, dtype=torch.float64), 0, baseline="black")

@@ -37,7 +37,7 @@ CLAIMS = {
     "vargrad": "background",
     "gradient_shap": "linear place background saturated",
     "deeplift": "linear parts place background saturated",
-    "lrp": "linear place background",
+    "lrp": "linear place background saturated",
     "guided_backprop": "place background",
     "deconvolution": "place background",
     "grad_cam": "linear place",

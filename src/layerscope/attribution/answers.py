@@ -17,7 +17,6 @@ from layerscope.attribution.score import Score
 from layerscope.attribution.task import Found, Method, Task
 from layerscope.capture.forward import bare_module
 from layerscope.errors import InputError
-from layerscope.models.model import VisionModel
 from layerscope.objectives import Scores
 from layerscope.types import Images
 
@@ -28,22 +27,49 @@ class Question:
 
     Attributes:
         method: with its `options`.
-        noise: whether to ask again for the images under noise.
-        control: the network with its top layers drawn anew, to ask again; None where that is not wanted, or impossible.
-        notes: what a reader has to know of the question.
+        checks: whether to ask again, for the images under noise and of the network with its top layers drawn anew.
     """
 
     method: Method
     options: Mapping[str, Any]
-    noise: bool = False
-    control: nn.Module | None = None
-    notes: tuple[str, ...] = ()
+    checks: bool = True
+    _controls: dict[tuple[str, ...], nn.Module | str] = field(default_factory=dict)
 
     def found(self, task: Task) -> Found:
-        """What the method finds, detached and on the CPU."""
-        found = self.method.run(task, **self.options)
+        """What the method finds, detached and on the CPU; the same for the same seed, whatever the network draws."""
+        generators = _generators(task.images.device)
+        for generator in generators:
+            generator.manual_seed(task.seed)
+        before = [generator.get_state() for generator in generators]
+        found = self._found(task)
+        after = [generator.get_state() for generator in generators]
         expected = None if found.expected is None else found.expected.detach().cpu()
-        return replace(found, values=found.values.detach().cpu(), expected=expected)
+        notes = found.notes if all(map(torch.equal, before, after)) else (*found.notes, _DRAWS)
+        return replace(found, values=found.values.detach().cpu(), expected=expected, notes=notes)
+
+    def control(self, score: Score, seed: int) -> nn.Module | str:
+        """The network with its top layers drawn anew, among those that the score depends on; or why there is none."""
+        layers = score.objective.layers
+        if layers not in self._controls:
+            try:
+                self._controls[layers] = redrawn(bare_module(score.model), seed, layers)
+            except Exception as error:  # what a network holds need not be copyable: locks, files, tensors of a graph
+                self._controls[layers] = f"The network's top layers cannot be drawn anew: {_in_one_line(error)}"
+        return self._controls[layers]
+
+    def _found(self, task: Task) -> Found:
+        try:
+            return self.method.run(task, **self.options)
+        except RuntimeError as error:
+            if not str(error).startswith("Inference tensors"):
+                raise
+            raise InputError(
+                f"{task.score.model.name!r} was made in torch.inference_mode(), so that its weights take no part in "
+                "gradients; make or load it outside of that"
+            ) from None
+
+
+_DRAWS = "The network draws at random when it runs: other seeds give other maps, and other images at once may too."
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,18 +110,6 @@ class Answer:
     seconds: float
 
 
-def question(method: Method, options: Mapping[str, Any], model: VisionModel, checks: bool, seed: int) -> Question:
-    """With the checks that ask the method again, or without. Where the network cannot be copied, that is noted."""
-    if not checks:
-        return Question(method, options)
-    asked = Question(method, options, noise=True)
-    try:
-        return replace(asked, control=redrawn(bare_module(model), seed))
-    except Exception as error:  # what a network holds need not be copyable: locks, files, tensors of a graph
-        reason = str(error).strip().partition("\n")[0] or type(error).__name__
-        return replace(asked, notes=(f"The network's top layers cannot be drawn anew: {reason}",))
-
-
 def answer(question: Question, task: Task, numbers: Sequence[int]) -> Answer:
     """What the method finds for the images of a task, measured."""
     began, heard = time.perf_counter(), Overheard(task.score.model, task.score.objective, task.images)
@@ -103,7 +117,7 @@ def answer(question: Question, task: Task, numbers: Sequence[int]) -> Answer:
     seconds = time.perf_counter() - began
     scores = heard.scores.cpu()
     others, notes = _others(question, task)
-    checks = checks_of(replace(found, notes=found.notes + question.notes + notes), scores, seconds, others)
+    checks = checks_of(replace(found, notes=found.notes + notes), scores, seconds, others)
     return Answer(numbers, found.values.float(), scores.float(), checks, seconds)
 
 
@@ -123,28 +137,41 @@ def joined(answers: Sequence[Answer]) -> Answer:
 
 def _others(question: Question, task: Task) -> tuple[list[Tensor | None], tuple[str, ...]]:
     """The values with redrawn top layers and under noise, as far as they are asked for; and notes on them."""
+    if not question.checks:
+        return [None, None], ()
     drawn: Tensor | None = None
-    noisy: Tensor | None = None
-    notes: tuple[str, ...] = ()
-    if question.control is not None:
-        other = replace(task, score=task.score.on(question.control))
-        drawn, notes = _again(question, other, "the network with its top layers drawn anew")
-    if question.noise:
-        other = replace(task, images=with_noise(task.images, task.seed))
-        noisy, more = _again(question, other, "the image under noise")
-        notes += more
-    return [drawn, noisy], notes
+    control = question.control(task.score, task.seed)
+    if isinstance(control, str):
+        notes: tuple[str, ...] = (control,)
+    else:
+        other = replace(task, score=task.score.on(control))
+        # a network of other weights may fail where this one does not: it checks its values, or overflows
+        drawn, notes = _again(question, other, "the network with its top layers drawn anew", Exception)
+    noisy, more = _again(question, replace(task, images=with_noise(task.images, task.seed)), "the image under noise")
+    return [drawn, noisy], notes + more
 
 
-def _again(question: Question, task: Task, where: str) -> tuple[Tensor | None, tuple[str, ...]]:
+def _again(
+    question: Question, task: Task, where: str, refusal: type[Exception] = InputError
+) -> tuple[Tensor | None, tuple[str, ...]]:
     """The values of another task; None, with a note, where the method refuses that one."""
     try:
         return replace(question, options=_quickly(question)).found(task).values, ()
-    except InputError as refusal:
-        return None, (f"Not compared with {where}: {refusal}",)
+    except refusal as error:
+        return None, (f"Not compared with {where}: {_in_one_line(error)}",)
 
 
 def _quickly(question: Question) -> Mapping[str, Any]:
     """The options for a comparison of ranks: what is refined until it adds up stays as it first comes."""
     refined = "tolerance" in question.method.options()
     return {**question.options, "tolerance": math.inf} if refined else question.options
+
+
+def _generators(device: torch.device) -> list[torch.Generator]:
+    """Those that networks on a device draw from."""
+    cuda = [torch.cuda.default_generators[device.index or 0]] if device.type == "cuda" else []
+    return [torch.default_generator, *cuda]
+
+
+def _in_one_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0] or type(error).__name__

@@ -26,9 +26,10 @@ def blurred(images: Images, sigma: float = BLUR) -> Images:
     reach = min(round(3 * sigma * side), (side - 1) // 2)  # more cannot be mirrored
     if not reach:
         return _spread(images.mean((2, 3), keepdim=True), images)
+    dtype, images = images.dtype, images.to(torch.promote_types(images.dtype, torch.float32))
     for kernel in ([2 * reach + 1, 1], [1, 2 * reach + 1]):  # along both axes at once it costs 25 times as much
-        images = gaussian_blur(images, kernel, [max(sigma * side, 0.1)] * 2)
-    return images
+        images = gaussian_blur(images, kernel, [max(sigma * side, 0.1)] * 2)  # half precision takes very long
+    return images.to(dtype)
 
 
 def _grey(value: float) -> Callable[[Images, VisionModel], Images]:
@@ -69,6 +70,8 @@ def baseline_images(images: Images, model: VisionModel, baseline: Baseline) -> I
         return BASELINES[baseline](images, model)
     if not isinstance(baseline, Tensor):
         raise InputError(f"baseline is a {type(baseline).__name__}; give one of {', '.join(BASELINES)}, or images")
+    if baseline.is_complex():
+        raise InputError("baseline holds complex numbers; give images in [0, 1]")
     try:
         given = _spread(baseline.detach(), images)
     except RuntimeError:

@@ -99,8 +99,10 @@ def _xgrad(activation: Tensor, gradient: Tensor) -> Tensor:
 def _eigen(activation: Tensor, gradient: Tensor) -> Tensor:
     places = activation.flatten(2).transpose(1, 2)  # [batch, places, units]
     exact = places.to(torch.promote_types(places.dtype, torch.float32))  # no decomposition takes less
-    left, scales, _ = torch.linalg.svd(exact, full_matrices=False)
+    finite = exact.isfinite().all()
+    left, scales, _ = torch.linalg.svd(exact if finite else torch.zeros_like(exact), full_matrices=False)
     component = (left[..., 0] * scales[:, :1]).view_as(activation[:, 0]).to(activation)
+    component = component if finite else torch.full_like(component, torch.nan)
     agreement = (component * (activation * gradient).sum(1)).sum((1, 2), keepdim=True)
     return torch.where(agreement < 0, -component, component)
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import copy
 import itertools
+import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from scipy.stats import rankdata
 from torch import Tensor, nn
 
+from layerscope.attribution.completeness import completeness_gaps, rounding
 from layerscope.attribution.result import Checks, Mark, Verdict
 from layerscope.attribution.task import Found
 from layerscope.errors import InputError
@@ -25,22 +28,33 @@ REDRAWN_SHARE = 0.25
 """The share of the layers with weights, from the top, that are drawn anew; at least two."""
 
 
-def redrawn(module: nn.Module, seed: int = 0) -> nn.Module:
+def redrawn(module: nn.Module, seed: int = 0, read: Sequence[str] = ("",)) -> nn.Module:
     """A copy whose top layers have weights of the same mean and deviation, drawn anew (Adebayo et al. 2018, section 3).
 
-    The order of the layers is that in which they are registered. Biases and factors per channel stay. Raises InputError
-    for a network without weights, and whatever stops it from being copied.
+    read: the layers that a score reads, "" for the output: what comes after all of them does not count. The order of
+    the layers is that in which they are registered. Biases and factors per channel stay. Hooks are copied with what
+    they hang on. Raises InputError for a network without weights there, and whatever stops it from being copied.
     """
     other = copy.deepcopy(module)
-    layers = [weights for part in other.modules() if (weights := _weights(part))]
+    layers = [weights for part in _up_to(other, read) if (weights := _weights(part))]
     if not layers:
-        raise InputError(f"{type(module).__name__} has no weights")
+        raise InputError(f"{type(module).__name__} has no weights up to {' and '.join(read) or 'its output'}")
     generator = torch.Generator().manual_seed(seed)
     for weight in itertools.chain(*layers[-max(2, round(REDRAWN_SHARE * len(layers))) :]):
         noise = torch.randn(weight.shape, generator=generator, dtype=torch.float64).to(weight)
         with torch.no_grad():
             weight.copy_(weight.mean() + noise * weight.std(correction=0))
     return other
+
+
+def _up_to(module: nn.Module, read: Sequence[str]) -> list[nn.Module]:
+    """The parts that are registered no later than the last of these layers, with what is inside of it."""
+    named = list(module.named_modules())
+    if "" in read:
+        return [part for _, part in named]
+    plain = {name.partition("#")[0].partition("/")[0] for name in read}
+    ends = [at for at, (name, _) in enumerate(named) if any(f"{name}.".startswith(f"{one}.") for one in plain)]
+    return [part for _, part in named[: max(ends, default=len(named)) + 1]]
 
 
 def with_noise(images: Images, seed: int = 0) -> Images:
@@ -65,26 +79,52 @@ def checks_of(
     others: Sequence[Tensor | None],
 ) -> tuple[Checks, ...]:
     """One per image. others: the values under redrawn layers, and under noise; None where they were not made."""
-    values = found.values.detach().double()
+    expected = torch.full_like(scores, math.nan) if found.expected is None else found.expected
+    gaps = completeness_gaps(found.values, expected, scores)
+    rounded = expected.double().abs() <= rounding(found.values, expected, scores)
+    own = found.own_notes or ((),) * len(scores)
     return tuple(
-        _of_image(values[number], found, number, float(scores[number]), seconds / len(values), others)
-        for number in range(len(values))
+        _of_image(
+            replace(found, notes=(*found.notes, *own[number], *((_ROUNDED,) if rounded[number] else ()))),
+            number,
+            score=float(scores[number]),
+            expected=_known(expected[number]),
+            gap=_known(gaps[number]),
+            seconds=seconds / len(scores),
+            others=others,
+        )
+        for number in range(len(scores))
     )
 
 
+_ROUNDED = "What the values have to add up to is no more than the rounding of the scores."
+_OTHERS = ("of the network with its top layers drawn anew", "of the image under noise")
+
+
 def _of_image(
-    values: Tensor, found: Found, number: int, score: float, seconds: float, others: Sequence[Tensor | None]
+    found: Found,
+    number: int,
+    *,
+    score: float,
+    expected: float | None,
+    gap: float | None,
+    seconds: float,
+    others: Sequence[Tensor | None],
 ) -> Checks:
-    finite, total = bool(values.isfinite().all()), float(values.sum())
-    expected = None if found.expected is None else float(found.expected[number])
-    mass = float(values.abs().sum())
+    values = found.values[number].detach().double()
+    finite, mass = bool(values.isfinite().all()), float(values.abs().sum())
     positive = float(values.clamp(min=0).sum()) / mass if finite and mass > 0 else 0.0
     correlations = [None if other is None else rank_correlation(_map(values), _map(other[number])) for other in others]
+    constant = (
+        f"This map, or that {what}, is the same everywhere, so that there are no ranks to compare."
+        for what, other, found_ in zip(_OTHERS, others, correlations, strict=True)
+        if other is not None and found_ is None
+    )
     return Checks(
         score=score,
-        total=total,
+        total=float(values.sum()),
         expected=expected,
-        gap=None if expected is None else abs(total - expected) / max(abs(expected), 1e-12),
+        gap=gap,
         finite=finite,
         positive=positive,
         negative=1 - positive if finite and mass > 0 else 0.0,
@@ -93,8 +133,13 @@ def _of_image(
         seconds=seconds,
         covered=found.covered,
         approximated=found.approximated,
-        notes=found.notes,
+        notes=(*found.notes, *constant),
     )
+
+
+def _known(value: Tensor) -> float | None:
+    """None for NaN, which stands where nothing is claimed."""
+    return None if value.isnan() else float(value)
 
 
 def verdicts(checks: Checks) -> tuple[Verdict, ...]:
@@ -126,7 +171,7 @@ def _sides(checks: Checks) -> Verdict:
 
 def _notices(correlation: float | None) -> Verdict:
     if correlation is None:
-        return Verdict("redrawn", "open", "not compared with a network whose top layers are drawn anew")
+        return Verdict("redrawn", "open", "no comparison with a network whose top layers are drawn anew")
     if abs(correlation) > NOTICES:
         words = "hardly changes, but for its sign," if correlation < 0 else "hardly changes"
         words += " when the network's top layers are drawn anew: no explanation of what it has learned"
@@ -137,7 +182,7 @@ def _notices(correlation: float | None) -> Verdict:
 
 def _holds_still(correlation: float | None) -> Verdict:
     if correlation is None:
-        return Verdict("noise", "open", "not compared with the image under noise")
+        return Verdict("noise", "open", "no comparison with the image under noise")
     if correlation < STEADY:
         return Verdict("noise", "poor", f"changes under noise that nobody sees ({_rank(correlation)})")
     return Verdict("noise", "good", f"stays the same under noise that nobody sees ({_rank(correlation)})")

@@ -44,10 +44,11 @@ def default_layer(score: Score, images: Images) -> Layer:
     once for each model, objective (for all classes together) and size. Raises InputError where there is no such layer.
     """
     known = _KNOWN.setdefault(score.model, {})
-    objective = score.objective.layers if score.objective.layers == (OUTPUT,) else str(score)
-    key = (objective, tuple(images.shape[1:]))
+    read = score.objective.layers
+    key = (read if read == (OUTPUT,) else (*read, str(score)), tuple(images.shape[1:]))
     if key not in known:
-        noise = torch.rand(1, *images.shape[1:], generator=torch.Generator().manual_seed(0)).to(images)
+        generator = torch.Generator().manual_seed(0)
+        noise = torch.rand(1, *images.shape[1:], generator=generator, dtype=torch.float32).to(images)
         found = _last(score, noise)
         if found is None:
             return _last(score, images[:1]) or _none(score)
@@ -123,6 +124,8 @@ def _not_read(score: Score, sites: Mapping[str, _Site]) -> list[_Site]:
 def _sites(score: Score, image: Images) -> dict[str, _Site]:
     """All layers with places, by the names that `capture` gives them."""
     model, inside = score.model, [name for name in score.objective.layers if name]
+    if not model.layers():
+        return {}
     image = image.detach().clone().requires_grad_()
     with torch.enable_grad(), capture(model, ["*", *inside], reduce=_summary, gradients=True) as activations:
         scores = score(image)

@@ -85,7 +85,8 @@ def lime(
     at_least("ridge", ridge, 0)
 
     def coefficients(seen: _Seen) -> Tensor:
-        kept = torch.rand(count("samples", samples, seen.pieces + 1), seen.pieces, generator=task.generator()) < 0.5
+        shape = count("samples", samples, seen.pieces + 1), seen.pieces
+        kept = torch.rand(shape, generator=task.generator(), dtype=torch.float32) < 0.5
         kept[0] = True
         distances = 1 - kept.double().mean(1).sqrt()
         weights = (-(distances**2) / (2 * width**2)).exp()
@@ -152,7 +153,7 @@ def _choices(number: int, samples: int, generator: torch.Generator) -> tuple[Ten
         return kept, kernel[chosen - 1] / each
     pairs = count("samples", samples, 2 * number) // 2
     drawn = sizes[kernel.multinomial(pairs, replacement=True, generator=generator)]
-    first = torch.rand(pairs, number, generator=generator).argsort(1) < drawn[:, None]
+    first = torch.rand(pairs, number, generator=generator, dtype=torch.float32).argsort(1) < drawn[:, None]
     return torch.stack([first, ~first], dim=1).flatten(0, 1), torch.ones(2 * pairs)
 
 
@@ -164,7 +165,12 @@ def _adding_up(kept: Tensor, gains: Tensor, weights: Tensor, total: Tensor) -> T
 
 
 def _least_squares(inputs: Tensor, outputs: Tensor, weights: Tensor, penalties: Tensor) -> Tensor:
-    """Coefficients of least weighted squares, in float64; `penalties` on the square of each."""
+    """Coefficients of least weighted squares, in float64; `penalties` on the square of each.
+
+    NaN where an output is not finite.
+    """
+    if not outputs.isfinite().all():
+        return torch.full_like(penalties, torch.nan, dtype=torch.float64)
     scale = weights.double().sqrt()
     rows = torch.cat([inputs * scale[:, None], penalties.double().sqrt().diag()])
     wanted = torch.cat([outputs * scale, torch.zeros(len(penalties), dtype=torch.float64)])

@@ -20,7 +20,8 @@ from layerscope.errors import UnknownNameError
 class Composite:
     """Which rule convolutions, the first layers (which see the image itself), and linear layers follow.
 
-    proportional: whether a BatchNorm that stands alone shares relevance with its shift, or hands all of it on.
+    proportional: whether a shift that stands alone (a BatchNorm, a constant that is added) takes its share of the
+        relevance, or hands all of it on.
     """
 
     first: Rule
@@ -41,6 +42,6 @@ def composite_of(name: str, epsilon: float, gamma: float) -> Composite:
         "epsilon-alpha2-beta1-flat": lambda: Composite(flat_rule(), alpha_beta_rule(2, 1), epsilon_rule(epsilon)),
         "epsilon-gamma-flat": lambda: Composite(flat_rule(), gamma_rule(gamma), epsilon_rule(epsilon)),
     }
-    if name not in rules:
+    if str(name) not in rules:
         raise UnknownNameError.among("LRP composite", name, rules)
-    return rules[name]()
+    return rules[str(name)]()

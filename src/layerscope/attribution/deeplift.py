@@ -20,7 +20,6 @@ from layerscope.attribution.call import Call
 from layerscope.attribution.multipliers import Maximum, Product, Quotient, Scaled, Softmax, pooling
 from layerscope.attribution.operations import Operations, UnsupportedOperationError
 from layerscope.attribution.task import Found, Method, Task
-from layerscope.capture.forward import eager
 
 
 class _Baseline(Operations):
@@ -60,17 +59,21 @@ class _Rescale(Operations):
 
     def maximum(self, call: Call) -> Any:
         (before,) = self._before(call, call.data)
+        self._extended(call, "shared by which value each window has let pass")
         return Maximum.apply(call.data[0], before, pooling(call), int(call.name[-2]))
 
     def product(self, call: Call) -> Any:
+        self._extended(call, "half of the interaction to each factor")
         return Product.apply(*call.data, *self._before(call, call.data), call.of)
 
     def quotient(self, call: Call) -> Any:
+        self._extended(call, "the numerator's change at one end, the denominator's at the other, by their sizes")
         return Quotient.apply(*call.data, *self._before(call, call.data), call.of)
 
     def softmax(self, call: Call) -> Any:
         (before,) = self._before(call, call.data)
         axis = call.kwargs.get("dim", call.args[1] if len(call.args) > 1 else None)
+        self._extended(call, "as exponentials over their sum")
         return self.refuse(call) if axis is None else Softmax.apply(call.data[0], before, axis, call.of)
 
     def constant(self, call: Call, cut: list[Tensor]) -> None:
@@ -82,6 +85,10 @@ class _Rescale(Operations):
         (before,) = self._before(call, [now])
         if not torch.equal(before, now):
             raise _parted("a number that is read from a tensor differs between them")
+
+    def _extended(self, call: Call, how: str) -> None:
+        """The rescale rule is for functions of one value."""
+        self.approximated[call.name] = how
 
     def done(self) -> None:
         """Raise UnsupportedOperationError where something that was kept has not been used."""
@@ -140,8 +147,7 @@ def _leaf(tensor: Tensor) -> Tensor:
 
 def deeplift(task: Task) -> Found:
     """DeepLift-Rescale from the baseline to the images."""
-    with eager(task.score.model.module):
-        multipliers, scores, before, rules = rescaled(task.score, task.images, task.references)
+    multipliers, scores, before, rules = rescaled(task.score, task.images, task.references)
     values = multipliers * (task.images - task.references)
     return Found(values, scores - before, dict(rules.covered), dict(rules.approximated))
 

@@ -54,10 +54,12 @@ def integrated_gradients(task: Task, *, steps: int = 32, most_steps: int = 512, 
             ]
         )
 
-    expected = _differences(task)
+    scores, before = _both_scores(task)
     with _differentiating(task):
-        values, notes = until_complete(run, expected, steps=steps, most_steps=most_steps, tolerance=tolerance)
-    return Found(values, expected, notes=notes)
+        values, notes = until_complete(
+            run, scores - before, scores, steps=steps, most_steps=most_steps, tolerance=tolerance
+        )
+    return Found(values, scores - before, own_notes=notes)
 
 
 def smoothgrad(task: Task, *, samples: int = 16, noise: float = 0.1) -> Found:
@@ -98,7 +100,8 @@ def gradient_shap(task: Task, *, samples: int = 32, noise: float = 0.02) -> Foun
     for numbers, noisy in _noises(task, samples, noise, generator):
         points = task.references + noisy + places[numbers].view(-1, 1, 1, 1, 1) * between
         total += _gradients(task, points.flatten(0, 1)).view_as(points).sum(0)
-    return Found(between * total / samples, _differences(task))
+    scores, before = _both_scores(task)
+    return Found(between * total / samples, scores - before)
 
 
 def _moments_under_noise(task: Task, samples: int, noise: float) -> tuple[Tensor, Tensor]:
@@ -135,11 +138,14 @@ def _gradients(task: Task, images: Images) -> Tensor:
         return torch.cat([explain.attribute(_leaf(part), abs=False) for part in images.split(task.batch)])
 
 
-def _differences(task: Task) -> Scores:
-    """[batch]: the score of each image less that of its baseline."""
+def _both_scores(task: Task) -> tuple[Scores, Scores]:
+    """[batch] each: the scores of the images, and of their baselines."""
     with torch.no_grad():
-        pairs = zip(task.images.split(task.batch), task.references.split(task.batch), strict=True)
-        return torch.cat([task.score(image) - task.score(reference) for image, reference in pairs])
+        scores, before = (
+            torch.cat([task.score(part) for part in images.split(task.batch)])
+            for images in (task.images, task.references)
+        )
+    return scores, before
 
 
 def _leaf(images: Images) -> Images:
@@ -203,6 +209,7 @@ METHODS: tuple[Method, ...] = (
         source="Adebayo et al. 2018, Sanity checks for saliency maps, arXiv:1810.03292",
         run=vargrad,
         cost="16 forwards and backwards",
+        signed=False,
     ),
     Method(
         name="gradient_shap",

@@ -18,7 +18,6 @@ from layerscope.attribution.call import Call
 from layerscope.attribution.kinds import RECTIFIERS
 from layerscope.attribution.operations import Operations, UnsupportedOperationError
 from layerscope.attribution.task import Found, Method, Task
-from layerscope.capture.forward import eager
 
 Slope = Callable[[Tensor, Tensor], Tensor]
 """From the gradient above a rectifier and its own slope to the gradient below."""
@@ -34,17 +33,16 @@ def deconvolution_rule(gradient: Tensor, slope: Tensor) -> Tensor:
     return gradient.clamp(min=0)
 
 
+_TITLES: dict[Slope, str] = {guided_rule: "guided backpropagation", deconvolution_rule: "deconvolution"}
+
+
 class _Rectifiers(Operations):
     """Gives rectifiers another backward pass."""
-
-    title = "guided backpropagation"
 
     def __init__(self, rule: Slope) -> None:
         super().__init__()
         self._rule = rule
-
-    def unseen(self, tensor: Tensor) -> Tensor:
-        return tensor  # with its gradient, as all but rectifiers
+        self.title = _TITLES[rule]
 
     def _by_kind(self, call: Call) -> Any:
         if not _rectifies(call):
@@ -117,7 +115,7 @@ def rectified(task: Task, rule: Slope) -> Found:
     """
     rules = _Rectifiers(rule)
     leaf = task.images.detach().clone().requires_grad_()
-    with eager(task.score.model.module), rules.following(leaf) as images:
+    with rules.following(leaf) as images:
         scores = task.score(images)
     if not rules.covered:
         raise UnsupportedOperationError(

@@ -5,8 +5,9 @@ A neuron is a target like any other, so that all methods explain neurons too: `a
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -41,14 +42,11 @@ def layer_integrated_gradients(task: Task, *, steps: int = 50, most_steps: int =
     def run(steps: int, numbers: Tensor) -> Tensor:
         return torch.cat([_integral(task, ends[number], steps) for number in numbers.tolist()])
 
-    expected = torch.cat([end.score - end.without for end in ends])
-    values, notes = until_complete(run, expected, steps=steps, most_steps=most_steps, tolerance=tolerance)
-    if any(end.around for end in ends):
-        notes += (
-            f"Part of the score goes around layer {task.site.name!r}: the values add up to what the layer makes of the "
-            "difference between image and baseline.",
-        )
-    return Found(values, expected, notes=notes)
+    scores, without = torch.cat([end.score for end in ends]), torch.cat([end.without for end in ends])
+    values, notes = until_complete(
+        run, scores - without, scores, steps=steps, most_steps=most_steps, tolerance=tolerance
+    )
+    return Found(values, scores - without, own_notes=_with_ways_around(task, ends, notes))
 
 
 def layer_deeplift(task: Task) -> Found:
@@ -57,15 +55,18 @@ def layer_deeplift(task: Task) -> Found:
     What goes around the layer stays that of the image. Only what comes after the layer runs. The values add up to the
     score less that with the baseline's activation.
     """
-    values, expected, rules, ends = [], [], Counter[str](), _ends(task)
+    values, expected, ends = [], [], _ends(task)
+    covered, approximated = Counter[str](), dict[str, str]()
     point = ends[0].head.activation.clone().requires_grad_()
     gradient_at(task.site.name, point, ends[0].head(point))  # raises where the score does not depend on the layer
     for end in ends:
         multipliers, score, before, used = rescaled(end.head, end.head.activation, end.baseline)
         values.append(units_first(multipliers * (end.head.activation - end.baseline), task.site.unit_axis))
         expected.append(score - before)
-        rules |= used.covered
-    return Found(torch.cat(values), torch.cat(expected), dict(rules))
+        covered |= used.covered
+        approximated |= used.approximated
+    notes = _with_ways_around(task, ends)
+    return Found(torch.cat(values), torch.cat(expected), dict(covered), approximated, own_notes=notes)
 
 
 def conductance(task: Task, *, steps: int = 20, most_steps: int = 320, tolerance: float = 0.01) -> Found:
@@ -74,23 +75,18 @@ def conductance(task: Task, *, steps: int = 20, most_steps: int = 320, tolerance
     The gradient at the layer times the change of its activation, added up along the line from baseline to image
     (trapezoidal rule). The values add up to the difference of the scores where nothing goes around the layer.
 
-    steps: to begin with; they double until the gap is at most `tolerance`, up to `most_steps`. Where something goes
-    around the layer there is nothing to add up to, and it stays at `steps`.
+    steps: to begin with; they double until the gap is at most `tolerance`, up to `most_steps`. For an image of which
+    something goes around the layer there is nothing to add up to, and it stays at `steps`.
     """
     ends = _ends(task)
 
     def run(steps: int, numbers: Tensor) -> Tensor:
         return torch.cat([_flow(task, number, steps) for number in numbers.tolist()])
 
-    if any(end.around for end in ends):
-        count("steps", steps)
-        note = (
-            f"Part of the score goes around layer {task.site.name!r}, so that the values need not add up to anything."
-        )
-        return Found(run(steps, torch.arange(len(ends))), notes=(note,))
-    expected = torch.cat([end.score - end.baseline_score for end in ends])
-    values, notes = until_complete(run, expected, steps=steps, most_steps=most_steps, tolerance=tolerance)
-    return Found(values, expected, notes=notes)
+    scores = torch.cat([end.score for end in ends])
+    expected = torch.cat([math.nan * end.score if end.around else end.score - end.baseline_score for end in ends])
+    values, notes = until_complete(run, expected, scores, steps=steps, most_steps=most_steps, tolerance=tolerance)
+    return Found(values, expected, own_notes=_with_ways_around(task, ends, notes, "the values need not add up"))
 
 
 def internal_influence(task: Task, *, steps: int = 50) -> Found:
@@ -141,6 +137,18 @@ def _ends(task: Task) -> list[_Ends]:
             with torch.no_grad():
                 ends.append(_Ends(head, baseline, score, head(baseline)))
     return ends
+
+
+def _with_ways_around(
+    task: Task,
+    ends: list[_Ends],
+    notes: Sequence[tuple[str, ...]] | None = None,
+    then: str = "the values add up to what the layer makes of the difference between image and baseline",
+) -> tuple[tuple[str, ...], ...]:
+    """The notes on each image, and what it means where part of its score goes around the layer."""
+    said = f"Part of the score goes around layer {task.site.name!r}: {then}."
+    given = notes if notes is not None else [()] * len(ends)
+    return tuple((*own, said) if end.around else tuple(own) for own, end in zip(given, ends, strict=True))
 
 
 def _integral(task: Task, ends: _Ends, steps: int) -> Tensor:

@@ -21,12 +21,15 @@ from torch.utils.weak import WeakIdKeyDictionary
 from layerscope.attribution.call import Call
 from layerscope.attribution.composites import Composite, composite_of
 from layerscope.attribution.kinds import ACTIVATIONS, GATES, SHAPED, WEIGHTED
-from layerscope.attribution.operations import Operations
+from layerscope.attribution.operations import Operations, UnsupportedOperationError
 from layerscope.attribution.relevance import Rule, Weighted, per_unit, stabilised
 from layerscope.attribution.task import Found, Method, Task, at_least
-from layerscope.capture.forward import eager, tensors_in
+from layerscope.capture.forward import tensors_in
 
 _STEADY = 1e-9  # of the root mean square: keeps sums that cancel to nothing from dividing by it
+
+
+_SHIFTS = frozenset({"add", "sub", "subtract", "rsub"})
 
 
 class _Relevance(Operations):
@@ -40,6 +43,7 @@ class _Relevance(Operations):
         self._last: tuple[Tensor, Weighted, Rule] | None = None  # the last weighted layer, with what it put out
         self._raw: WeakIdKeyDictionary = WeakIdKeyDictionary()  # what no layer with weights has seen
         self._gates: WeakIdKeyDictionary = WeakIdKeyDictionary()
+        self._attended = False
 
     @contextmanager
     def following(self, leaf: Tensor, backward: bool = True) -> Iterator[Tensor]:
@@ -65,6 +69,7 @@ class _Relevance(Operations):
         return y
 
     def softmax(self, call: Call) -> Any:
+        self._attended = True
         return call.run().detach()
 
     def maximum(self, call: Call) -> Any:
@@ -96,7 +101,20 @@ class _Relevance(Operations):
             return self._through_weights(call)
         if call.name == "batch_norm":
             return self._through_norm(call)
+        if call.name in _SHIFTS and len(call.data) == 1 and not self._composite.proportional:
+            return _Through.apply(call.data[0], call.of)  # as a BatchNorm that stands alone
         return _Proportional.apply(call.of, (1.0,) * len(call.data), *call.data)
+
+    def gradient(self, scores: Tensor) -> Tensor:
+        try:
+            return super().gradient(scores)
+        except UnsupportedOperationError:
+            if not self._attended:
+                raise
+            raise UnsupportedOperationError(
+                "LRP takes a softmax as weights, and here the score depends on the image through one alone; explain "
+                "what comes before it (the logits), or take another method, as 'deeplift'"
+            ) from None
 
     def _by_kind(self, call: Call) -> Any:
         result = super()._by_kind(call)
@@ -255,7 +273,7 @@ def lrp(task: Task, *, composite: str = "epsilon-plus-flat", epsilon: float = 1e
     at_least("gamma", gamma, 0)
     rules = _Relevance(composite_of(composite, epsilon, gamma))
     inputs = task.score.model.normalise(task.images).detach().requires_grad_()
-    with eager(task.score.model.module), rules.following(inputs) as image:
+    with rules.following(inputs) as image:
         activations = task.score.activations(image)
     started = {name: _Start.apply(rules.given(tensor)) for name, tensor in activations.items()}
     scores = task.score.objective(started)

@@ -20,14 +20,14 @@ from layerscope.attribution import (
     rise,
     score_cams,
 )
-from layerscope.attribution.answers import answer, joined, question
+from layerscope.attribution.answers import Question, answer, joined
 from layerscope.attribution.baselines import Baseline, baseline_images
 from layerscope.attribution.choice import default_layer
 from layerscope.attribution.memory import batch_within
 from layerscope.attribution.result import Attribution
 from layerscope.attribution.score import Score, Target, as_objective, distinct, predicted
 from layerscope.attribution.task import Method, Task
-from layerscope.capture.evaluating import evaluating
+from layerscope.capture.evaluating import undisturbed
 from layerscope.capture.forward import bare_module
 from layerscope.capture.layers import Layer
 from layerscope.capture.taps import refuse_batch_statistics
@@ -82,7 +82,8 @@ def attribute(
     network, which it names.
     """
     chosen = _method(method, options, layer, baseline)
-    with evaluating(model.module, gradients=True):
+    _check_kinds(model, layer, seed)
+    with undisturbed(model.module):
         refuse_batch_statistics(bare_module(model))
         given = _images(model, images)
         batch = batch_within(model, given, memory)
@@ -93,7 +94,7 @@ def attribute(
             common = replace(common, baseline=baseline_images(given, model, compared))
         if "layer" in chosen.needs:
             common = replace(common, layer=_layer(common, objectives) if layer is None else model.layer(layer))
-        asked = question(chosen, options, model, checks, seed)
+        asked = Question(chosen, options, checks)
         made = joined([answer(asked, task, numbers) for numbers, task in _tasks(common, objectives)])
     return Attribution(
         values=made.values,
@@ -110,7 +111,7 @@ def attribute(
 
 def _method(name: str, options: Mapping[str, object], layer: object, baseline: object) -> Method:
     """The method of this name, which has these options and uses the layer and the baseline that are given."""
-    if name not in METHODS:
+    if not isinstance(name, str) or name not in METHODS:
         raise UnknownNameError.among("attribution method", name, METHODS)
     method = METHODS[name]
     method.check(options)
@@ -120,10 +121,20 @@ def _method(name: str, options: Mapping[str, object], layer: object, baseline: o
     return method
 
 
+def _check_kinds(model: VisionModel, layer: str | None, seed: int) -> None:
+    """Raise InputError for what is of another type than it has to be."""
+    if not isinstance(model, VisionModel):
+        raise InputError(f"model is a {type(model).__name__}; give what layerscope.load_model or layerscope.wrap makes")
+    if layer is not None and not isinstance(layer, str):
+        raise InputError(f"layer is a {type(layer).__name__}; give its name, as model.layers() lists it")
+    if isinstance(seed, bool) or not isinstance(seed, int) or not -(2**63) <= seed < 2**63:
+        raise InputError(f"seed={seed!r}; give a whole number of at most 63 bits")
+
+
 def _images(model: VisionModel, images: Images) -> Images:
     model.normalise(images)  # raises for what does not fit
-    if not len(images):
-        raise InputError("no images to explain; give at least one")
+    if not images.numel():
+        raise InputError(f"images of shape {tuple(images.shape)}, without a pixel to explain; give at least one image")
     device = next((weight.device for weight in model.module.parameters()), images.device)
     if images.device != device:
         raise InputError(
@@ -145,7 +156,11 @@ def _objectives(
 ) -> list[Objective]:
     """One bound objective per image."""
     if isinstance(target, Tensor):
+        if target.ndim > 1:
+            raise InputError(f"targets of shape {tuple(target.shape)}; give one class, or one per image, [batch]")
         target = target.tolist()
+    if isinstance(target, Sequence) and not isinstance(target, str):
+        target = [one.item() if isinstance(one, Tensor) and one.numel() == 1 else one for one in target]
     if target is None:
         classes = [index for part in images.split(batch) for index in predicted(model, part).tolist()]
         return [logit(index).bind(model) for index in classes]

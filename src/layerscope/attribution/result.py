@@ -27,13 +27,16 @@ class Checks:
     Attributes:
         score: of the image.
         expected: what the values have to add up to; `total`: what they add up to.
-        gap: |total - expected| / |expected|: completeness, or conservation for relevance.
+        gap: |total - expected| / |expected|: completeness, or conservation for relevance. Over the rounding of the
+            scores where `expected` is less than that.
         finite: whether all values are.
-        positive, negative: shares of the map's absolute mass, which add up to 1; both 0 for an empty map.
-        redrawn: rank correlation of the map with that of the same network with its top layers drawn anew, in [-1, 1].
+        positive, negative: shares of the values' absolute mass, which add up to 1; both 0 for an empty map.
+        redrawn: rank correlation of the map with that of the same network with its top layers drawn anew (the top
+            quarter of those up to what is explained), in [-1, 1].
             Near 1, or near -1 where only the score's sign has changed: the method does not notice what the network has
             learned there (Adebayo et al. 2018).
-        noise: rank correlation with the map of the same image plus noise of a standard deviation of 0.02.
+        noise: rank correlation with the map of the same image plus noise of a standard deviation of 0.02; a baseline
+            stays the same.
         seconds: that the map took, the checks not counted (a batch shares its time evenly).
         covered: operations of the network that were given rules of their own, with the number of times.
         approximated: operations whose rule is an extension of the published one, with how.
@@ -57,7 +60,7 @@ class Checks:
     @property
     def empty(self) -> bool:
         """Whether the map is zero everywhere."""
-        return self.positive + self.negative == 0
+        return self.finite and self.positive + self.negative == 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +69,7 @@ class Attribution:
 
     Attributes:
         values: [batch, channel, height, width] of the images, or of the shape of the layer's activation for layer
-            methods; with sign and scale, on the CPU, detached. Positive values speak for the score.
+            methods; with sign and scale, float32 on the CPU, detached. Positive values speak for the score.
         checks: one per image.
         method: its name in METHODS.
         targets: the objective of each image, as text.
@@ -89,5 +92,5 @@ class Attribution:
 
     @property
     def maps(self) -> Tensor:
-        """[batch, height, width]: the values added up over channels, or units."""
+        """[batch, height, width]: the values added up over channels, or units ([batch] for a layer without places)."""
         return self.values.sum(1)

@@ -47,7 +47,7 @@ def rise(task: Task, *, masks: int = 1000, cells: int = 7, keep: float = 0.5, pr
 def _masks(masks: int, cells: int, keep: float, size: tuple[int, int], task: Task) -> Iterator[Tensor]:
     """[mask, height, width] in [0, 1], a batch at a time, float64 on the CPU; all are drawn before the first."""
     generator = task.generator()
-    grids = (torch.rand(masks, cells, cells, generator=generator) < keep).double()
+    grids = (torch.rand(masks, cells, cells, generator=generator, dtype=torch.float32) < keep).double()
     cell = [-(-side // cells) for side in size]
     large = [(cells + 1) * side for side in cell]
     rows, columns = (torch.randint(side, (masks,), generator=generator).tolist() for side in cell)

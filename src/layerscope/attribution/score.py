@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from numbers import Integral
 
 import torch
 from torch import Tensor, nn
@@ -63,9 +64,13 @@ def as_objective(model: VisionModel, target: Target) -> Objective:
     Raises UnknownNameError for what does not exist, InputError for a target that is none of these.
     """
     if isinstance(target, Objective):
+        if target.grouped:
+            raise InputError(f"{str(target)!r} compares images with each other, so it is no score of one; leave it out")
         return target.bind(model)
     if isinstance(target, Unit):
         return (neuron(target) if target.position else channel(target)).bind(model)
+    if isinstance(target, Integral) and not isinstance(target, bool):
+        target = int(target)  # of numpy too
     if isinstance(target, bool) or not isinstance(target, str | int):
         raise InputError(
             f"target {target!r} is a {type(target).__name__}; give a class, 'owl versus cat', a unit or an objective"
@@ -91,11 +96,26 @@ def predicted(model: VisionModel, images: Images) -> Tensor:
 
 
 def distinct(objectives: Sequence[Objective]) -> list[tuple[Objective, list[int]]]:
-    """Each objective with the numbers of the images that it is meant for. Equal texts are one objective."""
-    groups: dict[str, tuple[Objective, list[int]]] = {}
+    """Each objective with the numbers of the images that it is meant for."""
+    groups: list[tuple[Objective, list[int]]] = []
+    of_text: dict[str, list[tuple[Objective, list[int]]]] = {}
     for number, objective in enumerate(objectives):
-        groups.setdefault(str(objective), (objective, []))[1].append(number)
-    return list(groups.values())
+        alike = of_text.setdefault(str(objective), [])
+        group = next((one for one in alike if _equal(one[0], objective)), None)
+        if group is None:
+            group = (objective, [])
+            alike.append(group)
+            groups.append(group)
+        group[1].append(number)
+    return groups
+
+
+def _equal(one: Objective, other: Objective) -> bool:
+    """Texts of different objectives may be equal, those of a user's own above all."""
+    try:
+        return one is other or bool(one == other)
+    except RuntimeError:  # tensors inside
+        return False
 
 
 def first_output(output: object) -> Tensor:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from layerscope.attribution.completeness import completeness_gaps
 from layerscope.attribution.task import at_least, count
 
 Run = Callable[[int, Tensor], Tensor]
@@ -16,37 +17,39 @@ Run = Callable[[int, Tensor], Tensor]
 
 
 def until_complete(
-    run: Run, expected: Tensor, *, steps: int, most_steps: int, tolerance: float
-) -> tuple[Tensor, tuple[str, ...]]:
-    """Values [batch, ...] that add up to what they should, from as many steps as that takes; and notes on it.
+    run: Run, expected: Tensor, scores: Tensor, *, steps: int, most_steps: int, tolerance: float
+) -> tuple[Tensor, tuple[tuple[str, ...], ...]]:
+    """Values [batch, ...] that add up to what they should, from as many steps as that takes; and notes on each image.
 
     Args:
         run: how values are made.
-        expected: [batch], what the values of each image have to add up to.
+        expected: [batch], what the values of each image have to add up to; NaN where there is no such thing.
+        scores: [batch] of the images.
         steps: to begin with; they double for those images that are not complete.
         most_steps: never more than these.
-        tolerance: the largest gap, |total - expected| / |expected|, of what is complete. A gap that is no more than
-            the rounding of the sum is none.
+        tolerance: the largest gap (`completeness_gaps`) of what is complete.
 
     Raises InputError for fewer than one step, most_steps below steps, and a tolerance below 0.
     """
     count("steps", steps)
     count("most_steps", most_steps, steps)
     at_least("tolerance", tolerance, 0)
-    values, taken = run(steps, torch.arange(len(expected))), steps
-    open_ = _open(values, expected, tolerance)
-    more = len(open_)
-    while len(open_) and taken < most_steps:
-        taken = min(2 * taken, most_steps)
-        values[open_] = run(taken, open_)
-        open_ = _open(values, expected, tolerance)
-    return values, _notes(values, expected, open_, more, steps, taken)
+    values, taken = run(steps, torch.arange(len(expected))), [steps] * len(expected)
+    at, claimed = steps, ~expected.isnan().cpu()
 
+    def gaps() -> Tensor:
+        return completeness_gaps(values, expected, scores).cpu()
 
-def completeness_gap(values: Tensor, expected: Tensor) -> Tensor:
-    """[batch]: |total - expected| / |expected|; 0 where both are zero."""
-    totals, expected = values.detach().flatten(1).double().sum(1), expected.detach().double()
-    return (totals - expected).abs() / expected.abs().clamp(min=torch.finfo(torch.float64).tiny)
+    while at < most_steps and (open_ := (~(gaps() <= tolerance) & claimed).nonzero()[:, 0]).numel():
+        at = min(2 * at, most_steps)
+        values[open_] = run(at, open_)
+        for number in open_.tolist():
+            taken[number] = at
+    notes = (
+        _notes(gap, used, steps, tolerance) if here else ()
+        for gap, used, here in zip(gaps().tolist(), taken, claimed.tolist(), strict=True)
+    )
+    return values, tuple(notes)
 
 
 def gauss_legendre(steps: int, like: Tensor) -> tuple[Tensor, Tensor]:
@@ -64,21 +67,7 @@ def _legendre(steps: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
     return tuple(((1 + places) / 2).tolist()), tuple((weights / 2).tolist())
 
 
-def _open(values: Tensor, expected: Tensor, tolerance: float) -> Tensor:
-    """The numbers of the images that are not complete."""
-    totals, sizes = (one.detach().flatten(1).double().sum(1) for one in (values, values.abs()))
-    rounded = (totals - expected).abs() <= 8 * torch.finfo(values.dtype).eps * sizes
-    return (~(rounded | (completeness_gap(values, expected) <= tolerance))).nonzero()[:, 0].cpu()
-
-
-def _notes(values: Tensor, expected: Tensor, open_: Tensor, more: int, steps: int, taken: int) -> tuple[str, ...]:
-    notes = []
-    if taken > steps:
-        notes.append(f"{more} of {len(values)} images took more than {steps} steps, up to {taken}.")
-    if len(open_):
-        gap = float(completeness_gap(values, expected)[open_].max())
-        notes.append(
-            f"{len(open_)} of {len(values)} images do not add up after {taken} steps: the gap is up to {gap:.2g}; "
-            "most_steps= allows more."
-        )
-    return tuple(notes)
+def _notes(gap: float, taken: int, steps: int, tolerance: float) -> tuple[str, ...]:
+    if not gap <= tolerance:
+        return (f"It does not add up after {taken} steps: the gap is {gap:.2g}; most_steps= allows more.",)
+    return (f"It took {taken} steps, more than {steps}, to add up.",) if taken > steps else ()

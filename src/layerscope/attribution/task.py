@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -63,10 +64,12 @@ class Found:
     Attributes:
         values: [batch, channel, height, width] of the images, or of the shape of the layer's activation, with sign and
             scale. A map without colours has one channel.
-        expected: [batch], what the values of an image have to add up to; None where the method claims no such thing.
+        expected: [batch], what the values of an image have to add up to, NaN where there is no such thing; None where
+            the method claims none.
         covered: operations of the network that were given rules of their own, with the number of times.
         approximated: operations whose rule is an extension of the published one, with how.
         notes: what a reader has to know, each one sentence.
+        own_notes: the same for each image; empty where there are none.
     """
 
     values: Tensor
@@ -74,6 +77,7 @@ class Found:
     covered: Mapping[str, int] = field(default_factory=dict)
     approximated: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    own_notes: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -91,6 +95,7 @@ class Method:
         claims: what the values of an image add up to: the "difference" of the scores of image and baseline, the
             "score" itself, or None.
         layered: whether values have the shape of the layer's activation rather than that of the images.
+        signed: whether its values can speak against the score.
     """
 
     name: str
@@ -102,6 +107,7 @@ class Method:
     cost: str = "1 forward, 1 backward"
     claims: Claim | None = None
     layered: bool = False
+    signed: bool = True
 
     def options(self) -> dict[str, object]:
         """Its own options with their defaults."""
@@ -117,13 +123,19 @@ class Method:
 
 
 def at_least(name: str, value: float, least: float) -> None:
-    """Raise InputError where an option is no number, or below its least value."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not value >= least:
-        raise InputError(f"{name}={value!r}; it has to be at least {least}")
+    """Raise InputError where an option is no number, below its least value, or infinite where that means nothing."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not value >= least or (value == math.inf and name != "tolerance"):
+        raise InputError(f"{name}={_shown(value)}; it has to be a number of at least {least}")
 
 
 def count(name: str, value: int, least: int = 1) -> int:
     """The value of an option that is a whole number. Raises InputError for another one, or below its least value."""
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise InputError(f"{name}={value!r}; it has to be a whole number of at least {least}")
+        raise InputError(f"{name}={_shown(value)}; it has to be a whole number of at least {least}")
     return value
+
+
+def _shown(value: object) -> str:
+    """In one line."""
+    return repr(value) if isinstance(value, bool | int | float | str) else f"a {type(value).__name__}"

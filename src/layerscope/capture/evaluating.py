@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 
 import torch
 from torch import nn
+
+from layerscope.capture.forward import eager
+from layerscope.capture.probe_forward import as_it_came
 
 
 @contextmanager
@@ -25,6 +28,23 @@ def evaluating(module: nn.Module, gradients: bool = False) -> Iterator[None]:
     finally:
         for part, flag in flags:
             part.training = flag
+
+
+@contextmanager
+def undisturbed(module: nn.Module) -> Iterator[None]:
+    """Eval mode with gradients inside, uncompiled and in the network's own precision, whatever is set around it.
+
+    Afterwards everything is as it came: flags, buffers, attributes, random states.
+    """
+    devices = {weight.device.type for weight in module.parameters()} | {"cpu"}
+    with ExitStack() as undo:
+        undo.enter_context(evaluating(module, gradients=True))
+        undo.enter_context(as_it_came(module, training=False))
+        undo.enter_context(eager(module))
+        for device in devices:
+            if torch.is_autocast_enabled(device):
+                undo.enter_context(torch.autocast(device, enabled=False))
+        yield
 
 
 @contextmanager

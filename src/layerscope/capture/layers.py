@@ -107,7 +107,7 @@ def trace_layers(
             undo.enter_context(FunctionSites(module, trace.note_function, lambda: True))
         undo.enter_context(trace.tracker)
         for name, part in module.named_modules():
-            if name:
+            if name and not isinstance(part, torch.jit.ScriptModule):  # hooks do not fire there: `uncalled` says so
                 undo.callback(part.register_forward_hook(trace.hook(name), with_kwargs=True).remove)
         module(trace.tracker.images)
     return trace.layers()

@@ -131,7 +131,8 @@ def mean_position(values: Tensor) -> Scores:
 
 def _signed(weight: float, term: Objective) -> str:
     size = abs(weight)
-    return f"{'-' if weight < 0 else '+'} {'' if size == 1 else f'{size:g} * '}{term}"
+    shown = f"{size:g}" if float(f"{size:g}") == size else repr(size)  # texts of what differs differ
+    return f"{'-' if weight < 0 else '+'} {'' if size == 1 else f'{shown} * '}{term}"
 
 
 def unbound(objective: Objective) -> InputError:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from layerscope.errors import UnknownNameError
+from layerscope.errors import InputError, UnknownNameError
 from layerscope.objectives.algebra import OUTPUT, Activations, Objective, Scores, mean_position, unbound
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ class _Logit(Objective):
         if self.index is None:
             raise unbound(self)
         logits = activations[OUTPUT]
+        if logits.ndim < 2:
+            raise InputError(f"the network puts out {tuple(logits.shape)}, without an axis of classes; explain a unit")
         if not self.index < logits.shape[1]:
             raise UnknownNameError(
                 f"no class {self.index}; the network's output has classes 0 to {logits.shape[1] - 1}"
