@@ -10,7 +10,7 @@ from tasks import found, pictures, task_for
 from torch import Tensor, nn
 
 from layerscope.attribution.coalitions import kernel_shap, lime, shapley_sampling
-from layerscope.attribution.forwards import Forwards
+from layerscope.attribution.forwards import WORTH, Forwards
 from layerscope.attribution.perturbations import feature_ablation, occlusion
 from layerscope.attribution.rise import rise
 from layerscope.attribution.variants import Variants
@@ -42,12 +42,12 @@ def test_no_more_images_than_the_batch_are_run_at_once(run, monkeypatch):
     assert max(most) == 2
 
 
-@pytest.mark.parametrize("copied", [True, False])
+@pytest.mark.parametrize("runs", [WORTH, 0])
 @pytest.mark.parametrize("target", ["cat", "owl versus cat", "conv2:3", "conv1:0@3,4", "bn1:2", "relu#1:3"])
-def test_scores_are_those_of_the_task(copied, target):
+def test_scores_are_those_of_the_task(runs, target):
     model = small_model()
     task = task_for(model, IMAGES, target, batch=2)
-    forwards = Forwards(task, copied=copied)
+    forwards = Forwards(task, runs=runs)
     wanted = task.score(IMAGES).detach()
     scores = forwards(IMAGES)
     torch.testing.assert_close(scores, wanted, rtol=1e-4, atol=1e-5)

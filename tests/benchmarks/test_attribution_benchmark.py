@@ -323,21 +323,22 @@ def test_a_tool_that_is_not_installed_or_fails_has_a_row(tiny):
         raise LookupError("lost")
 
     tools = (
-        contests.ours("saliency"),
+        *contests.ours("saliency"),
         subject.Tool("absent", "defaults", failing, package="no_such_package"),
         subject.Tool("broken", "defaults", failing),
     )
-    ours, absent, broken = speed.rows_of(tiny, 1, False, no_progress, [subject.Contest("saliency", tools)])
-    assert (ours["ratio"], ours["rival"]) == (1.0, False)
+    ours, fast, absent, broken = speed.rows_of(tiny, 1, False, no_progress, [subject.Contest("saliency", tools)])
+    assert (ours["ratio"], ours["rival"]) == (fast["ratio"], fast["rival"]) == (1.0, False)
+    assert (ours["settings"], fast["settings"]) == ("defaults", "frozen, channels_last")
     assert (absent["note"], absent["seconds"]) == ("ModuleNotFoundError: no_such_package is not installed", None)
     assert (broken["note"], broken["ratio"]) == ("LookupError: lost", None)
 
 
 def test_a_quick_table_has_few_methods(tiny, monkeypatch):
     monkeypatch.setattr(
-        speed, "CONTESTS", [subject.Contest(name, (contests.ours("saliency"),)) for name in ("saliency", "lime")]
+        speed, "CONTESTS", [subject.Contest(name, contests.ours("saliency")) for name in ("saliency", "lime")]
     )
-    assert [row["method"] for row in speed.rows_of(tiny, 1, True, no_progress)] == ["saliency"]
+    assert [row["method"] for row in speed.rows_of(tiny, 1, True, no_progress)] == ["saliency"] * 2
 
 
 def test_every_contest_is_of_a_method():
@@ -408,3 +409,13 @@ def test_all_contests_run(contest):
     rows = speed.rows_of(subject.subject("torchvision:resnet50", 64), 1, False, no_progress, [contest])
     notes = [row["note"] for row in rows if row["seconds"] is None]
     assert all("not installed" in note or note.startswith("RuntimeError: A Module ReLU") for note in notes)
+
+
+def test_ratios_are_to_ours_on_the_same_network(tiny):
+    other = subject.Tool("other", "frozen", lambda subject: lambda: None, fast=True)
+    entries = [
+        (contest, tool)
+        for contest in [subject.Contest("saliency", (*contests.ours("saliency"), other))]
+        for tool in contest.tools
+    ]
+    assert [speed._ours_beside(entries, *entry) for entry in entries] == [0, 1, 1]

@@ -76,8 +76,8 @@ _DRAWS = "The network draws at random when it runs: other seeds give other maps,
 class Overheard(Score):
     """A score that notes what it gives for `images`, which most methods ask for anyway: no forward for that alone."""
 
-    images: Images
-    _noted: list[tuple[Images, Scores]] = field(default_factory=list)
+    images: Images = field(kw_only=True)
+    _noted: list[tuple[Images, Scores]] = field(default_factory=list, kw_only=True)
 
     def __call__(self, images: Images) -> Scores:
         scores = super().__call__(images)
@@ -87,7 +87,7 @@ class Overheard(Score):
 
     def on(self, module: nn.Module) -> Score:
         """Of another network nothing is noted."""
-        return Score(self.model, self.objective).on(module)
+        return Score(self.model, self.objective, self.layout).on(module)
 
     @property
     def scores(self) -> Scores:
@@ -112,7 +112,8 @@ class Answer:
 
 def answer(question: Question, task: Task, numbers: Sequence[int]) -> Answer:
     """What the method finds for the images of a task, measured."""
-    began, heard = time.perf_counter(), Overheard(task.score.model, task.score.objective, task.images)
+    began, score = time.perf_counter(), task.score
+    heard = Overheard(score.model, score.objective, score.layout, images=task.images)
     found = question.found(replace(task, score=heard))
     seconds = time.perf_counter() - began
     scores = heard.scores.cpu()

@@ -76,18 +76,21 @@ class Call:
 
 
 class _Plainly(torch.autograd.Function):
-    """Hands down a gradient that lies in memory in the usual order.
+    """Hands down a gradient that lies in memory in the order of what it is the gradient of.
 
     On the CPU, torch 2.14 computes a wrong gradient of batch_norm for a single image whose map is turned into tokens.
     """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
+        last = x.ndim == 4 and not x.is_contiguous() and x.is_contiguous(memory_format=torch.channels_last)
+        ctx.order = torch.channels_last if last else torch.contiguous_format
         return x.view_as(x)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
-        return gradients[0].contiguous() if len(gradients[0]) == 1 else gradients[0]
+        (gradient,) = gradients
+        return gradient.contiguous(memory_format=ctx.order) if len(gradient) == 1 else gradient
 
 
 def _overwrites(bare: str, kwargs: dict[str, Any]) -> bool:
@@ -102,14 +105,14 @@ def _map(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
     kind = type(value)
     if kind in _WITHOUT_TENSORS:
         return value
-    if isinstance(value, Tensor):
-        return change(value)
-    if kind is tuple or kind is list:
+    if kind is tuple or kind is list:  # asked before what is a tensor, which takes long to say
         return kind([_map(part, change) for part in value])
-    if kind is slice:
-        return slice(*(_map(part, change) for part in (value.start, value.stop, value.step)))
     if kind is dict:
         return {key: _map(part, change) for key, part in value.items()}
+    if kind is Tensor or isinstance(value, Tensor):
+        return change(value)
+    if kind is slice:
+        return slice(*(_map(part, change) for part in (value.start, value.stop, value.step)))
     return with_leaves(value, dict.fromkeys((path for path, _ in leaves(value)), change))
 
 

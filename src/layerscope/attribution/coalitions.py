@@ -40,7 +40,8 @@ def shapley_sampling(task: Task, *, segments: Segments = 49, samples: int = 24, 
         steps = torch.cat([ends[0], scores, ends[1]], dim=1).diff(dim=1)  # [order, place in it]
         return steps.gather(1, ranks).mean(0)
 
-    return _by_pieces(task, segments, precision, gains, adds_up=True)
+    pieces = segments if isinstance(segments, int) else 49
+    return _by_pieces(task, segments, precision, gains, samples * pieces, adds_up=True)
 
 
 def kernel_shap(task: Task, *, segments: Segments = 49, samples: int = 512, precision: str = "full") -> Found:
@@ -59,7 +60,7 @@ def kernel_shap(task: Task, *, segments: Segments = 49, samples: int = 512, prec
         kept, weights = _choices(seen.pieces, samples, task.generator())
         return _adding_up(kept.double(), seen.scores(kept) - seen.nothing, weights, seen.whole - seen.nothing)
 
-    return _by_pieces(task, segments, precision, coefficients, adds_up=True)
+    return _by_pieces(task, segments, precision, coefficients, samples, adds_up=True)
 
 
 def lime(
@@ -81,6 +82,7 @@ def lime(
         between it and the whole.
     ridge: penalty on the squares of the coefficients.
     """
+    count("samples", samples)
     at_least("width", width, 1e-3)
     at_least("ridge", ridge, 0)
 
@@ -93,7 +95,7 @@ def lime(
         inputs = torch.cat([torch.ones(samples, 1), kept], dim=1).double()
         return _least_squares(inputs, seen.scores(kept), weights, torch.tensor([0.0] + [ridge] * seen.pieces))[1:]
 
-    return _by_pieces(task, segments, precision, coefficients)
+    return _by_pieces(task, segments, precision, coefficients, samples)
 
 
 class _Seen:
@@ -119,10 +121,15 @@ class _Seen:
 
 
 def _by_pieces(
-    task: Task, segments: Segments, precision: str, effects: Callable[[_Seen], Tensor], adds_up: bool = False
+    task: Task,
+    segments: Segments,
+    precision: str,
+    effects: Callable[[_Seen], Tensor],
+    runs: int,
+    adds_up: bool = False,
 ) -> Found:
-    """What `effects` finds for the pieces of each image, each spread evenly over its piece."""
-    forwards, values, expected = Forwards(task, precision), [], []
+    """What `effects` finds for the pieces of each image, with about so many runs, each spread evenly over its piece."""
+    forwards, values, expected = Forwards(task, precision, runs * len(task.images)), [], []
     for image, reference in zip(task.images.split(1), task.references.split(1), strict=True):
         numbers = segments_of(image, segments)
         seen = _Seen(forwards, image, reference, numbers)

@@ -19,27 +19,30 @@ from layerscope.attribution.kinds import RECTIFIERS
 from layerscope.attribution.operations import Operations, UnsupportedOperationError
 from layerscope.attribution.task import Found, Method, Task
 
-Slope = Callable[[Tensor, Tensor], Tensor]
-"""From the gradient above a rectifier and its own slope to the gradient below."""
+Back = Callable[[Tensor], Tensor]
+"""The gradient below a rectifier as its derivative makes it, from that above."""
+
+Rule = Callable[[Tensor, Back], Tensor]
+"""From the gradient above a rectifier to that below."""
 
 
-def guided_rule(gradient: Tensor, slope: Tensor) -> Tensor:
+def guided_rule(gradient: Tensor, back: Back) -> Tensor:
     """What is positive goes on where the rectifier lets values pass."""
-    return gradient.clamp(min=0) * slope
+    return back(gradient.clamp(min=0))
 
 
-def deconvolution_rule(gradient: Tensor, slope: Tensor) -> Tensor:
+def deconvolution_rule(gradient: Tensor, back: Back) -> Tensor:
     """What is positive goes on, whatever the rectifier did to the values."""
     return gradient.clamp(min=0)
 
 
-_TITLES: dict[Slope, str] = {guided_rule: "guided backpropagation", deconvolution_rule: "deconvolution"}
+_TITLES: dict[Rule, str] = {guided_rule: "guided backpropagation", deconvolution_rule: "deconvolution"}
 
 
 class _Rectifiers(Operations):
     """Gives rectifiers another backward pass."""
 
-    def __init__(self, rule: Slope) -> None:
+    def __init__(self, rule: Rule) -> None:
         super().__init__()
         self._rule = rule
         self.title = _TITLES[rule]
@@ -79,7 +82,7 @@ class _Rectified(torch.autograd.Function):
     """An activation function whose gradient is made by a rule."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, function: Callable[[Tensor], Tensor], rule: Slope) -> Tensor:
+    def forward(ctx: Any, x: Tensor, function: Callable[[Tensor], Tensor], rule: Rule) -> Tensor:
         with torch.enable_grad():
             point = x.detach().requires_grad_()
             y = function(point)
@@ -90,14 +93,15 @@ class _Rectified(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        return ctx.rule(gradients[0], ctx.saved_tensors[0]), None, None
+        (slope,) = ctx.saved_tensors
+        return ctx.rule(gradients[0], lambda gradient: gradient * slope), None, None
 
 
 class _RectifiedReLU(torch.autograd.Function):
     """The same for ReLU, whose slope shows in what it puts out."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, function: Callable[[Tensor], Tensor], rule: Slope) -> Tensor:
+    def forward(ctx: Any, x: Tensor, function: Callable[[Tensor], Tensor], rule: Rule) -> Tensor:
         y = function(x)
         ctx.save_for_backward(y)
         ctx.rule = rule
@@ -105,10 +109,11 @@ class _RectifiedReLU(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        return ctx.rule(gradients[0], ctx.saved_tensors[0] > 0), None, None
+        (y,) = ctx.saved_tensors
+        return ctx.rule(gradients[0], lambda gradient: torch.ops.aten.threshold_backward(gradient, y, 0)), None, None
 
 
-def rectified(task: Task, rule: Slope) -> Found:
+def rectified(task: Task, rule: Rule) -> Found:
     """The gradient of the score with a rule for rectifiers.
 
     Raises UnsupportedOperationError for a network without any: the result would be the plain gradient.

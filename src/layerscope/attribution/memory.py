@@ -19,7 +19,7 @@ def batch_within(model: VisionModel, images: Images, memory: float | str) -> int
     Estimated from the activations of all leaf layers at the network's input size. Raises InputError for a budget that
     is none.
     """
-    budget = bytes_of(memory)
+    budget = bytes_of(memory, "memory")
     if budget is None or budget <= 0:
         raise InputError(f"memory={memory!r} is no budget; give bytes, or text as '1 GiB'")
     names = {layer.name for layer in model.layers()}

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from layerscope.attribution import (
@@ -88,7 +89,7 @@ def attribute(
         given = _images(model, images)
         batch = batch_within(model, given, memory)
         objectives = _objectives(model, given, target, batch)
-        common = Task(Score(model, objectives[0]), given, seed=seed, batch=batch)
+        common = Task(Score(model, objectives[0], model.layout), given, seed=seed, batch=batch)
         compared = "blur" if baseline is None else baseline
         if "baseline" in chosen.needs:
             common = replace(common, baseline=baseline_images(given, model, compared))
@@ -140,7 +141,7 @@ def _images(model: VisionModel, images: Images) -> Images:
         raise InputError(
             f"images are on {images.device} and {model.name!r} on {device}; pass images.to({str(device)!r})"
         )
-    given = images.detach().clone(memory_format=model.layout)
+    given = images.detach().clone(memory_format=torch.contiguous_format)
     if not given.isfinite().all():
         raise InputError("the images hold values that are not finite; give values in [0, 1]")
     if given.amin() < -1e-3 or given.amax() > 1 + 1e-3:
@@ -188,7 +189,7 @@ def _layer(common: Task, objectives: Sequence[Objective]) -> Layer:
 def _tasks(common: Task, objectives: Sequence[Objective]) -> Iterator[tuple[list[int], Task]]:
     """The numbers of images that share an objective, at most a batch of them at once, and the task for these."""
     for objective, numbers in distinct(objectives):
-        score = Score(common.score.model, objective)
+        score = replace(common.score, objective=objective)
         for start in range(0, len(numbers), common.batch):
             some = numbers[start : start + common.batch]
             baseline = None if common.baseline is None else common.baseline[some]

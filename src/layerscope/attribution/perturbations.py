@@ -31,7 +31,7 @@ def occlusion(task: Task, *, window: int | None = None, stride: int | None = Non
             f"window={window} and stride={stride} for images of {side} px; give a window that fits and a stride that "
             "is no longer than it"
         )
-    forwards, channels = Forwards(task, precision, copied=False), task.images.shape[1]
+    forwards, channels = Forwards(task, precision), task.images.shape[1]
     values = [
         Occlusion(forwards.near(image)).attribute(
             image,
@@ -51,7 +51,7 @@ def feature_ablation(task: Task, *, segments: Segments = 49, precision: str = "f
     segments: about how many superpixels, or whole numbers [height, width] that name the piece of each pixel.
     precision: as of `occlusion`.
     """
-    forwards, values = Forwards(task, precision, copied=False), []
+    forwards, values = Forwards(task, precision), []
     for image, reference in _pairs(task):
         pieces = segments_of(image, segments)
         drops = FeatureAblation(forwards.near(image)).attribute(

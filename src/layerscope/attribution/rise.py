@@ -30,7 +30,7 @@ def rise(task: Task, *, masks: int = 1000, cells: int = 7, keep: float = 0.5, pr
     count("cells", cells)
     if not isinstance(keep, float) or not 0 < keep < 1:
         raise InputError(f"keep={keep!r}; it has to lie between 0 and 1")
-    forwards, size = Forwards(task, precision), (task.images.shape[-2], task.images.shape[-1])
+    forwards, size = Forwards(task, precision, masks * len(task.images)), (task.images.shape[-2], task.images.shape[-1])
     start = forwards(task.images).cpu().double()  # sums of small differences from it lose fewer digits
     products = torch.zeros(len(task.images), *size, dtype=torch.float64)
     seen, gains = torch.zeros_like(products[0]), torch.zeros_like(start)

@@ -26,10 +26,14 @@ _VERSUS = " versus "
 
 @dataclass(frozen=True, eq=False)
 class Score:
-    """A bound objective of a network as a function of images; differentiable, and read again after a change."""
+    """A bound objective of a network as a function of images; differentiable, and read again after a change.
+
+    layout: the order of memory in which the network gets several images at once.
+    """
 
     model: VisionModel
     objective: Objective
+    layout: torch.memory_format = torch.contiguous_format
 
     def __call__(self, images: Images) -> Scores:
         """[batch] scores of images [batch, channel, height, width] in [0, 1]."""
@@ -37,6 +41,9 @@ class Score:
 
     def of_inputs(self, inputs: Tensor) -> Scores:
         """[batch] scores of what the network itself gets: images less mean, over std."""
+        # for one image a change costs more than it saves; called all the same, since heads replay what is called
+        order = self.layout if len(inputs) > 1 else torch.contiguous_format
+        inputs = inputs.contiguous(memory_format=order)
         return self.objective(self.activations(inputs))
 
     def activations(self, inputs: Tensor) -> Activations:

@@ -59,7 +59,8 @@ def score_cam(task: Task, *, top: int | None = None, weights: str = "softmax", p
         raise UnknownNameError.among("kind of weights:", weights, WEIGHTS)
     if top is not None:
         count("top", top)
-    forwards, cells = Forwards(task, precision), []
+    runs = len(task.images) * (task.site.units if top is None else top)
+    forwards, cells = Forwards(task, precision, runs), []
     for image in task.images.split(1):
         units = on_grid(task.site, units_first(activation_of(task, image), task.site.unit_axis))[0]
         chosen = units if top is None else units[units.flatten(1).std(1).topk(min(top, len(units))).indices]

@@ -131,15 +131,15 @@ class Memory:
         return copy
 
 
-def bytes_of(budget: float | str | None) -> int | None:
-    """Bytes from a number or from text such as "2 GiB", "500MB". Raises InputError."""
+def bytes_of(budget: float | str | None, name: str = "budget") -> int | None:
+    """Bytes from a number or from text such as "2 GiB", "500MB". Raises InputError, which calls it `name`."""
     if budget is None:
         return None
     if isinstance(budget, (int, float)) and not isinstance(budget, bool) and 0 <= budget < math.inf:
         return int(budget)
     found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?i?b|)\s*", budget.lower()) if isinstance(budget, str) else None
     if found is None:
-        raise InputError(f"budget={budget!r}; give a number of bytes, or text such as '2 GiB' or '500 MB'")
+        raise InputError(f"{name}={budget!r}; give a number of bytes, or text such as '2 GiB' or '500 MB'")
     return int(float(found[1]) * _SCALES[found[2]])
 
 

@@ -43,9 +43,15 @@ def rows_of(
     times = _times(runs, rounds, on_progress)
     rows = []
     for number, (contest, tool) in enumerate(entries):
-        ours = next(at for at, (other, one) in enumerate(entries) if other is contest and one.name == OURS)
+        ours = _ours_beside(entries, contest, tool)
         rows.append(_row(contest, tool, times.get(number), times.get(ours), notes.get(number)))
     return rows
+
+
+def _ours_beside(entries: Sequence[tuple[Contest, Tool]], contest: Contest, tool: Tool) -> int:
+    """The number of our entry for the same method on the same network; else of our first one."""
+    mine = [at for at, (other, one) in enumerate(entries) if other is contest and one.name == OURS]
+    return next((at for at in mine if entries[at][1].fast == tool.fast), mine[0])
 
 
 def summary_of(rows: Sequence[Row]) -> str:

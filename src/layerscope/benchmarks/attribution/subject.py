@@ -47,6 +47,11 @@ class Subject:
         )
 
     @cached_property
+    def fast_model(self) -> VisionModel:
+        """Ours for the network that others get in `fast`."""
+        return replace(self.model, module=self.fast.module)
+
+    @cached_property
     def fast(self) -> peers.Asked:
         """The same with frozen weights and in channels_last."""
         module = copy.deepcopy(self.model.module).requires_grad_(False).to(memory_format=torch.channels_last)
@@ -73,6 +78,7 @@ class Tool:
         package: which has to be installed.
         note: what a reader has to know.
         right: whether it gives what the method is defined as; what is wrong is no rival.
+        fast: whether the network that it gets has frozen weights in channels_last. Ratios are to ours on the same one.
     """
 
     name: str
@@ -81,6 +87,7 @@ class Tool:
     package: str = "torch"
     note: str = ""
     right: bool = True
+    fast: bool = False
 
     @property
     def installed(self) -> bool:
