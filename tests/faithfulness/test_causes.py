@@ -224,6 +224,10 @@ def test_what_cannot_be_measured_is_said(turtle):
         true_effects(mean, turtle.images)
     with pytest.raises(InputError, match="others=0"):
         true_effects(mean, turtle, others=0)
+    with pytest.raises(InputError, match=r"others=1\.5; it has to be a whole number of at least 1"):
+        true_effects(mean, turtle, others=1.5)
+    with pytest.raises(InputError, match="exact_up_to='a'; it has to be a whole number of at least 0"):
+        true_effects(mean, turtle, exact_up_to="a")
     with pytest.raises(InputError, match="score gave"):
         true_effects(lambda images: images.mean((2, 3)), turtle)
     with pytest.raises(InputError, match=r"a map of shape \(3, 20, 20\) for scenes of \(20, 20\)"):

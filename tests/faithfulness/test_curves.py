@@ -224,13 +224,17 @@ BAD = [
     ({"maps": {"cam": torch.full((7, 5), float("nan"))}}, "map 'cam' holds values that are not finite"),
     ({"fill": "grey"}, "no fill 'grey'; there are: blur, black"),
     ({"fill": torch.zeros(3, 5, 5)}, r"a fill of shape \(3, 5, 5\) for an image of \(3, 7, 5\)"),
-    ({"steps": 0}, "steps=0 for 35 pixels"),
+    ({"steps": 0}, "steps=0; it has to be a whole number of at least 1"),
+    ({"steps": 2.5}, "steps=2.5; it has to be a whole number of at least 1"),
     ({"steps": 36}, "steps=36 for 35 pixels"),
-    ({"batch": 0}, "batch=0; at least 1 image at a time"),
+    ({"batch": 0}, "batch=0; it has to be a whole number of at least 1"),
+    ({"batch": 1.5}, "batch=1.5; it has to be a whole number of at least 1"),
+    ({"seed": "a"}, "seed='a'; it has to be a whole number of at least 0"),
+    ({"maps": [torch.zeros(7, 5)]}, r"maps is a list; give a mapping from names to maps \[height, width\]"),
     ({"score": lambda images: images.mean((2, 3))}, r"score gave \(2, 3\) for 2 images; give \[2\], one number per image"),
     ({"score": lambda images: images.sum()}, r"score gave \(\) for 2 images"),
     ({"score": lambda images: 1.0}, "score gave a float for 2 images"),
-    ({"score": lambda images: images.sum((1, 2, 3)).log() * float("inf")}, "score gave numbers that are not finite"),
+    ({"score": lambda images: images.sum((1, 2, 3)).log() * float("inf")}, r"score gave numbers that are not finite for 2 changed images, .*; check the weights of the network"),
 ]  # fmt: skip
 
 

@@ -195,7 +195,7 @@ def test_what_cannot_be_searched_is_said(flower, bundled):
         smallest_flip(bundled, render(2, things="flower"))
     with pytest.raises(InputError, match="changed already"):
         smallest_flip(bundled, flower.again(RemovePart("stem")))
-    with pytest.raises(InputError, match="most=0; at least 1 change"):
+    with pytest.raises(InputError, match="most=0; it has to be a whole number of at least 1"):
         smallest_flip(bundled, flower, most=0)
     with pytest.raises(InputError, match="batch=0"):
         smallest_flip(bundled, flower, batch=0)

@@ -71,6 +71,9 @@ def test_settings_that_do_not_fit() -> None:
         wrap(small(), mean=(0.5, 0.5), std=(1, 1, 1))
     with pytest.raises(InputError, match=r"have to be positive"):
         wrap(small(), input_size=0)
+    for sides in ((96, 64), 64.0, "64"):
+        with pytest.raises(InputError, match="images are square: give their side in pixels, one whole number"):
+            wrap(small(), input_size=sides)
     with pytest.raises(InputError, match=r"SimpleNamespace is no torch.nn.Module"):
         wrap(SimpleNamespace())  # type: ignore[arg-type]
 

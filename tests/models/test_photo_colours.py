@@ -193,6 +193,21 @@ def test_colours_are_converted_from_an_embedded_profile(kind: str, mode: str) ->
     assert np.abs(whole(grey) - expected).max() <= 12
 
 
+def test_lab_colours_are_converted_from_their_profile() -> None:
+    srgb, lab = ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB")
+    picture = smooth(20, 20)
+    turned = ImageCms.profileToProfile(picture, srgb, lab, outputMode="LAB")
+    assert turned is not None
+    photo = read_photo(saved(turned, "TIFF", icc_profile=ImageCms.ImageCmsProfile(lab).tobytes()), 20)
+    plain = read_photo(saved(picture, "PNG"), 20)
+    off = (photo.pixels.int() - plain.pixels.int()).abs().float()
+    assert off.mean() <= 2
+    assert off.max() <= 24  # Lab of 8 bits is coarse where colours are strong
+    assert photo.mode == "LAB"
+    (note,) = photo.notes
+    assert note.startswith("colours converted from the profile ")
+
+
 def test_a_profile_touches_colours_and_not_transparency() -> None:
     data = saved(flat("RGBA", (255, 0, 0, 0)), "PNG", icc_profile=red_and_green_swapped())
     assert colour(read_photo(data, 8)) == WHITE

@@ -63,6 +63,9 @@ def test_folders_give_their_pictures_and_everything_is_given_once(
     below = ["a.jpg", "b.PNG", "deep/er/c.tiff", "link.png", "no.png/e.webp"]
     assert pictures_below(tmp_path) == [tmp_path / name for name in below]
     assert find_photos(["."]) == ["a.jpg", "b.PNG", "deep/er/c.tiff", "no.png/e.webp"]
+    assert find_photos(["."], but=[tmp_path / "deep", Path("no.png"), Path("gone")]) == ["a.jpg", "b.PNG"]
+    assert find_photos(["deep"], but=[Path("deep")]) == ["deep/er/c.tiff"], "what is asked for is looked at"
+    assert find_photos([""]) == [""], "not the folder that one is in"
     given: list[str | Path] = [
         "b.PNG",
         "missing.png",
@@ -156,6 +159,7 @@ def test_sources_that_are_no_files(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         "/dev/zero": to_input,
         "https://x.org/a.png": to_file,
         "data:image/png;base64,AAAA": to_file,
+        "": "(no path is given); give the path of a picture",
         "a\0b.png": "(no path holds a null character); give the path of a picture",
     }
     found = {source: line(source).partition(" as a picture ")[2] for source in expected}

@@ -65,7 +65,7 @@ def method_facts(method: str, question: str) -> dict[str, Any]:
         "part_cosine": 0.8,
     }
     if method == "layercam":
-        facts |= {"scale": 0.0, "signed": False, "part_rank": None, "deletion": None, "insertion": None}
+        facts |= {"scale": 0.0, "part_rank": None, "deletion": None, "insertion": None}
         facts["verdicts"] = [{"check": "empty", "mark": "poor", "words": "all evidence is negative"}]
     if method == "kernelshap":
         facts |= {"error": "kernelshap needs more passes than there is time for", "checks": None, "verdicts": []}
@@ -87,7 +87,15 @@ def curve_facts() -> dict[str, Any]:
         }
         for place, (name, kind) in enumerate(named.items())
     ]
-    return {"shares": shares, "fill": "blur", "of": "probability of owl", "start": 0.9, "end": 0.1, "maps": maps}
+    return {
+        "shares": shares,
+        "fill": "blur",
+        "of": "probability of owl",
+        "start": 0.9,
+        "end": 0.1,
+        "note": "",
+        "maps": maps,
+    }
 
 
 def story_facts(picture_of: Callable[[str, int], str | None]) -> dict[str, Any]:
@@ -156,14 +164,16 @@ def explanation_facts(network: str, image: Mapping[str, Any], classes: Sequence[
         "labels": labels,
         "temperature": 1.3,
         "calibration": "Fitted on held-out images.",
-        "target": {"text": f"logit {top}", "label": top, "score": 3.0, "predicted": True},
+        "target": {"text": f"logit {top}", "label": top, "index": 0, "score": 3.0, "predicted": True},
         "versus": {
             "text": f"logit {top} - logit {second}",
             "label": second,
+            "index": 1,
             "margin": 1.0,
             "calibrated": 0.77,
             "percentile": 0.34,
         },
+        "versus_note": None,
         "layer": {"name": "relu2", "chosen": True, "positions": [4, 4]},
         "questions": ["target", "versus"],
         "methods": [method_facts(method, question) for question in ("target", "versus") for method in METHODS],
@@ -180,6 +190,7 @@ def explanation_facts(network: str, image: Mapping[str, Any], classes: Sequence[
             "label": second,
             "probability": 0.7,
             "tried": 57,
+            "complete": True,
             "picture": "flip",
         }
         if scene
@@ -237,6 +248,7 @@ def write_explanation(
         "key": key,
         "image": shown,
         "network": gallery_facts(network, [])["network"],
+        "question": f"why {held['target']['label']} and not {held['versus']['label']}",
         "command": f"import layerscope as ls; ls.explain(ls.load_model({network!r}), {image!r}, seed=3)",
     }
     write_whole(home / "explanation.json", json.dumps({**told, **header}).encode())

@@ -107,6 +107,7 @@ def test_the_labels_and_the_margin_in_words(owl: Any):
     said = owl.locator(".margins").inner_text()
     assert "ahead of zebra\n\n1.00\n\nlogits, 0.770 calibrated" in said
     assert "The margin is larger than that of 34 in 100 images of menagerie" in said
+    assert "close call" not in said
     assert "right: the scene shows owl" in owl.locator(".standing").inner_text()
     caption = owl.locator(".poster figcaption").inner_text()
     assert "640 \u00d7 480 px, cut to 480 \u00d7 480 px, seen at 16 \u00d7 16 px, turned as its EXIF says" in caption
@@ -119,8 +120,89 @@ def test_an_unlike_image_is_explained_under_a_warning(visit: Visit, site: Path):
     assert visit(site, OWL).locator(".warning").count() == 0
 
 
+def changed(make: MakeExplanation, **facts: Any) -> Path:
+    """The folder of a site of one scene, of which some facts are other ones."""
+    folder = make("owl.png", facts=facts)
+    write_site(folder)
+    return folder
+
+
+def whole() -> dict[str, Any]:
+    return explanation_facts("menagerie", {}, CLASSES, scene=True)
+
+
+UNIT = {"text": "channel b:3", "label": "channel b:3", "index": None, "score": 0.25, "predicted": False}
+
+
+def test_a_network_that_puts_out_no_classes(visit: Visit, make_explanation: MakeExplanation):
+    alone = {"target": UNIT, "labels": [], "versus": None, "questions": ["target"], "truth": None}
+    folder = changed(make_explanation, **alone, flip=None)
+    page = visit(folder, OWL)
+    assert page.locator("h1").inner_text() == "What speaks for channel b:3?"
+    words = "menagerie puts out no classes. You asked about channel b:3, whose score is 0.250."
+    assert page.locator(".lead").inner_text() == words
+    assert page.locator(".labels, .margins").count() == 0
+    assert page.locator(".flow .to").inner_text().split("\n") == ["channel b:3", "", "score 0.250"]
+    assert " ".join(visit(folder).locator(".explained .answer").inner_text().split()) == "channel b:3 score 0.250"
+
+
+def test_a_network_of_one_output(visit: Visit, make_explanation: MakeExplanation):
+    label = {"class": "class 0", "index": 0, "logit": -0.5, "probability": None, "calibrated": None}
+    target = {"text": "logit 0", "label": "class 0", "index": 0, "score": -0.5, "predicted": True}
+    alone = {"target": target, "labels": [label], "versus": None, "questions": ["target"], "truth": None, "flip": None}
+    page = visit(changed(make_explanation, **alone), OWL)
+    assert page.locator("h1").inner_text() == "What speaks for class 0?"
+    assert "menagerie puts out one number, which is no probability." in page.locator(".lead").inner_text()
+    assert page.locator(".labels thead").inner_text().split() == ["label", "logit"]
+    assert "%" not in page.locator(".poster").inner_text()
+    assert "score \u22120.500" in page.locator(".flow .to").inner_text()
+
+
+def test_a_unit_is_asked_what_speaks_for_it(visit: Visit, make_explanation: MakeExplanation):
+    page = visit(changed(make_explanation, target=UNIT, questions=["target"], versus=None), f"{OWL}/target/deeplift")
+    assert "what speaks for channel b:3" in page.locator(".summary").inner_text()
+
+
+def test_a_rival_that_could_not_be_used_is_said(visit: Visit, make_explanation: MakeExplanation):
+    note = "The network calls this image owl itself."
+    page = visit(changed(make_explanation, versus=None, questions=["target"], versus_note=note), OWL)
+    assert note in page.locator(".margins").inner_text()
+
+
+@pytest.mark.parametrize(("distance", "mark"), [(1.2, "of-good"), (3.1, "of-open")])
+def test_an_image_of_which_some_layer_knows_nothing_gets_no_tick(
+    visit: Visit, make_explanation: MakeExplanation, distance: float, mark: str
+):
+    layers = [{"layer": "relu1", "distance": distance, "limit": 2.9}, {"layer": "relu2", "distance": 1, "limit": 2}]
+    page = visit(changed(make_explanation, familiar={**whole()["familiar"], "layers": layers}), OWL)
+    assert page.locator(".standing li").nth(1).get_attribute("class") == mark
+
+
+def test_classes_of_one_name_are_told_apart(visit: Visit, make_explanation: MakeExplanation):
+    labels = [{**one, "class": "crane"} for one in whole()["labels"]]
+    target = {"text": "logit crane (1)", "label": "crane", "index": 1, "score": 2.0, "predicted": False}
+    page = visit(changed(make_explanation, labels=labels, target=target), OWL)
+    assert page.locator(".labels .asked").count() == 1
+    assert "22.5%" in page.locator(".labels .asked").inner_text()
+    assert "22.5%" in page.locator(".flow .to").inner_text()
+
+
+def test_what_is_hardly_anything_is_not_called_nothing(visit: Visit, make_explanation: MakeExplanation):
+    first, second, *others = whole()["labels"]
+    page = visit(changed(make_explanation, labels=[first, {**second, "probability": 2e-5}, *others]), OWL)
+    assert "<0.05%" in page.locator(".labels tbody tr").nth(1).inner_text()
+
+
+def test_sizes_that_say_nothing_are_left_out(visit: Visit, make_explanation: MakeExplanation):
+    shown = {"name": "owl.png", "source": "owl.png", "sha256": "", "original": [16, 16], "crop": [0, 0, 16, 16]}
+    page = visit(changed(make_explanation, image={**shown, "notes": [], "scene": None}), OWL)
+    assert page.locator(".poster figcaption p").inner_text() == "16 \u00d7 16 px"
+    again = visit(changed(make_explanation, image={**shown, "original": [20, 16], "notes": [], "scene": None}), OWL)
+    assert again.locator(".poster figcaption p").inner_text() == "20 \u00d7 16 px, cut to 16 \u00d7 16 px"
+
+
 def test_a_label_that_was_asked_for_and_a_wrong_one(visit: Visit, make_explanation: MakeExplanation):
-    target = {"text": "logit zebra", "label": "zebra", "score": 2.0, "predicted": False}
+    target = {"text": "logit zebra", "label": "zebra", "index": 1, "score": 2.0, "predicted": False}
     folder = make_explanation("owl.png", facts={"target": target, "truth": "turtle"})
     write_site(folder)
     page = visit(folder, OWL)
@@ -131,13 +213,10 @@ def test_a_label_that_was_asked_for_and_a_wrong_one(visit: Visit, make_explanati
 
 
 def test_what_a_record_does_not_say_is_not_shown(visit: Visit, make_explanation: MakeExplanation):
-    whole = explanation_facts("menagerie", {}, CLASSES, scene=True)
-    versus = {**whole["versus"], "percentile": 0.001}
-    causes = {**whole["causes"], "note": ""}
-    story = {**whole["story"], "words": ""}
-    folder = make_explanation("owl.png", facts={"versus": versus, "causes": causes, "story": story})
-    write_site(folder)
-    page = visit(folder, OWL)
+    versus = {**whole()["versus"], "percentile": 0.001}
+    causes = {**whole()["causes"], "note": ""}
+    story = {**whole()["story"], "words": ""}
+    page = visit(changed(make_explanation, versus=versus, causes=causes, story=story), OWL)
     assert "unnamed" not in page.locator("main").inner_text()
     assert "larger than that of fewer than 1 in 100 images" in page.locator(".margins").inner_text()
 
@@ -170,9 +249,24 @@ def test_each_map_has_its_marks_in_words_and_its_numbers(owl: Any):
 def test_an_empty_map_says_so_and_a_method_that_refused_says_why(owl: Any):
     assert "No evidence" in owl.locator(".map.empty .nothing").inner_text()
     assert owl.locator(".map.empty img.heat").count() == 0
+    assert "This map is zero everywhere." in owl.locator(".map.empty .nothing").inner_text()
     refused = owl.locator(".refused").inner_text()
     assert "1 method refused" in refused
     assert "kernelshap needs more passes than there is time for" in refused
+
+
+def test_a_method_without_a_sign_and_a_map_without_a_negative_side(visit: Visit, make_explanation: MakeExplanation):
+    methods = whole()["methods"]
+    methods[0]["signed"] = False
+    methods[1]["checks"] |= {"positive": 1.0, "negative": 0.0}
+    folder = changed(make_explanation, methods=methods)
+    cards = visit(folder, OWL).locator(".map .full").all_inner_texts()
+    assert cards[:2] == ["no sign; full colour at 0.010", "all positive on this image; full colour at 0.020"]
+    said = [
+        visit(folder, f"{OWL}/target/{name}").locator(".stage .small").inner_text() for name in ("deeplift", "gradcam")
+    ]
+    assert said[0].startswith("This method has no sign: it says where, not whether for or against. 1 on the scale is")
+    assert said[1].startswith("Nothing in this map speaks against it. 1 on the scale is 0.020 per pixel")
 
 
 def colour_at(page: Any, share: float) -> np.ndarray:
@@ -326,7 +420,43 @@ def test_curves_stand_beside_dashed_controls_and_a_row_picks_one_out(visit: Visi
     assert page.locator(".areas [aria-pressed=true]").inner_text().startswith("edges of the image")
 
 
+def test_areas_have_a_scale_and_where_there_are_none_it_is_said_why(
+    visit: Visit, make_explanation: MakeExplanation, owl: Any
+):
+    assert "area under the curve, 0: blur, 1: image" in " ".join(owl.locator(".areas thead").first.inner_text().split())
+    curves = whole()["curves"]
+    for one in curves["target"]["maps"]:
+        one |= {"deletion_area": None, "insertion_area": None, "deletion": [-2, -3, -1], "insertion": [-1, -3, -2]}
+    curves["target"] |= {"note": "the fill scores no lower than the image", "of": "score of class 0"}
+    page = visit(changed(make_explanation, curves=curves), OWL)
+    said = page.locator(".curves").inner_text()
+    assert "No areas are given: the fill scores no lower than the image." in said
+    assert "The score of class 0, while pixels give way to blur" in said
+    path = page.locator(".panel .line").first.get_attribute("d")
+    assert all(0 <= float(place) <= 270 for place in re.findall(r" ([-\d.]+)", path))
+
+
 # --- the story and the causes
+
+
+def test_the_way_shows_what_speaks_for_it_and_says_where_nothing_does(visit: Visit, make_explanation: MakeExplanation):
+    story = whole()["story"]
+    first, second = (layer["shown"] for layer in story["layers"])
+    first[0]["true"], first[1]["true"] = 0.5, -0.25
+    second[0] |= {"predicted": 0.0, "true": 0.0}
+    second[1]["true"] = 0.75
+    page = visit(changed(make_explanation, story=story), OWL)
+    steps = page.locator(".flow > li")
+    assert "Where unit relu1:3 fired" in (steps.nth(1).locator("canvas").last.get_attribute("aria-label") or "")
+    assert [steps.nth(place).inner_text().split("\n")[-1] for place in (1, 2)] == ["relu1", "changes nothing"]
+    assert page.locator(".layer-of").nth(1).locator(".change.none").count() == 2
+    second[0]["true"] = 0.25
+    again = visit(changed(make_explanation, story=story), OWL)
+    assert again.locator(".flow > li").nth(2).inner_text().split("\n")[-1] == "speaks against"
+    assert (
+        "the first of the units below that speaks for owl, where one does"
+        in again.locator(".flow + .small").inner_text()
+    )
 
 
 def test_the_story_leads_from_the_image_over_the_layers_to_the_label(owl: Any):
@@ -366,6 +496,29 @@ def test_a_unit_without_a_picture_says_how_to_make_it(owl: Any):
     assert "layerscope gallery menagerie --units relu2" in owl.locator(".story pre").inner_text()
 
 
+def test_the_command_for_pictures_names_weights_and_folder(visit: Visit, make_explanation: MakeExplanation):
+    network = {
+        "name": "menagerie",
+        "spec": "torchvision:resnet18",
+        "weights": "my weights.pth",
+        "fingerprint": "0" * 64,
+    }
+    folder = make_explanation("owl.png", header={"network": network})
+    write_site(folder)
+    said = visit(folder, OWL).locator(".story pre").inner_text()
+    assert said.startswith("layerscope gallery torchvision:resnet18 --weights 'my weights.pth' --units relu2 --out ")
+    assert said.endswith(f"--out {folder}")
+
+
+def test_the_line_of_python_for_what_was_piped_in_says_what_has_to_be_put_in(
+    visit: Visit, make_explanation: MakeExplanation
+):
+    folder = make_explanation("owl.png", header={"command": "ls.explain(model, 'PATH OF THE PICTURE')"})
+    write_site(folder)
+    words = "The line of Python that makes it again, with the path of the picture put in"
+    assert words in visit(folder, OWL).locator(".making .command").inner_text()
+
+
 def test_the_parts_and_what_they_really_do(owl: Any):
     rows = [row.split() for row in owl.locator(".effects li").all_inner_texts()]
     assert rows == [
@@ -384,6 +537,19 @@ def test_the_smallest_change_that_flips_the_label(owl: Any):
     words = owl.locator(".flip").inner_text()
     for one in ("owl", "90.0%", "without wing and eye", "zebra", "70.0%", "57 changes tried"):
         assert one in words
+
+
+def test_a_flip_among_part_of_its_size_is_not_called_the_only_one(visit: Visit, make_explanation: MakeExplanation):
+    flip = {**whole()["flip"], "complete": False}
+    words = visit(changed(make_explanation, flip=flip), OWL).locator(".flip").inner_text()
+    assert "57 changes tried, from the smallest on, not all of its size" in words
+
+
+def test_a_part_that_does_nothing_has_no_side(visit: Visit, make_explanation: MakeExplanation):
+    causes = whole()["causes"]
+    causes["parts"][1]["effect"] = 0.0
+    page = visit(changed(make_explanation, causes=causes), OWL)
+    assert page.locator(".effects .effect.none").count() == 1
 
 
 def test_a_label_that_nothing_flips(visit: Visit, make_explanation: MakeExplanation):
@@ -426,9 +592,18 @@ def test_the_first_page_of_explanations_only(visit: Visit, make_explanation: Mak
     assert page.locator("h1").inner_text() == "Why this label"
     assert page.locator(".explained").count() == 8
     assert "1 image without a whole record; explain again: owl 0" in page.locator(".absent").inner_text()
+    last, more = (page.locator(which).last.bounding_box() for which in (".explained", ".more"))
+    assert more["y"] - last["y"] - last["height"] >= 20
     page.get_by_role("link", name="All 9 images").click()
     page.wait_for_function("document.querySelectorAll('.explained').length === 9")
     fits_a_telephone(page)
+
+
+def test_on_a_telephone_the_way_to_other_images_comes_last_and_no_arrow_hangs_on_the_edge(visit: Visit, site: Path):
+    page = visit(site, OWL, viewport=TELEPHONE)
+    head, steps, last = (page.locator(f".verdict-of > {one}").bounding_box() for one in ("h1", "nav", ".margins"))
+    assert steps["y"] > last["y"] > head["y"]
+    assert page.evaluate("getComputedStyle(document.querySelector('.flow')).overflowX") == "clip"
 
 
 def test_arrows_go_from_image_to_image(visit: Visit, site: Path):

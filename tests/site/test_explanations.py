@@ -127,6 +127,15 @@ def test_a_photograph_has_neither_causes_nor_a_flip(make_explanation: MakeExplan
     assert (entry["unlike"], entry["versus"], entry["truth"]) == (True, None, None)
 
 
+def test_a_network_without_classes_has_no_label(make_explanation: MakeExplanation):
+    target = {"text": "channel b:3", "label": "channel b:3", "index": None, "score": 0.25, "predicted": False}
+    folder = make_explanation("photo.jpg", scene=False, facts={"labels": [], "target": target, "versus": None})
+    write_site(folder)
+    entry = index_of(folder)["images"][0]
+    assert (entry["label"], entry["probability"]) == (None, None)
+    assert (entry["asked"], entry["score"]) == ("channel b:3", 0.25)
+
+
 def test_an_image_whose_methods_all_refused_has_no_map(make_explanation: MakeExplanation):
     folder = make_explanation(facts={"methods": []})
     write_site(folder)
@@ -233,7 +242,7 @@ def test_an_explanation_that_cannot_be_understood_is_named(
     ("facts", "words"),
     [
         ({"schema": 2}, "has schema 2, this Layerscope reads 1"),
-        ({"labels": []}, r"does not describe an explanation \(IndexError"),
+        ({"labels": None}, r"does not describe an explanation \(TypeError"),
         ({"methods": [{"method": "deeplift"}]}, r"does not describe an explanation \(KeyError: 'error'\)"),
         ({"flip": {"picture": "gone"}}, r"does not describe an explanation \(KeyError: 'gone'\)"),
         ({"story": "long"}, r"does not describe an explanation \(TypeError"),
@@ -285,6 +294,21 @@ def test_images_of_one_name_are_told_apart_by_their_network_or_folder(make_expla
     write_site(folder)
     titles = sorted(one["title"] for one in index_of(folder)["images"])
     assert titles == ["owl 7 in menagerie (a)", "owl 7 in menagerie (b)", "owl 7 in robust", "owl 8"]
+
+
+def test_an_image_that_was_asked_several_ways_is_told_apart_by_the_question(make_explanation: MakeExplanation):
+    make_explanation("owl 7", folder="a", header={"question": "why zebra"})
+    make_explanation("owl 7", folder="b")
+    make_explanation("owl 7", folder="c")
+    folder = make_explanation("owl 7", folder="d", network="robust", header={"question": "why zebra"})
+    write_site(folder)
+    titles = sorted(one["title"] for one in index_of(folder)["images"])
+    assert titles == [
+        "owl 7 in menagerie (b)",
+        "owl 7 in menagerie (c)",
+        "owl 7 in menagerie: why zebra",
+        "owl 7 in robust",
+    ]
 
 
 def test_a_layer_and_an_image_never_share_a_name_in_the_data(

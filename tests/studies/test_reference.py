@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from small_nets import small_network
 
 import layerscope as ls
 from layerscope.models.datasets import LabelledImages
-from layerscope.studies.familiarity import familiar_facts
+from layerscope.studies.familiarity import calibration_words, familiar_facts
 from layerscope.studies.probe import Probe
 from layerscope.studies.reference import Reference, measure_reference
 
@@ -78,6 +80,9 @@ def test_noise_of_another_contrast_is_unlike_and_the_probes_own_are_not(referenc
     )
     assert (usual["checked"], usual["unlike"]) == (True, False)
     assert strange["unlike"]
+    assert usual["words"].endswith("That is no proof: images that it does not know may pass this test too.")
+    of_scenes = familiar_facts(model, IMAGES[3:4], replace(reference, probe="menagerie"))
+    assert "about 30 % of photographs, which it does not know, pass this test too" in of_scenes["words"]
     assert "unlike anything that the network knows: in 2 of 2 layers" in strange["words"]
     unknown = familiar_facts(model, IMAGES[3:4], None)
     assert (unknown["checked"], unknown["unlike"]) == (False, False)
@@ -97,6 +102,14 @@ def test_temperature_makes_the_network_as_sure_as_it_is_right():
     sure = _reference(torch.eye(4)[torch.arange(400) % 4] * 2, torch.arange(400) % 4)
     assert (sure.logits / sure.temperature).softmax(1).amax(1).mean().item() == pytest.approx(401 / 402, abs=1e-3)
     assert _reference(truth, None).temperature is None
+
+
+def test_calibration_does_not_hold_for_what_is_unlike():
+    known = _reference(torch.eye(4)[torch.arange(400) % 4] * 2, torch.arange(400) % 4)
+    assert calibration_words(known, unlike=False).startswith("Calibrated on 400 images of made up: logits divided by")
+    unlike = "Calibrated on 400 images of made up, which this image is unlike: calibration does not hold here."
+    assert calibration_words(known, unlike=True) == unlike
+    assert calibration_words(None, unlike=False).startswith("Not calibrated")
 
 
 def test_labels_are_those_of_the_network_or_none(reference):

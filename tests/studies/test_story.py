@@ -7,9 +7,11 @@ import torch
 from torch import Tensor, nn
 
 import layerscope as ls
+from layerscope.attribution.baselines import blurred
 from layerscope.attribution.score import Score, as_objective
 from layerscope.capture.evaluating import evaluating
 from layerscope.conformance.trace import differences, state_of
+from layerscope.studies.familiarity import story_words
 from layerscope.studies.main_layers import main_layers
 from layerscope.studies.reference import Reference
 from layerscope.studies.story import OTHERS, SHOWN, tell
@@ -61,14 +63,56 @@ def test_where_the_rest_is_linear_prediction_and_ablation_are_the_same_and_right
     assert chapter.tried == SHOWN + OTHERS
 
 
-def test_without_a_reference_the_mean_is_that_of_the_units_own_map():
+def relu_of(model: ls.VisionModel, images: Tensor) -> Tensor:
+    """[unit, row, column]"""
+    with torch.no_grad():
+        return model.module.relu(model.module.conv(model.normalise(images)))[0]
+
+
+def test_without_a_reference_the_mean_is_that_over_the_blurred_image():
+    """The head reads means of maps, so that the mean over a unit's own map would change nothing."""
     model = linear()
     (chapter,) = story(model)
-    with torch.no_grad():
-        activation = model.module.relu(model.module.conv(model.normalise(IMAGE)))[0]
+    sharp, soft = (relu_of(model, images).mean((1, 2)) for images in (IMAGE, blurred(IMAGE)))
+    change = model.module.fc.weight[0].detach() * (soft - sharp)
     for one in chapter.shown:
-        assert one.mean == pytest.approx(activation[one.unit].mean().item(), abs=1e-6)
-        assert one.true == pytest.approx(0, abs=1e-5)  # the head reads the mean alone
+        assert one.mean == pytest.approx(soft[one.unit].item(), abs=1e-6)
+        assert one.true == pytest.approx(change[one.unit].item(), abs=1e-5)
+        assert abs(one.true) > 1e-3
+    assert (chapter.changing, chapter.foretold) == (SHOWN, SHOWN)
+    words = story_words([chapter], None, "a")
+    assert "set to its mean over this image blurred" in words
+    assert f"the sign was as predicted for {SHOWN} of {SHOWN} units." in words
+
+
+def test_rounding_is_no_change_and_counts_for_nothing():
+    model = linear()
+    own = relu_of(model, IMAGE).mean((1, 2))
+    own[7] += 3.0  # one unit really changes the score
+    (chapter,) = story(model, reference=reference_of(own.expand(2, -1)))
+    assert [one.unit for one in chapter.shown if one.true or one.predicted] == [7]
+    assert (chapter.changing, chapter.foretold, chapter.within) == (1, 1, 1.0)
+    words = story_words([chapter], reference_of(own.expand(2, -1)), "a")
+    assert f"the sign was as predicted for 1 of 1 units ({SHOWN - 1} changed nothing)." in words
+    own[7] -= 3.0
+    (still,) = story(model, reference=reference_of(own.expand(2, -1)))
+    assert {one.true for one in still.shown} == {one.predicted for one in still.shown} == {0.0}
+    assert still.within is None
+    assert story_words([still], None, "channel 2:3").endswith("measured again: it changed for none.")
+    assert "speaks most for or against channel 2:3:" in story_words([still], None, "channel 2:3")
+
+
+def test_some_of_the_units_shown_speak_for_the_score_however_strong_the_others_are():
+    model = linear()
+    with torch.no_grad():
+        model.module.fc.weight[0] = -torch.linspace(1, 2, 40)
+        model.module.fc.weight[0, :3] = torch.tensor([0.001, 0.003, 0.002])
+        strength = relu_of(model, IMAGE).mean((1, 2)) * model.module.fc.weight[0]
+    (chapter,) = story(model, reference=reference_of(torch.zeros(2, 40)))
+    units = [one.unit for one in chapter.shown]
+    speaking = [one.unit for one in chapter.shown if one.true < 0]
+    assert speaking == sorted(range(3), key=lambda unit: -strength[unit])[:2]
+    assert units == [*strength.abs().argsort(descending=True)[: SHOWN - 2].tolist(), *speaking]
 
 
 def test_where_a_unit_fired_and_how_strongly():
@@ -133,6 +177,14 @@ def test_ablations_agree_with_the_public_one():
 def test_the_main_layers(spec, names):
     model = ls.load_model(spec) if spec == "menagerie" else ls.load_model(spec, weights="none")
     assert [layer.name for layer in main_layers(model)] == names
+
+
+def test_a_network_without_parts_has_no_main_layers():
+    class Mean(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x.mean((2, 3))
+
+    assert main_layers(ls.wrap(Mean(), 16)) == ()
 
 
 def test_the_main_layers_of_a_transformer_are_evenly_spaced_blocks():

@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from layerscope.cli.progress import progress_bar
+from layerscope.cli.tables import quality, table
 from layerscope.errors import InputError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -76,13 +76,13 @@ def models(as_json: Json = False) -> None:
     from layerscope.models.sources import FORMS, import_torchvision
     from layerscope.models.zoo import NAMES, load
 
-    rows = [{"model": name, **_quality(load(name).card)} for name in NAMES]
+    rows = [{"model": name, **quality(load(name).card)} for name in NAMES]
     torchvision = import_torchvision()
     names = [f"torchvision:{name}" for name in torchvision.list_models(module=torchvision)]
     if as_json:
         typer.echo(json.dumps({"bundled": rows, "torchvision": names, "forms": FORMS}))
         return
-    typer.echo(_table(rows))
+    typer.echo(table(rows))
     typer.echo(f"\n{len(names)} of torchvision: " + ", ".join(names[:6]) + ", … (all with --json)")
     typer.echo("also: " + ", ".join(form for form in FORMS if not form.startswith(("menagerie", "torchvision"))))
 
@@ -184,7 +184,9 @@ def explain(
     versus: Annotated[str | None, typer.Option(help="class that it is set against (default: the runner-up)")] = None,
     methods: Annotated[str | None, typer.Option(help="attribution methods, separated by commas")] = None,
     layer: Annotated[str | None, typer.Option(help="for class activation maps (default: the last)")] = None,
-    baseline: Annotated[str, typer.Option(help="what images are compared with: blur, black, white, mean")] = "blur",
+    baseline: Annotated[
+        str, typer.Option(help="what images are compared with: blur, black, white, mean, own mean")
+    ] = "blur",
     probe: Annotated[str | None, typer.Option(help="images that the network knows: a folder of class folders")] = None,
     out: Annotated[Path, typer.Option(help="folder for explanations and their site")] = Path("outputs"),
     seed: Seed = 0,
@@ -192,9 +194,10 @@ def explain(
     as_json: Json = False,
 ) -> int:
     """Explain why IMAGES got their labels: several methods, each with what says how far to trust it."""
-    from layerscope.cli.explanations import explain_all, summary
+    from layerscope.cli.explanations import explain_all, facts_of, summary
     from layerscope.site.pages import check_site, write_site
-    from layerscope.studies.explain import DEFAULT_METHODS, Explainer
+    from layerscope.studies.asked import DEFAULT_METHODS
+    from layerscope.studies.explain import Explainer
 
     check_site(out)
     chosen = DEFAULT_METHODS if methods is None else [name.strip() for name in methods.split(",") if name.strip()]
@@ -212,10 +215,10 @@ def explain(
             memory=memory,
             on_progress=report,
         )
-        made, refused = explain_all(explainer, images, out / "explain")
+        made, refused = explain_all(explainer, images, out)
     if made:
         page = write_site(out).resolve().as_uri()
-        typer.echo(json.dumps([one.facts for one in made]) if as_json else f"{summary(made)}\n\nopen {page}")
+        typer.echo(json.dumps(facts_of(made)) if as_json else f"{summary(made)}\n\nopen {page}")
     elif as_json:
         typer.echo("[]")
     for error in refused:
@@ -243,7 +246,7 @@ def train(
         weights = make_network(
             data, robust=robust, architecture=arch, out=folder, images=images, seed=seed, on_progress=report
         )
-    typer.echo(_table([_quality(read(weights, folder.name).card)]))
+    typer.echo(table([quality(read(weights, folder.name).card)]))
     typer.echo(f"weights in {weights}")
 
 
@@ -281,8 +284,8 @@ def benchmark(
         return
     for title, rows in (made.shown or made.tables).items():
         heading = f"{title}\n" if made.shown else ""
-        table = _table([{key: row[key] for key in row if key not in made.hidden} for row in rows])
-        typer.echo(f"{heading}{table}\n")
+        printed = table([{key: row[key] for key in row if key not in made.hidden} for row in rows])
+        typer.echo(f"{heading}{printed}\n")
     if made.summary:
         typer.echo(made.summary)
 
@@ -295,28 +298,3 @@ def _open(spec: str, weights: str | None) -> VisionModel:
     if file.endswith(".py") and Path(file).is_file():
         typer.echo(f"running {file} for {function}(): all code in it; open only files that you trust", err=True)
     return load_model(spec, weights=weights)
-
-
-def _quality(card: Mapping[str, Any]) -> dict[str, Any]:
-    """What a model card says of a network that `layerscope train` made."""
-    lowest = min(card["recall"], key=card["recall"].get)
-    return {
-        "parameters": card["parameters"],
-        "accuracy": round(card["accuracy"], 4),
-        "lowest_recall": f"{card['recall'][lowest]:.3f} ({lowest})",
-        **{f"under_{attack.replace(' ', '_')}": round(value, 3) for attack, value in card["robust_accuracy"].items()},
-        "cpu_minutes": card["cpu_minutes"],
-    }
-
-
-def _table(rows: list[dict[str, Any]]) -> str:
-    """Rows as aligned columns; what is None is a dash."""
-    cells = [list(rows[0]), *([_cell(value) for value in row.values()] for row in rows)]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
-    return "\n".join(
-        "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in cells
-    )
-
-
-def _cell(value: object) -> str:
-    return "-" if value is None else str(value)

@@ -49,7 +49,7 @@ def make_explanations(out: Path, bar: Bar) -> Iterator[str]:
 def _explained(model: VisionModel, sources: list[str], out: Path, bar: Bar) -> Iterator[str]:
     with bar(f"explain, {model.name}") as report:
         explainer = Explainer(model, gallery=out / "gallery", on_progress=report)
-        made, refused = explain_all(explainer, sources, out / "explain")
+        made, refused = explain_all(explainer, sources, out)
     yield f"\n{model.name}\n{summary(made)}"
     yield from (f"error: {error}" for error in refused)
 

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from layerscope.attribution.checks import rank_correlation
+from layerscope.attribution.task import count
 from layerscope.errors import InputError
 from layerscope.faithfulness.scoring import ScoreOf, check_batch, check_scenes, rendered, scored
 from layerscope.world import PART_NAMES, MoveDistractors, NewBackground, RemoveParts, Scenes, part_names
@@ -111,12 +112,13 @@ def true_effects(
         input_size: of the network behind the score, in pixels; scenes of another size are refused.
         batch: most images to score at once.
 
-    Raises InputError for scenes of another size, changed scenes, and scores that are not one finite number per image.
+    Raises InputError for scenes of another size, changed scenes, scores that are not one finite number per image, and
+    counts that are no whole numbers.
     """
     check_batch(batch)
     check_scenes(scenes, input_size)
-    if others < 1:
-        raise InputError(f"others={others}; at least 1 other background is needed")
+    count("others", others)
+    count("exact_up_to", exact_up_to, least=0)
     return tuple(_effects(score, scenes.one(number), others, exact_up_to, batch) for number in range(len(scenes.seeds)))
 
 

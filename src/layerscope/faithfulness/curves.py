@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from layerscope.attribution.baselines import blurred
+from layerscope.attribution.task import count
 from layerscope.errors import InputError
 from layerscope.faithfulness.scoring import ScoreOf, check_batch, scored
 from layerscope.types import Images
@@ -101,15 +102,17 @@ def deletion_insertion(
         batch: most images to score at once.
         seed: breaks ties, for all maps alike.
 
-    Raises InputError for shapes that do not fit, values that are not finite, and steps out of range.
+    Raises InputError for shapes that do not fit, values that are not finite, and options that are no whole numbers in
+    their range.
     """
     check_batch(batch)
+    count("seed", seed, least=0)
     if image.ndim != 3:
         raise InputError(f"an image of shape {tuple(image.shape)}; give one image [channel, height, width]")
     other = _filled(image, fill)
     pixels = image.shape[-2] * image.shape[-1]
-    if not 1 <= steps <= pixels:
-        raise InputError(f"steps={steps} for {pixels} pixels; give at least 1, and no more than there are pixels")
+    if count("steps", steps) > pixels:
+        raise InputError(f"steps={steps} for {pixels} pixels; give no more than there are pixels")
     ranks = _ranks(maps, image, seed)
     counts = torch.tensor([round(step * pixels / steps) for step in range(steps + 1)])
     ends = scored(score, [torch.stack([image, other])])
@@ -136,6 +139,8 @@ def _filled(image: Tensor, fill: Fill) -> Tensor:
 
 def _ranks(maps: Mapping[str, Tensor], image: Tensor, seed: int) -> Tensor:
     """When each pixel's turn is: int64 [maps, pixels]; equal values in an order that knows nothing of their places."""
+    if not isinstance(maps, Mapping):
+        raise InputError(f"maps is a {type(maps).__name__}; give a mapping from names to maps [height, width]")
     if not maps:
         raise InputError("no maps to judge; give at least one, by name")
     for name, values in maps.items():
@@ -157,8 +162,8 @@ def _changed(image: Tensor, fill: Tensor, ranks: Tensor, counts: Tensor, batch: 
     maps = torch.arange(len(ranks)).repeat_interleave(2 * len(counts))
     inserts = torch.tensor([False, True]).repeat_interleave(len(counts)).repeat(len(ranks))
     turns = counts.repeat(2 * len(ranks))
-    for which, insert, count in zip(maps.split(batch), inserts.split(batch), turns.split(batch), strict=True):
-        filled = (ranks[which] < count[:, None]) ^ insert[:, None]
+    for which, insert, turn in zip(maps.split(batch), inserts.split(batch), turns.split(batch), strict=True):
+        filled = (ranks[which] < turn[:, None]) ^ insert[:, None]
         yield torch.where(filled.view(-1, 1, *image.shape[-2:]).to(image.device), fill, image)
 
 

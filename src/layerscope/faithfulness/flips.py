@@ -12,6 +12,7 @@ from itertools import combinations, islice
 
 from torch import Tensor
 
+from layerscope.attribution.task import count
 from layerscope.errors import InputError
 from layerscope.faithfulness.scoring import ScoreOf, check_batch, check_scenes, predicted_logits, rendered
 from layerscope.world import (
@@ -96,11 +97,10 @@ def smallest_flip(
     Raises InputError for several scenes, a changed scene, one of another size, and logits that are not finite.
     """
     check_batch(batch)
+    count("most", most)
     check_scenes(scene, input_size)
     if len(scene.seeds) != 1:
         raise InputError(f"{len(scene.seeds)} scenes; give one, such as scenes.one(0)")
-    if most < 1:
-        raise InputError(f"most={most}; at least 1 change has to be tried")
     before = predicted_logits(predict, rendered(scene, batch)).softmax(1)[0]
     label, tried, complete, flip = int(before.argmax()), 0, True, None
     for size, level in enumerate(changes_by_size(scene) if changes is None else changes, start=1):

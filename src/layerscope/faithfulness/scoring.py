@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 import torch
 from torch import Tensor
 
+from layerscope.attribution.task import count
 from layerscope.errors import InputError
 from layerscope.types import Images
 from layerscope.world.interventions import Change
@@ -54,9 +55,8 @@ def check_scenes(scenes: Scenes, input_size: int | None) -> None:
 
 
 def check_batch(batch: int) -> None:
-    """Raise InputError for a batch of less than one image."""
-    if batch < 1:
-        raise InputError(f"batch={batch}; at least 1 image at a time is needed")
+    """Raise InputError for a batch that is no whole number of at least one image."""
+    count("batch", batch)
 
 
 def _measured(function: ScoreOf, batches: Iterable[Images], name: str, shape: str, axes: int) -> Tensor:
@@ -68,6 +68,9 @@ def _measured(function: ScoreOf, batches: Iterable[Images], name: str, shape: st
                 given = tuple(values.shape) if isinstance(values, Tensor) else f"a {type(values).__name__}"
                 raise InputError(f"{name} gave {given} for {len(images)} images; give {shape.format(len(images))}")
             if not values.isfinite().all():
-                raise InputError(f"{name} gave numbers that are not finite; a map cannot be judged by them")
+                raise InputError(
+                    f"{name} gave numbers that are not finite for {len(images)} changed images, so that nothing can be "
+                    "judged by them; check the weights of the network, and how its input is normalised"
+                )
             measured.append(values.detach().double().cpu())
     return torch.cat(measured)

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
+from numbers import Integral
 from typing import Any, TypeVar
 
 import numpy as np
@@ -59,6 +60,10 @@ class VisionModel:
             raise InputError(
                 f"{len(self.mean)} means and {len(self.std)} standard deviations for {self.channels} channels; "
                 "give one of each per channel"
+            )
+        if not isinstance(self.input_size, Integral):
+            raise InputError(
+                f"input_size={self.input_size!r}; images are square: give their side in pixels, one whole number"
             )
         if self.input_size < 1 or min(self.std) <= 0:
             raise InputError(f"input size {self.input_size} and std {self.std} have to be positive")

@@ -17,7 +17,7 @@ _SAME = 2
 """Largest difference, of 255 levels, between colours that are called the same."""
 _BAND_PIXELS = 2**21
 """Pixels that are worked on at a time, so that a huge picture is in memory once and not several times."""
-_PROFILE_SPACE = {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK"}
+_PROFILE_SPACE = {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK", "LAB": "Lab"}
 _PLAIN = {"1": "L", "La": "LA", "RGBa": "RGBA", "PA": "RGBA", "RGBX": "RGB", "YCbCr": "RGB", "HSV": "RGB"}
 
 Transform = ImageCms.ImageCmsTransform
@@ -189,7 +189,7 @@ def _from_profile(profile: bytes, mode: str) -> tuple[Transform | None, str]:
         transform = ImageCms.buildTransform(opened, ImageCms.createProfile("sRGB"), given, "RGB")
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError, AttributeError):
         return None, "colour profile ignored, as it is damaged"
-    if mode != "CMYK" and _is_identity(transform, given):
+    if given in ("L", "RGB") and _is_identity(transform, given):
         return None, ""
     return transform, f"colours converted from the profile {name or 'without a name'!r} to sRGB"
 

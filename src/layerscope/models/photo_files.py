@@ -43,32 +43,34 @@ class PictureFile:
     head: bytes
 
 
-def pictures_below(folder: Path | str) -> list[Path]:
+def pictures_below(folder: Path | str, but: Sequence[Path] = ()) -> list[Path]:
     """The picture files in a folder and in those below it, sorted, by PICTURE_SUFFIXES.
 
-    Hidden files and folders are passed over. A folder that cannot be listed stands in the list itself, so that
-    whoever reads what is in it says so.
+    Hidden files and folders are passed over, and the folders `but` these. A folder that cannot be listed stands in the
+    list itself, so that whoever reads what is in it says so.
     """
     found: list[Path] = []
+    passed = {_identity(str(other)) for other in but}
 
     def not_listed(error: OSError) -> None:
         found.append(Path(error.filename))
 
     for place, folders, files in os.walk(folder, onerror=not_listed):
-        folders[:] = [name for name in folders if not name.startswith(".")]
+        shown = (name for name in folders if not name.startswith("."))
+        folders[:] = [name for name in shown if not passed or _identity(str(Path(place, name))) not in passed]
         paths = (Path(place, name) for name in files if not name.startswith("."))
         found += (path for path in paths if path.suffix.lower() in PICTURE_SUFFIXES and path.is_file())
     return sorted(found)
 
 
-def find_photos(sources: Sequence[str | os.PathLike[str]]) -> list[str]:
-    """The pictures that `sources` mean, in their order, each once: files, folders (`pictures_below`), "-".
+def find_photos(sources: Sequence[str | os.PathLike[str]], but: Sequence[Path] = ()) -> list[str]:
+    """The pictures that `sources` mean, in their order, each once: files, folders (`pictures_below`, `but` some), "-".
 
     A source that is none of these, or a folder without pictures, stays as it is: reading it says what is wrong.
     """
     found: dict[str, str] = {}
     for source in (os.fspath(given) for given in sources):
-        pictures = [str(path) for path in pictures_below(source)] if _is_folder(source) else []
+        pictures = [str(path) for path in pictures_below(source, but)] if _is_folder(source) else []
         for picture in pictures or [source]:
             found.setdefault(_identity(picture), picture)
     return list(found.values())
@@ -116,6 +118,8 @@ def unreadable(source: str) -> Iterator[None]:
 
 def _open_file(path: str) -> BinaryIO:
     with unreadable(path if len(path) <= 300 else path[:300] + "…"):
+        if not path:
+            raise InputError("(no path is given); give the path of a picture")
         if _ADDRESS.match(path):
             raise InputError("(it is an address, and only files are read); download it and give the file")
         try:
@@ -184,7 +188,7 @@ def _too_long(length: str) -> InputError:
 
 def _is_folder(source: str) -> bool:
     try:
-        return Path(source).is_dir()
+        return source != "" and Path(source).is_dir()  # pathlib takes "" for the folder that one is in
     except (OSError, ValueError):  # a name that is too long, or holds a null character: reading it says so
         return False
 

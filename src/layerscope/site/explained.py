@@ -83,13 +83,15 @@ def _data(files: SiteFolder, stem: str, explanation: ShownExplanation, record: R
 
 def _entry(explanation: ShownExplanation, data: Mapping[str, Any]) -> dict[str, Any]:
     """What cards show before the data are loaded."""
-    top, map_, versus = data["labels"][0], best(data["methods"]), data["versus"]
+    top, map_, versus = next(iter(data["labels"]), None), best(data["methods"]), data["versus"]
     return {
         "title": explanation.title,
         "slug": explanation.slug,
         "network": explanation.network,
-        "label": top["class"],
-        "probability": top["probability"],
+        "label": top and top["class"],
+        "probability": top and top["probability"],
+        "asked": data["target"]["label"],
+        "score": data["target"]["score"],
         "truth": data["truth"],
         "unlike": data["familiar"]["unlike"],
         "versus": versus and {name: versus[name] for name in ("label", "margin")},

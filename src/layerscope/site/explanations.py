@@ -18,7 +18,7 @@ SCHEMA = 1
 
 @dataclass(frozen=True)
 class ShownExplanation:
-    """One explanation. Its `title` is the image's name, followed by network or folder where others share that name."""
+    """One explanation. `title`: the image's name, followed by network, question or folder where others share it."""
 
     title: str
     slug: str
@@ -63,14 +63,20 @@ def _latest_first(path: Path) -> tuple[int, str]:
 
 def _titles(found: Sequence[tuple[Mapping[str, Any], str]]) -> list[str]:
     """A title for each explanation and its folder, as short as tells them apart."""
-    short = [facts["image"]["name"] for facts, _ in found]
-    longer = [f"{facts['image']['name']} in {facts['network']['name']}" for facts, _ in found]
-    whole = [f"{title} ({folder})" for title, (_, folder) in zip(longer, found, strict=True)]
-    often, still = Counter(short), Counter(longer)
-    chosen = []
-    for brief, named, placed in zip(short, longer, whole, strict=True):
-        chosen.append(brief if often[brief] == 1 else named if still[named] == 1 else placed)
-    return chosen if len(set(chosen)) == len(chosen) else whole
+    choices = [_longer_and_longer(facts, folder) for facts, folder in found]
+    often = [Counter(titles) for titles in zip(*choices, strict=True)]
+    chosen = [
+        next((title for title, times in zip(titles, often, strict=True) if times[title] == 1), titles[-1])
+        for titles in choices
+    ]
+    return chosen if len(set(chosen)) == len(chosen) else [titles[-1] for titles in choices]
+
+
+def _longer_and_longer(facts: Mapping[str, Any], folder: str) -> tuple[str, ...]:
+    brief = facts["image"]["name"]
+    named = f"{brief} in {facts['network']['name']}"
+    asked = f": {facts['question']}" if facts.get("question") else ""
+    return brief, named, f"{brief}{asked}", f"{named}{asked}", f"{named} ({folder})"
 
 
 def _read(path: Path) -> dict[str, Any] | None:

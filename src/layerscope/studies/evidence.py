@@ -13,12 +13,11 @@ from torch import Tensor
 from layerscope.attribution.checks import rank_correlation, verdicts
 from layerscope.attribution.methods import METHODS, attribute
 from layerscope.attribution.result import Attribution
-from layerscope.attribution.score import first_output
-from layerscope.capture.evaluating import evaluating
 from layerscope.errors import InputError
 from layerscope.faithfulness.causes import SceneEffects, part_rank
 from layerscope.faithfulness.controls import controls
 from layerscope.faithfulness.curves import Curves, deletion_insertion
+from layerscope.faithfulness.scoring import ScoreOf
 from layerscope.models.model import VisionModel
 from layerscope.objectives import Objective
 from layerscope.types import Images, Progress, no_progress
@@ -78,21 +77,11 @@ def gather(
     return found
 
 
-def judge(model: VisionModel, image: Images, label: int, found: Sequence[Evidence], seed: int, batch: int) -> Curves:
-    """Deletion and insertion curves of the probability of a class, of all maps and the controls."""
+def judge(score: ScoreOf, image: Images, found: Sequence[Evidence], seed: int, batch: int) -> Curves:
+    """Deletion and insertion curves of a score, of all maps and the controls."""
     maps = {one.method: one.map for one in found if one.made is not None and one.made.checks[0].finite}
     maps |= {f"control {name}": control for name, control in controls(image[0], seed).items()}
-
-    def probability(images: Images) -> Tensor:
-        with evaluating(model.module):
-            return read_output(model, images).softmax(1)[:, label]
-
-    return deletion_insertion(probability, image[0], maps, batch=batch, seed=seed)
-
-
-def read_output(model: VisionModel, images: Images) -> Tensor:
-    """[batch, classes] logits: the first tensor that the network puts out."""
-    return first_output(model(images))
+    return deletion_insertion(score, image[0], maps, batch=batch, seed=seed)
 
 
 def agreement(found: Sequence[Evidence]) -> dict[str, Any]:
@@ -122,8 +111,8 @@ def facts_of(one: Evidence, curves: Curves | None, effects: SceneEffects | None)
         ranked = part_rank(one.map, effects)
     return facts | {
         "map": map_name(one),
-        "scale": float(torch.quantile(one.map.abs().flatten().double(), SCALE)) if checks.finite else None,
-        "signed": bool((one.map < 0).any()),
+        "scale": _scale(one.map) if checks.finite else None,
+        "signed": method.signed,
         "layer": one.made.layer,
         "baseline": one.made.baseline,
         "checks": dataclasses.asdict(checks),
@@ -135,17 +124,23 @@ def facts_of(one: Evidence, curves: Curves | None, effects: SceneEffects | None)
     }
 
 
+def _scale(values: Tensor) -> float:
+    """The value at full colour: the largest one where nearly all of a map is zero."""
+    sizes = values.abs().flatten().double()
+    return float(torch.quantile(sizes, SCALE)) or float(sizes.max())
+
+
 def map_name(one: Evidence) -> str:
     """The name of its array."""
     return f"map/{one.question}/{one.method}"
 
 
-def curve_facts(curves: Curves, label: str) -> dict[str, Any]:
-    """The curves for a record."""
+def curve_facts(curves: Curves, what: str) -> dict[str, Any]:
+    """The curves of `what` for a record."""
     return {
         "shares": curves.changed.tolist(),
         "fill": "blur",
-        "of": f"probability of {label}",
+        "of": what,
         "start": curves.image_score,
         "end": curves.fill_score,
         "note": curves.note,

@@ -16,17 +16,15 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from layerscope.attribution.baselines import BASELINES
-from layerscope.attribution.methods import METHODS
-from layerscope.attribution.score import Target, as_objective
-from layerscope.capture.memory import bytes_of
-from layerscope.errors import InputError, UnknownNameError
+from layerscope.attribution.score import Target
+from layerscope.errors import InputError
 from layerscope.models.model import VisionModel
 from layerscope.models.photo_files import Source
 from layerscope.names import slug
-from layerscope.records import Record, Store, content_key, write_whole
-from layerscope.studies.account import Account, Asked
-from layerscope.studies.explanation_figure import write_figures
+from layerscope.records import Record, Store, content_key, storage_errors, write_whole
+from layerscope.studies.account import Account
+from layerscope.studies.asked import DEFAULT_METHODS, ask
+from layerscope.studies.explanation_figure import FIGURES, write_figures
 from layerscope.studies.main_layers import main_layers
 from layerscope.studies.manifest import network_facts
 from layerscope.studies.probe import open_probe
@@ -37,18 +35,9 @@ from layerscope.types import Progress, no_progress
 from layerscope.world import CLASS_NAMES, Scenes
 
 SCHEMA = 1
-DEFAULT_METHODS = (
-    "deeplift",
-    "integrated_gradients",
-    "lrp",
-    "occlusion",
-    "saliency",
-    "smoothgrad",
-    "guided_backprop",
-    "grad_cam",
-)
 PROBED = 512
 """Probe scenes that make the reference of a network of the menagerie."""
+_MANIFEST = "explanation.json"
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,19 +60,29 @@ class Explanation:
 
     @property
     def label(self) -> str:
-        """The predicted class."""
-        return str(self.facts["labels"][0]["class"])
+        """The predicted class. Raises InputError for a network that puts out no classes."""
+        return str(self._first["class"])
 
     @property
     def probability(self) -> float:
-        """That the network gives to the predicted class."""
-        return float(self.facts["labels"][0]["probability"])
+        """That the network gives to the predicted class. Raises InputError where it has less than two."""
+        probability = self._first["probability"]
+        if probability is None:
+            raise InputError(f"{self.facts['network']!r} has a single output, so no probability; see facts['target']")
+        return float(probability)
+
+    @property
+    def _first(self) -> dict[str, Any]:
+        if not self.facts["labels"]:
+            raise InputError(f"{self.facts['network']!r} puts out no classes, so no label; see facts['target']")
+        first: dict[str, Any] = self.facts["labels"][0]
+        return first
 
 
 class Explainer:
     """Explains images of one network; what it measures over the probe set serves all of them.
 
-    Raises UnknownNameError for methods, classes and layers that do not exist, before any work.
+    Raises UnknownNameError and InputError as `ask` does, before any work.
     """
 
     def __init__(
@@ -103,45 +102,43 @@ class Explainer:
     ) -> None:
         if not isinstance(model, VisionModel):
             raise InputError(f"a {type(model).__name__} is no VisionModel; open it with load_model, or wrap(module)")
-        for method in methods:
-            if method not in METHODS or METHODS[method].layered:
-                pictured = [name for name, one in METHODS.items() if not one.layered]
-                raise UnknownNameError.among("method that draws maps of images:", method, pictured)
-        if not methods:
-            raise InputError(f"no methods asked for; give some of {', '.join(DEFAULT_METHODS)}")
-        if baseline not in BASELINES:
-            raise UnknownNameError.among("baseline", baseline, BASELINES)
-        bytes_of(memory)  # what is no budget is said before any work
-        self.model, self.methods = model, tuple(dict.fromkeys(methods))
-        self.target = None if target is None else as_objective(model, target)
-        self._asked_target = target if isinstance(target, str | int) else str(self.target)
-        self.versus = None if versus is None else model.class_index(versus)
-        self.layer = None if layer is None else model.layer(layer).name
-        self.baseline, self.seed, self.memory = baseline, seed, memory
+        self.model, self._layers = model, main_layers(model)
+        self.asked = ask(
+            model,
+            target=target,
+            versus=versus,
+            methods=methods,
+            layer=layer,
+            baseline=baseline,
+            seed=seed,
+            memory=memory,
+        )
         self._progress, self._pictures = on_progress, UnitPictures(model, Path(gallery) if gallery else None)
-        self._gallery = str(gallery) if gallery else None
-        self._layers = main_layers(model)
         self.probe = probe or ("menagerie" if _is_of_the_menagerie(model) else None)
         self._reference: Reference | None = None
         self._probe_fingerprint: str | None = None
 
     def explain(self, source: Source | Scenes, out: Path) -> Explanation:
-        """Explain one picture in a folder of its own below `out`."""
+        """Explain one picture in a folder of its own below `out`; what an interrupt left out there is made up for."""
         began, subject = time.perf_counter(), read_subject(source, self.model)
         reference = self._measured()
         key = self._key(subject)
         folder = self._folder(out, subject, key)
         store = Store(folder)
         found = store.find(key)
-        if found is not None:
+        if found is not None and _key_in(folder) == key and all((folder / name).is_file() for name in FIGURES):
             return Explanation(folder, found, made=False)
-        asked = Asked(self.target, self.versus, self.methods, self.layer, self.baseline, self.seed, self.memory)
-        account = Account(self.model, subject, asked, self._layers, reference, self._pictures, self._progress)
-        facts, arrays = account.facts(), account.arrays
-        record = store.write(key, {**facts, "seconds": round(time.perf_counter() - began, 1)}, arrays)
+        if found is None:
+            account = Account(self.model, subject, self.asked, self._layers, reference, self._pictures, self._progress)
+            with storage_errors("write", folder / _MANIFEST):
+                folder.mkdir(parents=True, exist_ok=True)  # what cannot be written is said before the work
+            facts, arrays = account.facts(), account.arrays
+            record = store.write(key, {**facts, "seconds": round(time.perf_counter() - began, 1)}, arrays)
+        else:
+            record = found
         write_figures(folder, record)
-        write_whole(folder / "explanation.json", json.dumps(self._manifest(subject, key), indent=1).encode())
-        return Explanation(folder, record, made=True)
+        write_whole(folder / _MANIFEST, json.dumps(self._manifest(subject, record), indent=1).encode())
+        return Explanation(folder, record, made=found is None)
 
     def _measured(self) -> Reference | None:
         """What the network does on its probe set, measured once."""
@@ -157,12 +154,12 @@ class Explainer:
             layerscope=version("layerscope"),
             network=self.model.fingerprint,
             image=subject.facts,
-            target=None if self.target is None else str(self.target),
-            versus=self.versus,
-            methods=list(self.methods),
-            layer=self.layer,
-            baseline=self.baseline,
-            seed=self.seed,
+            target=None if self.asked.target is None else str(self.asked.target),
+            versus=self.asked.versus,
+            methods=list(self.asked.methods),
+            layer=self.asked.layer,
+            baseline=self.asked.baseline,
+            seed=self.asked.seed,
             probe=self._probe_fingerprint,
             pictures=self._pictures.fingerprint,
         )
@@ -173,32 +170,24 @@ class Explainer:
         known = _key_in(folder)
         return folder if known in (None, key) else folder.with_name(f"{folder.name}-{key[:8]}")
 
-    def _manifest(self, subject: Subject, key: str) -> dict[str, Any]:
+    def _manifest(self, subject: Subject, record: Record) -> dict[str, Any]:
         return {
             "schema": SCHEMA,
             "kind": "explanation",
             "layerscope": version("layerscope"),
-            "key": key,
+            "key": record.key,
             "network": network_facts(self.model),
             "image": subject.facts,
+            "question": _question(record.facts),
             "command": self._command(subject),
         }
 
     def _command(self, subject: Subject) -> str:
         """The line of Python that makes the explanation again, where `load_model` can open the network."""
-        model, given = self.model, []
+        model = self.model
         weights = f", weights={model.weights!r}" if model.weights else ""
         opening = "model" if model.spec is None else f"ls.load_model({model.spec!r}{weights})"
-        if self.target is not None:
-            given.append(f"target={self._asked_target!r}")
-        if self.versus is not None:
-            given.append(f"versus={self.versus!r}")
-        if self.methods != DEFAULT_METHODS:
-            given.append(f"methods={list(self.methods)!r}")
-        given += [f"{name}={value!r}" for name, value in (("layer", self.layer), ("probe", self.probe)) if value]
-        given += [f"baseline={self.baseline!r}"] if self.baseline != "blur" else []
-        given += [f"seed={self.seed}"] if self.seed else []
-        arguments = ", ".join([opening, repr(subject.facts["source"]), *given])
+        arguments = ", ".join([opening, repr(subject.source), *self.asked.arguments(self.probe)])
         return f"import layerscope as ls; ls.explain({arguments})"
 
 
@@ -224,7 +213,8 @@ def explain(
         image: a picture file, "-" for standard input, bytes, or a scene of the menagerie: "scene:owl:7", or one that
             `world.render` made. Only of scenes the true causes can be taken away.
         target: what is explained (see `attribute`); default the predicted class.
-        versus: the class that it is set against; default the runner-up.
+        versus: the class that it is set against; default the runner-up. Where the network predicts it for an image and
+            there is no target, the record says so, and nothing is set against each other.
         methods: names in METHODS, of methods that draw maps of images.
         layer: for class activation maps; default the last with several positions.
         baseline: what images are compared with, by name.
@@ -235,8 +225,9 @@ def explain(
         memory: about how much the activations of images run at once may take.
 
     Writes `explanation.json`, a record, `maps.npz`, `explanation.png` and `explanation.svg`, each whole or not at all.
-    Raises InputError for what is no picture, and for methods, classes and layers that do not exist; StorageError where
-    `out` cannot be written. A method that has no rule for an operation of the network says so in its place.
+    Raises InputError for what is no picture, for methods, classes and layers that do not exist, for a target or a rival
+    that the network cannot be asked about, and where it puts out what is not finite; StorageError where `out` cannot be
+    written. A method that has no rule for an operation of the network says so in its place.
     """
     explainer = Explainer(
         model,
@@ -259,9 +250,17 @@ def _is_of_the_menagerie(model: VisionModel) -> bool:
     return model.class_names is not None and set(CLASS_NAMES) <= set(model.class_names) and model.channels == 3
 
 
+def _question(facts: dict[str, Any]) -> str:
+    """What was asked, in words that tell explanations of one image apart."""
+    versus, target = facts["versus"], facts["target"]
+    asked = f"why {target['label']}" if target["index"] is not None else f"what speaks for {target['label']}"
+    return asked if versus is None else f"{asked} and not {versus['label']}"
+
+
 def _key_in(folder: Path) -> str | None:
+    """Of the explanation that lies in a folder; None where there is none that can be read."""
     try:
-        facts = json.loads((folder / "explanation.json").read_bytes())
+        facts = json.loads((folder / _MANIFEST).read_bytes())
     except (OSError, ValueError):
         return None
     return str(facts.get("key")) if isinstance(facts, dict) else None

@@ -27,6 +27,7 @@ COLOURS = LinearSegmentedColormap.from_list(
     "evidence", [tuple(value / 255 for value in colour) for colour in (AGAINST, (255, 255, 255), FOR)]
 )
 """From against over white to for."""
+FIGURES = ("explanation.png", "explanation.svg", "maps.npz")
 _COLUMNS, _SIDE, _DPI = 5, 2.1, 200  # of small multiples; inches; dots per inch
 
 
@@ -39,16 +40,16 @@ def write_figures(folder: Path, record: Record) -> None:
         figure.savefig(svg, format="svg", metadata={"Date": None, **_metadata(record)})
     arrays: dict[str, Any] = {name: array for name, array in record.arrays.items() if name.startswith("map/")}
     np.savez_compressed(maps, image=record.arrays["image"], **arrays)
-    for name, file in (("explanation.png", png), ("explanation.svg", svg), ("maps.npz", maps)):
+    for name, file in zip(FIGURES, (png, svg, maps), strict=True):
         write_whole(folder / name, file.getvalue())
 
 
 def draw(record: Record) -> Figure:
-    """The image, and the maps to the first question over it, each on the same scale of colours, with its numbers."""
+    """The image, and the maps to the first question over it, on one scale of colours, each map at its own size."""
     facts = record.facts
     shown = [one for one in facts["methods"] if one["question"] == facts["questions"][0]]
     rows = -(-(len(shown) + 1) // _COLUMNS)
-    figure = Figure((_COLUMNS * _SIDE + 0.6, rows * (_SIDE + 0.55) + 0.35), layout="constrained")
+    figure = Figure((_COLUMNS * _SIDE + 0.6, rows * (_SIDE + 0.65) + 0.35), layout="constrained")
     axes = figure.subplots(rows, _COLUMNS, squeeze=False).flatten().tolist()
     for place in axes:
         place.set_axis_off()
@@ -65,9 +66,11 @@ def draw(record: Record) -> Figure:
 
 def _draw_image(axes: Axes, record: Record) -> None:
     axes.imshow(record.arrays["image"], interpolation="nearest")
-    label = record.facts["target"]["label"]
+    target = record.facts["target"]
+    asked = "why" if target["index"] is not None else "what speaks for"
+    words = f"{asked} {_short(target['label'], 24)}?"
     axes.set_title(_short(record.facts["image"]["name"], 28), fontsize=8)
-    axes.text(0.5, -0.04, f"why {_short(label, 24)}?", fontsize=7, ha="center", va="top", transform=axes.transAxes)
+    axes.text(0.5, -0.04, words, fontsize=7, ha="center", va="top", transform=axes.transAxes)
 
 
 def _draw_map(axes: Axes, record: Record, one: dict[str, Any]) -> None:
@@ -84,18 +87,24 @@ def _draw_map(axes: Axes, record: Record, one: dict[str, Any]) -> None:
 
 
 def _numbers(one: dict[str, Any]) -> str:
-    """What was measured on a map, in two short lines."""
+    """The value of full colour, and what was measured on a map, in three short lines."""
     checks = one["checks"]
-    gap = "no total claimed" if checks["gap"] is None else f"gap {checks['gap']:.1%}"
+    scale = f"full colour at {'±' if one['signed'] else ''}{one['scale']:.2g}"
+    gap = "no total claimed" if checks["gap"] is None else f"gap {_percent(checks['gap'])}"
     redrawn = "" if checks["redrawn"] is None else f"redrawn {checks['redrawn']:.2f}"
     noise = "" if checks["noise"] is None else f"noise {checks['noise']:.2f}"
     rank = "" if one.get("part_rank") is None else f"parts {one['part_rank']:.2f}"
-    return "\n".join(", ".join(filter(None, line)) for line in ((gap, rank), (redrawn, noise)))
+    return "\n".join(", ".join(filter(None, line)) for line in ((scale,), (gap, rank), (redrawn, noise)))
+
+
+def _percent(share: float) -> str:
+    return "<0.05%" if 0 < share < 5e-4 else f"{share:.1%}"
 
 
 def _title(facts: dict[str, Any]) -> str:
     first = facts["labels"][0] if facts["labels"] else None
-    said = f": {_short(first['class'], 30)} {first['probability']:.2f}" if first else ""
+    sure = f" {first['probability']:.2f}" if first and first["probability"] is not None else ""
+    said = f": {_short(first['class'], 30)}{sure}" if first else ""
     warning = " (unlike what the network knows)" if facts["familiar"]["unlike"] else ""
     return f"{_short(facts['network'], 40)}{said}{warning}"
 

@@ -43,18 +43,28 @@ def _familiar_words(beyond: int, layers: int, reference: Reference, unlike: bool
             f"This image is unlike anything that the network knows: in {beyond} of {layers} layers its activations lie "
             f"outside those of {known}. Whatever label it gets is a guess, and so is every explanation of it."
         )
+    within = f"In all {layers} layers the activations lie within those of {known}."
     if beyond:
-        return f"In {beyond} of {layers} layers the activations lie outside those of {known}; in the others within."
-    return f"In all {layers} layers the activations lie within those of {known}."
+        within = f"In {beyond} of {layers} layers the activations lie outside those of {known}; in the others within."
+    return f"{within} {_weak(reference)}"
 
 
-def calibration_words(reference: Reference | None) -> str:
-    """Where probabilities were calibrated, or why they were not."""
+def _weak(reference: Reference) -> str:
+    """What passing the test is worth; measured where the images are the menagerie's."""
+    if reference.probe == "menagerie":
+        return "That is no proof: about 30 % of photographs, which it does not know, pass this test too."
+    return "That is no proof: images that it does not know may pass this test too."
+
+
+def calibration_words(reference: Reference | None, unlike: bool) -> str:
+    """Where probabilities were calibrated, or why they were not; `unlike` those images calibration does not hold."""
     if reference is None:
         return "Not calibrated: no labelled images of the network's classes were at hand."
     if reference.temperature is None:
         return f"Not calibrated: the classes of {reference.probe} are not the network's."
     known = f"{reference.images} images of {reference.probe}"
+    if unlike:
+        return f"Calibrated on {known}, which this image is unlike: calibration does not hold here."
     return f"Calibrated on {known}: logits divided by {reference.temperature:.2f}."
 
 
@@ -65,13 +75,15 @@ def reach_words(layer: Layer) -> str:
     return f"{'at most ' if layer.status == 'upper bound' else ''}{layer.receptive_field} px"
 
 
-def story_words(chapters: Sequence[Chapter], reference: Reference | None) -> str:
-    """What the numbers of the story mean."""
-    level = "over the probe images" if reference is not None else "over this image's own map"
-    signs = sum(round(chapter.within * len(chapter.shown)) for chapter in chapters)
-    shown = sum(len(chapter.shown) for chapter in chapters)
+def story_words(chapters: Sequence[Chapter], reference: Reference | None, what: str) -> str:
+    """What the numbers of the story mean; `what` is explained."""
+    level = "over the probe images" if reference is not None else "over this image blurred"
+    shown, changing, foretold = (
+        sum(counts) for counts in zip(*((len(one.shown), one.changing, one.foretold) for one in chapters), strict=True)
+    )
+    outcome = f"the sign was as predicted for {foretold} of {changing} units" if changing else "it changed for none"
+    rest = f" ({shown - changing} changed nothing)" if 0 < changing < shown else ""
     return (
-        "In each layer, the units whose activation speaks most for or against the label: gradient times (activation - "
-        f"mean). Each was then set to its mean {level}, and the score measured again: the sign was as predicted for "
-        f"{signs} of {shown} units."
+        f"In each layer, the units whose activation speaks most for or against {what}: gradient times (activation - "
+        f"mean). Each was then set to its mean {level}, and the score measured again: {outcome}{rest}."
     )

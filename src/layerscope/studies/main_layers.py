@@ -16,8 +16,11 @@ _NOT_TOLD = ("Pool", "Flatten", "Dropout", "Norm", "Identity", "Softmax", "Permu
 
 def main_layers(model: VisionModel, most: int = MOST) -> tuple[Layer, ...]:
     """At most `most` layers, without the output: of each size of map the last block or activation, and as many of the
-    other activations as there is room for. Of a transformer, whose maps are all of one size, blocks evenly spaced."""
+    other activations as there is room for. Of a transformer, whose maps are all of one size, blocks evenly spaced. None
+    of a network that has no parts."""
     layers = model.layers()
+    if not layers:
+        return ()
     inner = [layer for layer in _outermost(layers) if layer.shape != layers[-1].shape]  # the output has that shape
     candidates = [layer for layer in inner if layer.units > 1 and not _thins_out(layer)]
     last = {_map(layer): layer for layer in candidates}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,11 @@ from layerscope.world import CLASS_NAMES, Scenes, render
 from layerscope.world.interventions import Change
 from layerscope.world.scene import SIZES
 
+OURS = ("explain", "gallery", "site")
+"""Folders of `out` that hold pictures which Layerscope made."""
+NOT_GIVEN = "PATH OF THE PICTURE"
+"""Stands where nobody knows the path, or the whole scene; whoever runs the line puts it in."""
+
 _SCENE = re.compile(r"scene:((?P<thing>[a-z]+):)?(?P<seed>\d{1,18})")
 
 
@@ -29,7 +34,7 @@ class Subject:
     """One picture.
 
     Attributes:
-        name: how pages call it. source: what was given.
+        name: how pages call it. source: what gives it again, as a line of Python; NOT_GIVEN for what was piped in.
         pixels: uint8 [channels, size, size].
         scene: the rendered scene that it shows, so that its causes can be taken away; None for a photograph.
         facts: what a record says of it, as JSON.
@@ -55,28 +60,32 @@ class Subject:
 def read_subject(source: Source | Scenes, model: VisionModel) -> Subject:
     """A picture file ("-" is standard input), "scene:owl:7" or "scene:7" of the menagerie, or a rendered scene.
 
-    Raises InputError for what is no picture, and for scenes where the network takes no square RGB images of 32 to 256
-    pixels.
+    Raises InputError for what is none of these, or no picture, and for scenes where the network takes no square RGB
+    images of 32 to 256 pixels.
     """
     if isinstance(source, Scenes):
         return _of_scene(source, model)
     if isinstance(source, str) and source.startswith("scene:"):
         return _of_scene(_rendered(source, model), model)
+    if not isinstance(source, str | os.PathLike | bytes) and not hasattr(source, "read"):
+        raise InputError(
+            f"image is a {type(source).__name__}; give the path of one picture, '-', its bytes, an open file, "
+            "'scene:owl:7', or one scene of layerscope.world.render"
+        )
     photo = read_photo(source, model.input_size, model.channels)
     facts = _facts(photo.name, photo.source, photo.pixels, photo.original, photo.crop, photo.notes)
-    return Subject(photo.name, photo.source, photo.pixels, None, facts)
+    again = os.fspath(source) if isinstance(source, str | os.PathLike) and source != STANDARD_INPUT else NOT_GIVEN
+    return Subject(photo.name, again, photo.pixels, None, facts)
 
 
-def find_sources(sources: Sequence[str | os.PathLike[str]]) -> list[str]:
-    """Scenes as they are written; files, and the picture files of folders, in order."""
-    return [found for source in sources for found in _found(source)]
+def find_sources(source: str | os.PathLike[str], out: Path) -> list[str]:
+    """A scene as it is written; a file; or the picture files of a folder, but for those that lie in `out` below it.
 
-
-def _found(source: str | os.PathLike[str]) -> Iterator[str]:
+    Where the folder is `out` itself, what Layerscope made there is passed over.
+    """
     if str(source).startswith("scene:") or source == STANDARD_INPUT:
-        yield str(source)
-    else:
-        yield from find_photos([source])
+        return [str(source)]
+    return find_photos([source], but=[out, *(out / name for name in OURS)])
 
 
 def _rendered(source: str, model: VisionModel) -> Scenes:
@@ -98,7 +107,8 @@ def _of_scene(scene: Scenes, model: VisionModel) -> Subject:
     change = scene.recipe.changes[0]
     name = f"{thing} {seed}" if type(change) is Change else f"{thing} {seed}, {change}"
     facts = _facts(name, f"scene:{thing}:{seed}", scene.pixels[0], tuple(scene.pixels.shape[-2:]), None, ())
-    return Subject(name, facts["source"], scene.pixels[0], scene, facts | {"scene": {"thing": thing, "seed": seed}})
+    again = facts["source"] if type(change) is Change else NOT_GIVEN
+    return Subject(name, again, scene.pixels[0], scene, facts | {"scene": {"thing": thing, "seed": seed}})
 
 
 def _check_scenes_fit(model: VisionModel) -> None:

@@ -53,7 +53,7 @@
         ? null
         : el(
             "span",
-            { class: `effect ${key} ${value < 0 ? "against" : "for"}` },
+            { class: `effect ${key} ${LAYERSCOPE.sideOf(-value)}` },
             el("i", { "--from": at(Math.min(0, value)), "--to": at(Math.max(0, value)) }),
             el("b", { "--at": at(Math.max(0, value)) }, el("span", { class: "unseen" }, `${key} `), number(value)),
           );
@@ -76,7 +76,8 @@
   function flip(data) {
     const { flip: found, scenes, labels } = data;
     if (!found) return null;
-    const tried = `${plural(found.tried, "change")} tried, from the smallest on`;
+    const whole = found.found && !found.complete ? ", not all of its size: another one may flip it more surely" : "";
+    const tried = `${plural(found.tried, "change")} tried, from the smallest on${whole}`;
     if (!found.found || found.picture === null) {
       return el(
         "section",

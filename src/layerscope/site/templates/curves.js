@@ -86,7 +86,8 @@
     const [width, height] = innerWidth < 600 ? [358, 250] : [760, 270];
     const [words, axis] = PANELS[key];
     const values = curves.maps.flatMap((one) => one[key]);
-    const [low, high] = [Math.min(0, ...values), Math.max(curves.start, ...values) * 1.02 || 1];
+    const [low, most] = [Math.min(0, ...values), Math.max(0, ...values)];
+    const high = most === 0 && low === 0 ? 1 : most * 1.02;
     const x = (share) => LEFT + (width - LEFT - RIGHT) * share;
     const y = (value) => height - BOTTOM - ((height - TOP - BOTTOM) * (value - low)) / (high - low);
     const path = (points) =>
@@ -158,13 +159,15 @@
         name(found.fill, 40),
         " and the other way round. A map that is no better than a control has not found what the network looks at.",
       ),
-      el("div", { class: "panels" }, panel(found, "deletion"), panel(found, "insertion"), table(rows)),
+      found.note ? el("p", { class: "quiet" }, "No areas are given: ", name(found.note, 200), ".") : null,
+      el("div", { class: "panels" }, panel(found, "deletion"), panel(found, "insertion"), table(found, rows)),
     );
     choose(sorted.find((one) => one.kind === "method")?.name ?? sorted[0].name);
     return section;
   }
 
-  const table = (rows) =>
+  // Areas have a scale of their own, so that those of probabilities and logits compare.
+  const table = (found, rows) =>
     el(
       "table",
       { class: "areas" },
@@ -174,7 +177,8 @@
         el(
           "tr",
           {},
-          ["area under the curve", "taken away ↓", "put in ↑"].map((head) => el("th", { scope: "col" }, head)),
+          el("th", { scope: "col" }, "area under the curve, 0: ", name(found.fill, 20), ", 1: image"),
+          ["taken away ↓", "put in ↑"].map((head) => el("th", { scope: "col" }, head)),
         ),
       ),
       el("tbody", {}, ...rows.values()),

@@ -49,6 +49,7 @@ window.LAYERSCOPE = { data: {} };
   function percent(value) {
     if (value === null || value === undefined) return "–";
     if (value === 0 || value === 1) return `${100 * value}%`;
+    if (value > 0 && value < 5e-4) return "<0.05%"; // hardly anything is not nothing
     const digits = value > 0.9995 && value < 1 ? 2 : 1; // nearly all is not all
     return `${Math.min(100 * value, 99.99).toFixed(digits)}%`;
   }

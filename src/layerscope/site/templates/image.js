@@ -65,7 +65,8 @@
   function intro(data) {
     const { layer } = data;
     const words =
-      "Each method shares the score out over the image in its own way, on one scale of colours; 1 is its full colour. ";
+      "Each method shares the score out over the image in its own way. All are on one scale of colours, " +
+      "each map at its own size: 1 is its full colour, and the number under it says how much that is. ";
     if (!layer) return words;
     const size = layer.positions ? `, ${layer.positions.join(" × ")} positions` : "";
     return [
@@ -122,13 +123,18 @@
         {},
         el("h2", {}, "How it was made"),
         factList(known),
-        data.command ? LAYERSCOPE.command("The line of Python that makes it again", data.command) : null,
+        data.command ? LAYERSCOPE.command(again(data.command), data.command) : null,
       ),
       familiar.layers && familiar.layers.length
         ? el("div", {}, el("h2", {}, "How familiar it is"), distances(familiar))
         : null,
     );
   }
+
+  // What was piped in has no path: whoever runs the line puts one in.
+  const again = (command) =>
+    "The line of Python that makes it again" +
+    (command.includes("'PATH OF THE PICTURE'") ? ", with the path of the picture put in" : "");
 
   const distances = (familiar) =>
     el(

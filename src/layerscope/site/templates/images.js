@@ -6,7 +6,9 @@
 
   function card(image) {
     const { map, versus } = image;
-    const words = `${LAYERSCOPE.short(image.title, 60)}, called ${LAYERSCOPE.short(image.label, 40)}`;
+    const called = image.label === null ? "" : `, called ${LAYERSCOPE.short(image.label, 40)}`;
+    const words = `${LAYERSCOPE.short(image.title, 60)}${called}`;
+    const sure = image.probability === null ? `score ${number(image.score)}` : percent(image.probability);
     return el(
       "li",
       { class: "explained" },
@@ -19,7 +21,7 @@
           overlay(image.image, null, words),
           map ? overlay(image.image, map, `${map.title} map of ${LAYERSCOPE.short(image.title, 60)}`) : null,
         ),
-        el("span", { class: "answer" }, name(image.label, 40), " ", el("b", {}, percent(image.probability))),
+        el("span", { class: "answer" }, name(image.label ?? image.asked, 40), " ", el("b", {}, sure)),
       ),
       el("p", { class: "small" }, name(image.title, 48), " · ", name(image.network, 32)),
       el(
@@ -33,7 +35,7 @@
           : null,
       ),
       image.unlike ? el("p", { class: "of-poor" }, mark("poor"), "unlike what the network knows") : null,
-      image.truth !== null && image.truth !== image.label
+      image.truth !== null && image.label !== null && image.truth !== image.label
         ? el("p", { class: "of-poor" }, mark("poor"), el("span", {}, "wrong: it shows ", name(image.truth, 32)))
         : null,
     );
@@ -65,7 +67,9 @@
         "What in an image speaks for its label, shown by methods that were checked on that very image.",
       ),
       cards(images.slice(0, FEW)),
-      images.length > FEW ? el("p", {}, el("a", { href: "#/image" }, `All ${plural(images.length, "image")} →`)) : null,
+      images.length > FEW
+        ? el("p", { class: "more" }, el("a", { href: "#/image" }, `All ${plural(images.length, "image")} →`))
+        : null,
       absent(),
     );
   }

@@ -2,7 +2,13 @@
 // One map, large: the slider, every check in words, every number, and what the method is.
 (() => {
   const { el, name, prose, number, percent, imageAddress, imageData, factList } = LAYERSCOPE;
-  const { slider, colourScale, question, tally, verdicts, mapFigure, mapNumbers, hasTruth, hasSign } = LAYERSCOPE;
+  const { slider, colourScale, question, tally, verdicts, mapFigure, mapNumbers, hasTruth, mapSides } = LAYERSCOPE;
+
+  const SIDES = {
+    none: "This method has no sign: it says where, not whether for or against. ",
+    positive: "Nothing in this map speaks against it. ",
+    both: "",
+  };
 
   async function map(image, which, wanted, unknown) {
     const data = await imageData(image);
@@ -75,9 +81,10 @@
         el(
           "p",
           { class: "small" },
-          hasSign(method)
-            ? `1 on the scale is ±${number(method.scale)} per pixel of the map; what lies beyond has full colour.`
-            : `This method has no sign: it says where, not whether for or against. Full colour at ${number(method.scale)}.`,
+          SIDES[mapSides(method)],
+          method.empty
+            ? null
+            : `1 on the scale is ${number(method.scale)} per pixel; what lies beyond has full colour.`,
         ),
       ),
       el(

@@ -41,8 +41,9 @@
   // What the two questions ask, in words; a target may be a unit, which has no label.
   const asked = (data) => name(data.target.label ?? data.target.text, 40);
   const rival = (data) => name(data.versus.label, 40);
+  const why = (data) => (data.target.index === null ? "what speaks for " : "why "); // a unit is no answer to "why"
   const question = (data, which) =>
-    which === "versus" ? ["why ", asked(data), " and not ", rival(data)] : ["why ", asked(data)];
+    which === "versus" ? ["why ", asked(data), " and not ", rival(data)] : [why(data), asked(data)];
 
   function colourScale(data, which) {
     const against = which === "versus" ? ["for ", rival(data)] : ["against ", asked(data)];
@@ -99,11 +100,11 @@
       ),
     );
 
-  const gap = (value) => (value !== null && value > 0 && value < 5e-4 ? "<0.05%" : percent(value));
+  const SCALE = "0 is the score of the image blurred, 1 that of the image";
 
   // Every number of a map: its key, which way is better, how it is written, and what it says.
   const NUMBERS = [
-    ["gap", "↓", (one) => gap(one.checks.gap), "How far the map is from adding up to what it has to explain"],
+    ["gap", "↓", (one) => percent(one.checks.gap), "How far the map is from adding up to what it has to explain"],
     [
       "re-drawn",
       "→ 0",
@@ -120,13 +121,13 @@
       "deletion",
       "↓",
       (one) => number(one.deletion),
-      "Area under the curve while the pixels it names first are taken away",
+      `Area under the curve while the pixels it names first are taken away; ${SCALE}`,
     ],
     [
       "insertion",
       "↑",
       (one) => number(one.insertion),
-      "Area under the curve while the pixels it names first are put in",
+      `Area under the curve while the pixels it names first are put in; ${SCALE}`,
     ],
     [
       "part rank",
@@ -136,7 +137,13 @@
     ],
   ];
 
-  const hasSign = (method) => method.signed || method.checks.negative > 0;
+  // Which sides a map has: a method without a sign, one whose map has no negative value on this image, or both.
+  const sides = (method) => (!method.signed ? "none" : method.checks.negative > 0 ? "both" : "positive");
+  const SIDES = {
+    none: "no sign; full colour at ",
+    positive: "all positive on this image; full colour at ",
+    both: "full colour at ±",
+  };
   const hasTruth = (data) => data.methods.some((one) => typeof one.part_rank === "number");
 
   const measured = (data, method) =>
@@ -157,19 +164,12 @@
       : `${whose}: ${percent(positive)} of its evidence speaks for, ${percent(negative)} against`;
   }
 
-  const nothing = (method) =>
-    el(
-      "span",
-      { class: "nothing" },
-      el("b", {}, "No evidence"),
-      method.signed
-        ? "This map is zero everywhere."
-        : "Nothing speaks for it here, and this method shows no other side.",
-    );
+  const nothing = () =>
+    el("span", { class: "nothing" }, el("b", {}, "No evidence"), "This map is zero everywhere.");
 
   const figure = (data, method) => [
     overlay(data.image, method.empty ? null : method, described(data, method)),
-    method.empty ? nothing(method) : null,
+    method.empty ? nothing() : null,
   ];
 
   function card(image, data, method) {
@@ -185,9 +185,7 @@
       el(
         "p",
         { class: "full" },
-        method.empty
-          ? "nothing to draw"
-          : [hasSign(method) ? "full colour at ±" : "no sign; full colour at ", number(method.scale)],
+        method.empty ? "nothing to draw" : [SIDES[sides(method)], number(method.scale)],
       ),
       el("div", {}, tally(method.verdicts), verdicts(method)),
       measured(data, method),
@@ -221,5 +219,5 @@
 
   lay(strength.value);
   Object.assign(LAYERSCOPE, { overlay, slider, colourScale, question, asked, rival, mark, tally, verdicts });
-  Object.assign(LAYERSCOPE, { mapGrid: grid, mapFigure: figure, mapNumbers: NUMBERS, hasTruth, hasSign });
+  Object.assign(LAYERSCOPE, { mapGrid: grid, mapFigure: figure, mapNumbers: NUMBERS, hasTruth, mapSides: sides });
 })();

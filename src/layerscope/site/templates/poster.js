@@ -14,7 +14,6 @@
       : null;
 
   function poster(of, data, place) {
-    const { target } = data;
     const [top] = data.labels;
     return el(
       "header",
@@ -30,24 +29,31 @@
         { class: "verdict-of" },
         steps(place),
         el("p", { class: "kicker" }, name(of.title, 120)),
-        el("h1", {}, target.predicted ? "Why " : "What speaks for ", name(target.label ?? target.text, 80), "?"),
-        el(
-          "p",
-          { class: "lead" },
-          name(data.network.name, 40),
-          " calls this image ",
-          el("b", {}, name(top.class, 40)),
-          ` with ${percent(top.probability)}.`,
-          target.predicted
-            ? null
-            : [" You asked about ", name(target.label ?? target.text, 40), `, whose score is ${number(target.score)}.`],
-        ),
+        el("h1", {}, isAnswer(data) ? "Why " : "What speaks for ", name(data.target.label, 80), "?"),
+        el("p", { class: "lead" }, name(data.network.name, 40), said(top), isAnswer(data) ? null : about(data)),
         standing(data, top),
-        labels(data),
+        data.labels.length ? labels(data) : null,
         margin(data),
       ),
     );
   }
+
+  // Whether what is explained is what the network answers, of several answers that it could give.
+  const isAnswer = (data) => data.target.predicted && isSure(data.labels[0]);
+  const isSure = (top) => top !== undefined && top.probability !== null;
+
+  const said = (top) =>
+    top === undefined
+      ? " puts out no classes."
+      : isSure(top)
+        ? [" calls this image ", el("b", {}, name(top.class, 40)), ` with ${percent(top.probability)}.`]
+        : " puts out one number, which is no probability.";
+
+  const about = ({ target }) => [
+    " You asked about ",
+    name(target.label, 40),
+    `, whose score is ${number(target.score)}.`,
+  ];
 
   function steps(place) {
     const step = (other, key, words) =>
@@ -76,14 +82,16 @@
   // Whether the label is right, where that is known, and whether the image is of a kind that the network knows.
   function standing(data, top) {
     const { truth, familiar } = data;
-    const known = truth !== null && truth !== undefined;
-    const right = truth === top.class;
+    const known = truth !== null && truth !== undefined && isSure(top);
+    const right = known && truth === top.class;
+    const beyond = (familiar.layers ?? []).some((one) => one.distance > one.limit);
+    const like = familiar.checked && !beyond ? "good" : "open";
     const line = (word, ...content) => el("li", { class: `of-${word}` }, mark(word), el("span", {}, content));
     return el(
       "ul",
       { class: "standing" },
       known ? line(right ? "good" : "poor", right ? "right: " : "wrong: ", "the scene shows ", name(truth, 40)) : null,
-      familiar.unlike || !familiar.words ? null : line(familiar.checked ? "good" : "open", name(familiar.words, 300)),
+      familiar.unlike || !familiar.words ? null : line(like, name(familiar.words, 400)),
     );
   }
 
@@ -92,13 +100,13 @@
     const { image: shown } = data;
     const [width, height] = shown.original;
     const side = (low, high) => Math.round(shown.crop[high] - shown.crop[low]);
-    const crop = shown.crop && `cut to ${side(0, 2)} × ${side(1, 3)} px`;
-    const done = [
-      `${width} × ${height} px`,
-      crop,
-      `seen at ${shown.width} × ${shown.height} px`,
-      ...shown.notes,
-    ].filter(Boolean);
+    const sizes = [
+      ["", `${width} × ${height} px`],
+      ["cut to ", shown.crop && `${side(0, 2)} × ${side(1, 3)} px`],
+      ["seen at ", `${shown.width} × ${shown.height} px`],
+    ].filter(([, size]) => size);
+    const changed = sizes.filter(([, size], turn) => !turn || size !== sizes[turn - 1][1]);
+    const done = [...changed.map((words) => words.join("")), ...shown.notes];
     return el(
       "figcaption",
       {},
@@ -114,6 +122,7 @@
 
   function labels(data) {
     const calibrated = data.labels.some((one) => one.calibrated !== null);
+    const sure = isSure(data.labels[0]);
     return el(
       "table",
       { class: "labels" },
@@ -124,8 +133,8 @@
           "tr",
           {},
           el("th", { scope: "col" }, "label"),
-          el("td", {}),
-          el("th", { scope: "col" }, "probability"),
+          sure ? el("td", {}) : null,
+          sure ? el("th", { scope: "col" }, "probability") : null,
           calibrated ? el("th", { scope: "col" }, "calibrated") : null,
           el("th", { scope: "col" }, "logit"),
         ),
@@ -136,19 +145,10 @@
         data.labels.map((one) =>
           el(
             "tr",
-            { class: one.class === data.target.label ? "asked" : null },
+            { class: one.index === data.target.index ? "asked" : null },
             el("th", { scope: "row" }, name(one.class, 40)),
-            el(
-              "td",
-              { class: "share", "aria-hidden": "true" },
-              el(
-                "span",
-                { class: "track" },
-                el("i", { "--share": one.probability }),
-                one.calibrated === null ? null : el("u", { "--share": one.calibrated }),
-              ),
-            ),
-            el("td", { class: "value" }, percent(one.probability)),
+            sure ? share(one) : null,
+            sure ? el("td", { class: "value" }, percent(one.probability)) : null,
             calibrated ? el("td", {}, percent(one.calibrated)) : null,
             el("td", {}, number(one.logit)),
           ),
@@ -157,12 +157,26 @@
     );
   }
 
+  const share = (one) =>
+    el(
+      "td",
+      { class: "share", "aria-hidden": "true" },
+      el(
+        "span",
+        { class: "track" },
+        el("i", { "--share": one.probability }),
+        one.calibrated === null ? null : el("u", { "--share": one.calibrated }),
+      ),
+    );
+
   function margin(data) {
-    const { versus } = data;
+    const { versus, versus_note: note } = data;
+    if (!isSure(data.labels[0])) return null;
     return el(
       "div",
       { class: "margins" },
       versus ? lead(data, versus) : null,
+      note ? el("div", {}, el("p", { class: "small" }, "set against nothing"), prose(note, { class: "quiet" })) : null,
       versus && versus.percentile !== null ? among(data, versus.percentile) : null,
       el(
         "div",
@@ -192,11 +206,10 @@
   }
 
   function among(data, share) {
-    const words = share < 0.25 ? "a close call" : share > 0.75 ? "a clear case" : "an ordinary case";
     return el(
       "div",
       {},
-      el("p", { class: "small" }, words),
+      el("p", { class: "small" }, "beside other images"),
       el("span", { class: "rank", "aria-hidden": "true" }, el("i", { "--at": share })),
       el(
         "p",

@@ -1,5 +1,5 @@
 "use strict";
-// The way from the image to its label: the units of each layer that mattered most, and whether they really did.
+// The way from the image to what is explained: the units of each layer that mattered most, and whether they really did.
 (() => {
   const { el, name, prose, number, percent, plural, picture, ratio, networks, address, findLayer, overlay } =
     LAYERSCOPE;
@@ -16,6 +16,13 @@
       el("h2", {}, "How it got there"),
       prose(data.story.words, { class: "quiet lines" }),
       flow(data, layers),
+      el(
+        "p",
+        { class: "small" },
+        "At a glance: of each layer, the first of the units below that speaks for ",
+        LAYERSCOPE.asked(data),
+        ", where one does.",
+      ),
       key(data),
       el(
         "ol",
@@ -36,9 +43,13 @@
     return networks.find(same);
   }
 
-  // The whole way at a glance: the image, the first unit of each layer, the label.
+  // A change of the score without a unit or a part says for what it speaks; none at all says nothing.
+  const sideOf = (change) => (change < 0 ? "for" : change > 0 ? "against" : "none");
+  const SIDES = { for: null, against: "speaks against", none: "changes nothing" };
+
+  // The whole way at a glance: the image, of each layer the first unit that speaks for what is explained, and that.
   function flow(data, layers) {
-    const asked = data.labels.find((one) => one.class === data.target.label);
+    const asked = data.labels.find((one) => one.index === data.target.index);
     return el(
       "ol",
       { class: "flow" },
@@ -49,23 +60,26 @@
         el("p", { class: "under" }, "the image"),
       ),
       layers.map((layer) => {
-        const [unit] = layer.shown;
+        const unit = layer.shown.find((one) => one.true < 0) ?? layer.shown[0];
+        const side = sideOf(unit.true);
         return el(
           "li",
-          {},
+          { class: `is-${side}` },
           el("span", { class: "pair-of" }, data.story.units && drawn(data, layer, unit), where(data, layer, unit)),
           el("p", { class: "under" }, name(layer.layer, 24)),
+          SIDES[side] ? el("p", { class: "side" }, SIDES[side]) : null,
         );
       }),
       el(
         "li",
         { class: "to" },
         el("p", { class: "answer" }, name(data.target.label ?? data.target.text, 40)),
-        el("p", { class: "quiet" }, asked ? percent(asked.probability) : `score ${number(data.target.score)}`),
+        el("p", { class: "quiet" }, sure(asked) ?? `score ${number(data.target.score)}`),
       ),
     );
   }
 
+  const sure = (label) => (label && label.probability !== null ? percent(label.probability) : null);
   const called = (layer, unit) => `${LAYERSCOPE.short(layer.layer, 40)}:${unit.unit}`;
 
   const drawn = (data, layer, unit) =>
@@ -112,7 +126,7 @@
         fact(
           "same sign",
           layer.within === null ? null : percent(layer.within),
-          "Share of those units whose change has the predicted sign",
+          "Share of the units shown whose change has the predicted sign; those that change nothing do not count",
         ),
       ),
       el(
@@ -153,7 +167,7 @@
     const size = value === null ? 0 : Math.min(1, Math.abs(value) / scale);
     return el(
       "span",
-      { class: `change ${kind} ${value > 0 ? "against" : "for"}` },
+      { class: `change ${kind} ${sideOf(value)}` },
       el("i", { "--size": size }),
       el("b", {}, el("span", { class: "unseen" }, `${kind} change `), (value > 0 ? "+" : "") + number(value)),
     );
@@ -162,14 +176,22 @@
   function howTo(data, layers) {
     const wanted = layers.filter((layer) => layer.shown.some((unit) => unit.picture === null));
     const units = wanted.map((layer) => ` --units ${quoted(layer.layer)}`).join("");
+    const weights = data.network.weights ? ` --weights ${quoted(data.network.weights)}` : "";
     return LAYERSCOPE.command(
       "Some units have no picture yet; this makes them, and the image explained again shows them",
-      `layerscope gallery ${quoted(data.network.spec || "MODEL")}${units}`,
+      `layerscope gallery ${quoted(data.network.spec || "MODEL")}${weights}${units}${out()}`,
     );
+  }
+
+  // The folder of this site, where it was opened from the disk; a browser on Windows writes /C:/...
+  function out() {
+    if (location.protocol !== "file:") return "";
+    const path = decodeURIComponent(location.pathname).replace(/\/[^/]*$/, "");
+    return ` --out ${quoted(path.replace(/^\/(?=[A-Za-z]:)/, "") || "/")}`;
   }
 
   // As a shell wants it: a name may hold anything.
   const quoted = (text) => (/^[\w.:/-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
 
-  LAYERSCOPE.story = story;
+  Object.assign(LAYERSCOPE, { story, sideOf });
 })();
