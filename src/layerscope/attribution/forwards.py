@@ -43,7 +43,7 @@ class Forwards:
             raise UnknownNameError.among("precision", precision, PRECISIONS)
         self._task, self._score, self._dtype = task, task.score, task.images.dtype
         self._notes: tuple[str, ...] = ()
-        self.batch = task.batch
+        self.batch = task.light
         if precision == "bfloat16":
             self._score, self._dtype = task.score.on(_copy_to_round(task).bfloat16()), torch.bfloat16
             self._notes = (self._error(),)

@@ -178,16 +178,16 @@ def _flow(task: Task, number: int, steps: int) -> Tensor:
 def _mean_gradient(task: Task, number: int, places: Tensor, weights: Tensor) -> Tensor:
     """[1, units, *positions]"""
     total = torch.zeros(())
-    for points, weight in zip(_line(task, number, places), weights.split(task.batch), strict=True):
+    for points, weight in zip(_line(task, number, places), weights.split(task.light), strict=True):
         _, gradient = activation_and_gradient(task, points)
         total = total + (_wide(weight, gradient) * gradient).sum(0, keepdim=True)
     return total
 
 
 def _line(task: Task, number: int, places: Tensor) -> Iterator[Tensor]:
-    """Images between the baseline (0) and the image of this number (1), a batch of places at a time."""
+    """Images between the baseline (0) and the image of this number (1), some places at a time: light up to a layer."""
     image, baseline = task.images[number : number + 1], task.references[number : number + 1]
-    for some in places.to(image).split(task.batch):
+    for some in places.to(image).split(task.light):
         yield baseline + _wide(some, image) * (image - baseline)
 
 

@@ -38,7 +38,7 @@ def occlusion(task: Task, *, window: int | None = None, stride: int | None = Non
             sliding_window_shapes=(channels, window, window),
             strides=(channels, stride, stride),
             baselines=reference,
-            perturbations_per_eval=task.batch,
+            perturbations_per_eval=forwards.batch,
         )
         for image, reference in _pairs(task)
     ]
@@ -55,7 +55,7 @@ def feature_ablation(task: Task, *, segments: Segments = 49, precision: str = "f
     for image, reference in _pairs(task):
         pieces = segments_of(image, segments)
         drops = FeatureAblation(forwards.near(image)).attribute(
-            image, baselines=reference, feature_mask=pieces[None, None], perturbations_per_eval=task.batch
+            image, baselines=reference, feature_mask=pieces[None, None], perturbations_per_eval=forwards.batch
         )
         values.append(drops[:, :1] / pieces.flatten().bincount()[pieces])  # all channels hold the same
     return forwards.found(torch.cat(values))

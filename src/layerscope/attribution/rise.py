@@ -51,7 +51,7 @@ def _masks(masks: int, cells: int, keep: float, size: tuple[int, int], task: Tas
     cell = [-(-side // cells) for side in size]
     large = [(cells + 1) * side for side in cell]
     rows, columns = (torch.randint(side, (masks,), generator=generator).tolist() for side in cell)
-    for numbers in torch.arange(masks).split(task.batch):
+    for numbers in torch.arange(masks).split(task.light):
         smooth = F.interpolate(grids[numbers][:, None], large, mode="bilinear", align_corners=False)[:, 0]
         yield torch.stack(
             [

@@ -95,7 +95,7 @@ def _seen_through(task: Task, forwards: Forwards, image: Images, units: Tensor) 
     colour = baseline_images(image, task.score.model, "mean")
     nothing = forwards(colour)
     scores = nothing.expand(len(units)).clone()
-    for some in _places(units.flatten(1).amax(1) > units.flatten(1).amin(1), task.batch):
+    for some in _places(units.flatten(1).amax(1) > units.flatten(1).amin(1), task.light):
         masks = F.interpolate(units[some][:, None], image.shape[2:], mode="bilinear", align_corners=False)
         masks = masks - masks.amin((2, 3), keepdim=True)
         scores[some] = forwards(torch.lerp(colour, image, masks / masks.amax((2, 3), keepdim=True)))

@@ -20,6 +20,9 @@ Need = Literal["layer", "baseline"]
 Claim = Literal["difference", "score"]
 
 
+_LIGHTER = 2  # where activations are let go they take a tenth of the memory; more at once is no faster
+
+
 @dataclass(frozen=True, eq=False)
 class Task:
     """What a method is asked. The network is in eval mode and gradients are on while it works.
@@ -31,6 +34,7 @@ class Task:
         layer: whose activations are explained, or read. None for methods that need none.
         seed: of everything random.
         batch: most images to run at once; a method that runs many variants of an image cuts them into such batches.
+            `light`: the same where nothing is kept for a backward.
     """
 
     score: Score
@@ -39,6 +43,10 @@ class Task:
     layer: Layer | None = None
     seed: int = 0
     batch: int = 16
+
+    @property
+    def light(self) -> int:
+        return _LIGHTER * self.batch
 
     @property
     def references(self) -> Images:
