@@ -67,6 +67,11 @@ def test_a_telephone_shows_every_page_without_scrolling_sideways(visit: Visit, s
         assert page.title().endswith("Layerscope"), address
 
 
+def test_no_page_shows_the_word_of_a_language_for_nothing(visit: Visit, site: Path):
+    for address, page in each(visit, site):
+        assert not re.search(r"\b(null|undefined|NaN)\b", page.locator("main").inner_text()), address
+
+
 def test_words_stand_out_from_their_ground(visit: Visit, site: Path):
     for address, page in each(visit, site):
         for scheme in ("light", "dark"):

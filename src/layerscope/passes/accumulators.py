@@ -1,37 +1,19 @@
-"""What a sweep keeps of the activations it sees: update, merge, compute; the order of batches never matters."""
+"""What a sweep keeps of the activations it sees: the strongest images of each unit, peaks, and a number per image."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Generic, Self, TypeVar
+from typing import Any, ClassVar
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from layerscope.capture.positions import Units, at_centre
 from layerscope.errors import InputError
-
-Result = TypeVar("Result")
-
-
-class Accumulator(ABC, Generic[Result]):
-    """Sees all activations of one layer, batch by batch, and keeps what it needs of them, on the CPU."""
-
-    @abstractmethod
-    def update(self, units: Units, first: int) -> None:
-        """Take in a batch of activations, units first; `first` is the number of its first image in the whole set.
-
-        The activations are the network's own memory: they are neither changed nor kept.
-        """
-
-    @abstractmethod
-    def merge(self, other: Self) -> None:
-        """Take in what `other` has seen of other images."""
-
-    @abstractmethod
-    def compute(self) -> Result:
-        """The result so far. Raises InputError before the first update."""
+from layerscope.passes.base import Accumulator, Arrays, Flat, flattened
 
 
 @dataclass(frozen=True)
@@ -48,35 +30,60 @@ class Top:
 class TopK(Accumulator[Top]):
     """Per unit the k images with the strongest activation at any position; ties go to the lower image and position."""
 
+    KEPT = dict.fromkeys(("scores", "images", "rows", "columns"), 0)
+
     def __init__(self, k: int) -> None:
+        super().__init__()
         if k < 1:
             raise InputError(f"k={k} strongest images asked for; at least 1 is needed")
         self.k = k
-        self._best: Top | None = None
 
     def update(self, units: Units, first: int) -> None:
-        scores, places = _first_maximum(units.detach().reshape(*units.shape[:2], -1))
+        flat = flattened(units)
+        best = flat.maxima
+        scores = best.T.to("cpu", torch.float32)  # [units, batch], as all that is kept
+        images = torch.arange(first, first + len(units), dtype=torch.int32).expand_as(scores)
+        self._check_units(len(scores))
+        enters = self._enters(scores, images)
+        unit, image = enters.nonzero(as_tuple=True)
+        if not len(unit):
+            return
+        places = torch.zeros_like(images)  # nobody will ask for the others
+        there = (image.to(best.device), unit.to(best.device))
+        places[unit, image] = flat.values[there].argmax(1).to("cpu", torch.int32)  # the first, as torch promises
         width = units.shape[-1] if units.ndim > 2 else 1
-        images = torch.arange(first, first + len(units))[:, None].expand_as(places)
-        self._take(Top(scores.T, images.T, (places // width).T, (places % width).T))
-
-    def merge(self, other: Self) -> None:
-        if other._best is not None:
-            self._take(other._best)
+        new = {"scores": scores, "images": images, "rows": places // width, "columns": places % width}
+        if self._full:
+            self._replace(enters.any(1), new)
+        else:
+            self._take(_strongest(new, self.k))
 
     def compute(self) -> Top:
-        return _seen(self._best)
+        kept = self._seen()
+        return Top(kept["scores"].clone(), *(kept[name].long() for name in ("images", "rows", "columns")))
 
-    def _take(self, new: Top) -> None:
-        old = self._best
-        merged = new if old is None else Top(*(torch.cat([getattr(old, name), getattr(new, name)], 1) for name in _TOP))
-        by_image = merged.images.argsort(dim=1, stable=True)
-        order = merged.scores.gather(1, by_image).argsort(dim=1, descending=True, stable=True)
-        keep = by_image.gather(1, order)[:, : self.k]
-        self._best = Top(*(getattr(merged, name).gather(1, keep) for name in _TOP))
+    @property
+    def _full(self) -> bool:
+        return bool(self._kept) and self._kept["scores"].shape[1] == self.k
 
+    def _enters(self, scores: Tensor, images: Tensor) -> Tensor:
+        """Which of the new ones may be among the strongest: bool [units, batch]; soon these are few."""
+        if not self._full:
+            return torch.ones_like(scores, dtype=torch.bool)
+        last, number = self._kept["scores"][:, -1:], self._kept["images"][:, -1:]
+        return (scores > last) | ((scores == last) & (images < number)) | scores.isnan()
 
-_TOP = ("scores", "images", "rows", "columns")
+    def _replace(self, where: Tensor, new: Arrays) -> None:
+        """Join new ones for some units only: bool [units]."""
+        mine, theirs = ({name: arrays[name][where] for name in self.KEPT} for arrays in (self._kept, new))
+        for name, joined in _strongest(_side_by_side(mine, theirs), self.k).items():
+            self._kept[name][where] = joined
+
+    def _join(self, other: Arrays) -> None:
+        self._kept = _strongest(_side_by_side(self._kept, other), self.k)
+
+    def _settings(self) -> dict[str, Any]:
+        return {"k": self.k}
 
 
 @dataclass(frozen=True)
@@ -96,53 +103,81 @@ class Peaks:
 class Peak(Accumulator[Peaks]):
     """Per unit the maximum over images of its spatial mean, of its centre, and of any position."""
 
-    def __init__(self) -> None:
-        self._best: Peaks | None = None
+    KEPT = dict.fromkeys(("mean", "excited", "centre", "anywhere"), 0)
 
     def update(self, units: Units, first: int) -> None:
-        units = units.detach().to("cpu", torch.float32)
-        flat = units.reshape(*units.shape[:2], -1)
-        excited = flat.clamp(min=0).mean(2).amax(0)
-        self._take(Peaks(flat.mean(2).amax(0), excited, at_centre(units).amax(0), flat.amax((0, 2))))
-
-    def merge(self, other: Self) -> None:
-        if other._best is not None:
-            self._take(other._best)
+        flat = flattened(units)
+        each = {
+            "mean": flat.means,
+            "excited": flat.values.clamp(min=0).mean(2),
+            "centre": at_centre(units.detach().float()),
+            "anywhere": flat.maxima,
+        }
+        self._take({name: values.amax(0).to("cpu", torch.float32) for name, values in each.items()})
 
     def compute(self) -> Peaks:
-        return _seen(self._best)
+        return Peaks(**{name: tensor.clone() for name, tensor in self._seen().items()})
 
-    def _take(self, new: Peaks) -> None:
-        old = self._best or new
-        pairs = ((getattr(old, name), getattr(new, name)) for name in ("mean", "excited", "centre", "anywhere"))
-        self._best = Peaks(*(torch.maximum(a, b) for a, b in pairs))
+    def _join(self, other: Arrays) -> None:
+        self._kept = {name: torch.maximum(self._kept[name], other[name]) for name in self.KEPT}
 
 
-class ImageMeans(Accumulator[Tensor]):
-    """For each image the mean of each unit over its positions: [images, units], in the order of the images."""
+class _ImageValues(Accumulator[Tensor]):
+    """One number for each image and unit: grows with the number of images, 4 bytes each."""
+
+    KEPT: ClassVar[Mapping[str, int | None]] = {"images": None, "values": 1}
 
     def __init__(self) -> None:
-        self._seen: dict[int, Tensor] = {}
+        super().__init__()
+        self._later: list[Arrays] = []  # joined when they are asked for, so that each is copied once
 
     def update(self, units: Units, first: int) -> None:
-        self._seen[first] = units.detach().reshape(*units.shape[:2], -1).mean(2).to("cpu", torch.float32)
-
-    def merge(self, other: Self) -> None:
-        self._seen.update(other._seen)
+        values = self._values(flattened(units)).to("cpu", torch.float32)
+        self._take({"images": torch.arange(first, first + len(values)), "values": values})
 
     def compute(self) -> Tensor:
-        return torch.cat([self._seen[first] for first in sorted(_seen(self._seen or None))])
+        kept = self._seen()
+        return kept["values"][kept["images"].argsort()]
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        super().restore(state)
+        self._later = []
+
+    @abstractmethod
+    def _values(self, flat: Flat) -> Tensor:
+        """[batch, units]."""
+
+    def _join(self, other: Arrays) -> None:
+        self._later.append(other)
+
+    def _arrays(self) -> Arrays:
+        if self._later:
+            every = [self._kept, *self._later]
+            self._kept, self._later = {name: torch.cat([one[name] for one in every]) for name in self.KEPT}, []
+        return self._kept
 
 
-def _first_maximum(flat: Tensor) -> tuple[Tensor, Tensor]:
-    """The maximum and the first place that has it: which of several argmax gives is left open by torch."""
-    best = flat.amax(2)
-    places = torch.arange(flat.shape[2], device=flat.device).expand_as(flat)
-    at = torch.where(flat == best[..., None], places, flat.shape[2] - 1).amin(2)
-    return best.to("cpu", torch.float32), at.cpu()
+class ImageMeans(_ImageValues):
+    """For each image the mean of each unit over its positions: [images, units], in the order of the images."""
+
+    def _values(self, flat: Flat) -> Tensor:
+        return flat.means
 
 
-def _seen(best: Result | None) -> Result:
-    if best is None:
-        raise InputError("this accumulator has seen no images; sweep some first")
-    return best
+class ImageMaxima(_ImageValues):
+    """For each image the maximum of each unit at any position: [images, units], in the order of the images."""
+
+    def _values(self, flat: Flat) -> Tensor:
+        return flat.maxima
+
+
+def _side_by_side(mine: Arrays, theirs: Arrays) -> Arrays:
+    return {name: torch.cat([mine[name], theirs[name]], 1) for name in mine}
+
+
+def _strongest(arrays: Arrays, k: int) -> Arrays:
+    """The k strongest of each row, strongest first; of equal ones the lower image."""
+    by_image = arrays["images"].argsort(dim=1, stable=True)
+    order = arrays["scores"].gather(1, by_image).argsort(dim=1, descending=True, stable=True)
+    keep = by_image.gather(1, order)[:, :k]
+    return {name: tensor.gather(1, keep) for name, tensor in arrays.items()}

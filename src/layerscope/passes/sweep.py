@@ -13,9 +13,10 @@ from layerscope.capture.evaluating import evaluating
 from layerscope.capture.hooks import capture
 from layerscope.capture.keeping import Reduce
 from layerscope.capture.layers import units_first
+from layerscope.capture.taps import refuse_batch_statistics
 from layerscope.errors import InputError
 from layerscope.objectives import OUTPUT
-from layerscope.passes.accumulators import Accumulator
+from layerscope.passes.base import Accumulator
 from layerscope.types import Images, Progress, no_progress
 
 if TYPE_CHECKING:
@@ -47,15 +48,17 @@ def sweep(
 
     def taken_by(name: str) -> Reduce:
         def take(activation: Tensor) -> None:
+            units = units_first(activation, axes[name])  # one for all, so that they share what is computed of it
             for accumulator in accumulators[name]:
-                accumulator.update(units_first(activation, axes[name]), first + seen)
+                accumulator.update(units, first + seen)
 
         return take
 
     with ExitStack() as stack:
         stack.enter_context(evaluating(model.module))
+        refuse_batch_statistics(model.module)  # once, instead of by each capture in each forward
         for name in accumulators:  # nothing is stored: each layer is taken in while the forward runs
-            stack.enter_context(capture(model, name, reduce=taken_by(name)))
+            stack.enter_context(capture(model, name, reduce=taken_by(name), batch_statistics=True))
         for batch in _batches(images, batch_size):
             model(batch)
             seen += len(batch)

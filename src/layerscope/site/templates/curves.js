@@ -159,7 +159,7 @@
         name(found.fill, 40),
         " and the other way round. A map that is no better than a control has not found what the network looks at.",
       ),
-      found.note ? el("p", { class: "quiet" }, "No areas are given: ", name(found.note, 200), ".") : null,
+      ...(found.note ? [el("p", { class: "quiet" }, "No areas are given: ", name(found.note, 200), ".")] : []),
       el("div", { class: "panels" }, panel(found, "deletion"), panel(found, "insertion"), table(found, rows)),
     );
     choose(sorted.find((one) => one.kind === "method")?.name ?? sorted[0].name);
