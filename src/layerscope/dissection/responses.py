@@ -1,0 +1,120 @@
+"""What units answer to each stimulus: one number per unit and image, for many layers in one sweep."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from layerscope.capture.positions import Units, grid_of
+from layerscope.dissection.stimuli.stimuli import Stimuli
+from layerscope.errors import InputError, UnknownNameError
+from layerscope.passes.base import Accumulator, Arrays
+from layerscope.passes.sweep import sweep
+from layerscope.types import Images, Progress, no_progress
+
+if TYPE_CHECKING:
+    from layerscope.models.model import VisionModel
+
+Reading = Literal["centre", "excitation"]
+"""What is read of a map of activations; see the functions of these names."""
+
+
+def centre(units: Units) -> Tensor:
+    """[batch, units]: each unit at ONE position, the middle of its map (where a side is even, the one after it).
+
+    The mean of the middle positions would not do for gratings: it blurs them by the stride of the layer, and wipes out
+    bars that are as wide as that.
+    """
+    grid = grid_of(units)
+    for axis in range(2, grid.ndim):
+        grid = grid.narrow(axis, grid.shape[axis] // 2, 1)
+    return grid.flatten(2)[:, :, 0] if grid.ndim > 2 else grid
+
+
+def excitation(units: Units) -> Tensor:
+    """[batch, units]: the mean of each unit's positive part over the middle half of its map, away from the border.
+
+    It is what a rectifier after the unit lets through, so it is for textures, which are the same everywhere.
+    """
+    grid = grid_of(units).clamp(min=0)
+    for axis in range(2, grid.ndim):
+        side = grid.shape[axis]
+        grid = grid.narrow(axis, side // 4, side - 2 * (side // 4))
+    return grid.flatten(2).mean(2) if grid.ndim > 2 else grid
+
+
+_READINGS: dict[str, Callable[[Units], Tensor]] = {"centre": centre, "excitation": excitation}
+
+
+class Responses(Accumulator[Tensor]):
+    """One number per image and unit: float32 [images, units], in the order of the images."""
+
+    KEPT: ClassVar[Mapping[str, int | None]] = {"images": None, "values": 1}
+
+    def __init__(self, reading: Reading = "centre") -> None:
+        super().__init__()
+        if reading not in _READINGS:
+            raise UnknownNameError.among("reading", reading, _READINGS)
+        self.reading = reading
+        self._later: list[Arrays] = []  # joined when they are asked for, so that each is copied once
+
+    def update(self, units: Units, first: int) -> None:
+        values = _READINGS[self.reading](units.detach()).to("cpu", torch.float32, copy=True)
+        self._take({"images": torch.arange(first, first + len(values)), "values": values})
+
+    def compute(self) -> Tensor:
+        kept = self._seen()
+        return kept["values"][kept["images"].argsort()]
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        super().restore(state)
+        self._later = []
+
+    def _join(self, other: Arrays) -> None:
+        self._later.append(other)
+
+    def _arrays(self) -> Arrays:
+        if self._later:
+            every = [self._kept, *self._later]
+            self._kept, self._later = {name: torch.cat([one[name] for one in every]) for name in self.KEPT}, []
+        return self._kept
+
+    def _settings(self) -> dict[str, Any]:
+        return {"reading": self.reading}
+
+
+def respond(
+    model: VisionModel,
+    stimuli: Stimuli,
+    layers: Sequence[str],
+    *,
+    reading: Reading = "centre",
+    batch_size: int = 64,
+    on_progress: Progress = no_progress,
+) -> dict[str, Tensor]:
+    """Show all stimuli to the network once, and give each layer's responses: float32 [stimuli, units] on the CPU.
+
+    For tuning, `layers` are those whose units are not rectified yet (convolutions, or the BatchNorm after them).
+    Memory: 4 bytes per stimulus and unit, and `batch_size` images. Progress counts images.
+    Raises UnknownNameError for a layer that does not exist, InputError for stimuli of other channels.
+    """
+    if stimuli.channels != model.channels:
+        raise InputError(f"stimuli of {stimuli.channels} channels; {model.name!r} takes {model.channels}")
+    kept = {layer: Responses(reading) for layer in layers}
+
+    def counted(done: int, total: int, what: str) -> None:
+        on_progress(done, len(stimuli), what)
+
+    images = _as_the_network_takes_them(model, stimuli.batches(batch_size))
+    sweep(model, images, {layer: [kept[layer]] for layer in layers}, on_progress=counted)
+    return {layer: accumulator.compute() for layer, accumulator in kept.items()}
+
+
+def _as_the_network_takes_them(model: VisionModel, batches: Iterator[Images]) -> Iterator[Images]:
+    weights = (weight for weight in model.module.parameters() if weight.is_floating_point())
+    weight = next(weights, torch.empty(0, dtype=torch.float32))
+    return (batch.to(weight.device, weight.dtype) for batch in batches)
