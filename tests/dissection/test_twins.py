@@ -223,3 +223,13 @@ def test_too_few_images_or_no_weights_are_refused():
         random_twin(small_model(), images(1))
     with pytest.raises(InputError, match="'Identity' has no weights, so it has no random twin"):
         random_twin(wrap(nn.Identity(), 16), images())
+
+
+def test_statistics_that_were_never_estimated_stay_so_in_twins():
+    """Otherwise a network that learned nothing would differ from its twins: it is no better centred than it began."""
+    raw = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 4, 3), nn.BatchNorm2d(4))
+    twin = random_twin(wrap(raw.eval(), 16), torch.rand(8, 3, 16, 16, generator=torch.Generator().manual_seed(0)))
+    for at in (1, 4):
+        assert not bool(twin.module[at].running_mean.any())
+        assert bool((twin.module[at].running_var == 1).all())
+    assert not torch.equal(twin.module[0].weight, raw[0].weight)

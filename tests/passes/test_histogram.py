@@ -36,6 +36,12 @@ def test_counts_are_those_of_a_literal_loop(seed: int, bins: int) -> None:
     np.testing.assert_array_equal(found.counts.numpy(), literal_counts(units, bins))
 
 
+def test_maps_of_one_position_are_counted_in_whatever_order_they_lie_in_memory() -> None:
+    values = torch.linspace(-1, 1, 12).view(4, 3)
+    found = seen_in(Histogram(LOW, HIGH, 8), values[..., None, None], [(0, 4)])
+    np.testing.assert_array_equal(found.counts.numpy(), literal_counts(values[..., None, None], 8))
+
+
 def test_infinite_values_are_in_the_outer_bins_and_no_numbers_are_refused() -> None:
     units = torch.tensor([[[torch.inf], [-torch.inf], [1.0]]])
     counts = seen_in(Histogram(LOW, HIGH, 2), units, [(0, 1)]).counts

@@ -227,6 +227,23 @@ def explain(
 
 
 @app.command()
+def hierarchy(
+    model: Model = "menagerie",
+    weights: Weights = None,
+    probe: Annotated[str, typer.Option(help='"menagerie", or a folder of class folders')] = "menagerie",
+    profile: Annotated[str, typer.Option(help='"quick" or "full": how much is measured')] = "quick",
+    out: Annotated[Path, typer.Option(help="folder for the report")] = Path("outputs"),
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Measure what the layers of MODEL code, edges to objects, against random twins; goes on where it was stopped."""
+    from layerscope.cli import hierarchy as command
+
+    made = command.report(_open(model, weights), probe, profile, out, seed)
+    typer.echo(command.as_json(made) if as_json else command.summary(made))
+
+
+@app.command()
 def train(
     robust: Annotated[bool, typer.Option("--robust", help="train adversarially: its pictures are far clearer")] = False,
     data: Annotated[str, typer.Option(help='"menagerie", or a folder of class folders with pictures')] = "menagerie",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
@@ -109,12 +109,13 @@ def respond(
     def counted(done: int, total: int, what: str) -> None:
         on_progress(done, len(stimuli), what)
 
-    images = _as_the_network_takes_them(model, stimuli.batches(batch_size))
+    images = as_the_network_takes_them(model, stimuli.batches(batch_size))
     sweep(model, images, {layer: [kept[layer]] for layer in layers}, on_progress=counted)
     return {layer: accumulator.compute() for layer, accumulator in kept.items()}
 
 
-def _as_the_network_takes_them(model: VisionModel, batches: Iterator[Images]) -> Iterator[Images]:
+def as_the_network_takes_them(model: VisionModel, batches: Iterable[Images]) -> Iterator[Images]:
+    """Batches on the network's device and in its precision."""
     weights = (weight for weight in model.module.parameters() if weight.is_floating_point())
     weight = next(weights, torch.empty(0, dtype=torch.float32))
     return (batch.to(weight.device, weight.dtype) for batch in batches)

@@ -3,7 +3,7 @@
 A twin must be alive to be a fair opponent. BatchNorm statistics are estimated anew on images; a network without
 BatchNorm has each convolution and linear layer brought to the trained one's mean and deviation per unit instead (as
 Mishkin and Matas 2016 start theirs), since torch's own initial weights shrink activations by a factor of about 2.4 per
-layer, to rounding noise in a deep one.
+layer, to rounding noise in a deep one. A network whose own statistics were never estimated gets twins as raw as it is.
 """
 
 from __future__ import annotations
@@ -50,14 +50,21 @@ def random_twin(model: VisionModel, images: Images, seed: int = 0, batch_size: i
     twin = replace(model, module=module, name=f"{model.name}, random twin {seed}", card={}, spec=None, weights=None)
     batches = images.tensor_split(max(1, len(images) // batch_size))
     norms = [part for part in module.modules() if isinstance(part, _BatchNorm) and part.running_mean is not None]
+    estimated = [norm for norm in norms if not _never_estimated(norm)]
     with torch.no_grad():
         targets = {} if norms else _moments_of_parts(twin, batches[0])
         _redraw(module, seed)
-        if norms:
-            _estimate(twin, norms, batches)
-        else:
+        if estimated:
+            _estimate(twin, estimated, batches)
+        elif not norms:
             _match(twin, targets, batches[0])
     return twin
+
+
+def _never_estimated(norm: _BatchNorm) -> bool:
+    """Whether its statistics are those that it began with."""
+    mean, variance = norm.running_mean, norm.running_var
+    return mean is not None and variance is not None and not bool(mean.any()) and bool((variance == 1).all())
 
 
 def _redraw(module: nn.Module, seed: int) -> None:

@@ -32,6 +32,23 @@ def main_layers(model: VisionModel, most: int = MOST) -> tuple[Layer, ...]:
     return tuple(layer for layer in candidates if layer in chosen)
 
 
+def before_rectifier(model: VisionModel, layer: Layer) -> str:
+    """The layer with the same units before the rectifier that `layer` is or ends with; itself where there is none.
+
+    After a rectifier, random filters look more selective than true edge detectors.
+    """
+    layers = model.layers(functions=True)
+    names = [one.name for one in layers]
+    rectified = False
+    for one in reversed(layers[: names.index(layer.name) + 1] if layer.name in names else ()):
+        if _is_activation(one):
+            rectified = True
+        elif not _parts(one, layers):
+            same = (one.shape, one.unit_axis) == (layer.shape, layer.unit_axis)
+            return one.name if rectified and same else layer.name
+    return layer.name
+
+
 def _outermost(layers: Sequence[Layer]) -> list[Layer]:
     """Those that stand in no other, but for such as hold much of the network, or its output."""
     output = layers[-1]

@@ -48,11 +48,11 @@ def open_probe(
         return Probe(Path(spec).name, folder_images(Path(spec), model.input_size, model.channels, on_progress))
     size = min(max(model.input_size, SIZES[0]), SIZES[1])
     scenes = menagerie_images(count, PROBE_SEED, size, on_progress=on_progress)
-    pixels = _as_taken(scenes.pixels, model)
+    pixels = as_taken(scenes.pixels, model)
     return Probe(spec, LabelledImages(pixels, scenes.labels, scenes.class_names, scenes.origin))
 
 
-def _as_taken(pixels: Tensor, model: VisionModel) -> Tensor:
+def as_taken(pixels: Tensor, model: VisionModel) -> Tensor:
     """RGB scenes at the network's size and number of channels (grey for one, repeated for others)."""
     if pixels.shape[-1] != model.input_size:
         side = (model.input_size, model.input_size)

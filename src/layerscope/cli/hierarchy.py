@@ -1,0 +1,70 @@
+"""What `layerscope hierarchy` does, and what it says of the report."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from layerscope.cli.progress import progress_bar
+from layerscope.cli.tables import table
+
+if TYPE_CHECKING:
+    from layerscope.models.model import VisionModel
+    from layerscope.studies.hierarchy import Hierarchy, Plan
+
+_SHOWN = ("edge", "colour", "colour-edge", "texture", "part", "object")
+
+
+def report(model: VisionModel, probe: str, profile: str, out: Path, seed: int) -> Hierarchy:
+    """Make the report in `<out>/hierarchy`; what it will take is said before it starts."""
+    from layerscope.studies.hierarchy import hierarchy, plan_hierarchy
+
+    typer.echo(f"hierarchy: {planned(plan_hierarchy(model, probe, profile))}", err=True)
+    with progress_bar("hierarchy") as on_progress:
+        return hierarchy(model, probe, profile, out / "hierarchy", seed=seed, on_progress=on_progress)
+
+
+def planned(plan: Plan) -> str:
+    """A plan in words."""
+    minutes = plan.seconds / 60
+    about = f"{plan.seconds:.0f} s" if minutes < 2 else f"{minutes:.0f} minutes"
+    return f"{plan.networks} networks, yours and its random twins, with {plan.images} images each: about {about}"
+
+
+def as_json(made: Hierarchy) -> str:
+    """All facts, with rows of layers and units, and the folder."""
+    facts = {**made.facts, "units": list(made.units), "folder": str(made.folder), "seconds": round(made.seconds, 1)}
+    return json.dumps(facts)
+
+
+def summary(made: Hierarchy) -> str:
+    """The finding, a row for each layer, and how often random weights are called anything."""
+    lines = [made.words, "", table([_row(row) for row in made.layers]), ""]
+    lines.append(
+        "shares of units, +beyond the random twins where the interval says so; depth from 0 (edges) to 3 (objects)"
+    )
+    lines.append(
+        f"held-out twins: {made.false_rate:.1%} of their units are called anything, and all of these are false"
+    )
+    if not made.honest:
+        lines.append("warning: that is more than 5 %; layers are narrow, so more twins are needed (--profile full)")
+    lines += [f"left out: {what}" for what in made.facts["skipped"]]
+    lines.append(f"tables and record in {made.folder} ({made.seconds:.0f} s)")
+    return "\n".join(lines)
+
+
+def _row(row: dict[str, Any]) -> dict[str, Any]:
+    """One layer as a row of cells."""
+    found: dict[str, Any] = {"layer": row["name"], "units": row["units"]}
+    for name in _SHOWN:
+        net = row["net"][name]
+        found[name] = f"{row['shares'][name]['share']:.2f}" + ("+" if net["low"] > 0 else "")
+    found["any"] = f"{row['net']['any']['value']:.2f}" + ("+" if row["net"]["any"]["low"] > 0 else "")
+    found["twins"] = f"{row['false_rate']:.2f}"
+    found["depth"] = None if row["depth"] is None else f"{row['depth']['value']:.2f}"
+    read = row["decodability"]["configuration"]["beyond_twins"]
+    found["configuration"] = f"{read['value']:+.2f}" + ("+" if read["low"] > 0 else "")
+    return found

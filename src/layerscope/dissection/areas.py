@@ -1,0 +1,133 @@
+"""Where units are strong and where concepts are, at the threshold that suits each pair best on other images."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from layerscope.dissection import concepts
+from layerscope.dissection.pictures import Pictures, TruthMasks, in_batches
+from layerscope.dissection.responses import as_the_network_takes_them
+from layerscope.passes.histogram import Histogram
+from layerscope.passes.masks import ConceptMasks
+from layerscope.passes.overlap import Overlap
+from layerscope.passes.overlap import Overlaps as Counts
+from layerscope.passes.ranges import Range
+from layerscope.passes.sweep import sweep
+from layerscope.types import Progress, no_progress
+
+if TYPE_CHECKING:
+    from layerscope.models.model import VisionModel
+
+RATES = (0.0025, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16)
+"""Shares of the positions that thresholds let through: which one suits depends on how large a concept is."""
+PILOT = 64
+"""Images that tell the range of each unit, before its values are counted."""
+_MASKS = 2**26  # pixels of masks in memory at once, all concepts together
+
+
+@dataclass(frozen=True, eq=False)
+class Areas:
+    """In positions of the map, over the images that score, in blocks of images; float32.
+
+    Attributes:
+        intersection, active: [blocks, units, concepts], at the threshold that was chosen for the unit and concept.
+        labelled: [blocks, concepts].
+        rate: [units, concepts], the share of positions that the threshold lets through (on the images that chose).
+    """
+
+    intersection: Tensor
+    active: Tensor
+    labelled: Tensor
+    rate: Tensor
+
+    def iou(self, blocks: Tensor | None = None) -> Tensor:
+        """float64 [units, concepts]: intersection over union, over all blocks or those of these numbers."""
+        chosen = slice(None) if blocks is None else blocks
+        both, active = (area[chosen].double().sum(0) for area in (self.intersection, self.active))
+        union = active + self.labelled[chosen].double().sum(0) - both
+        return torch.where(union > 0, both / union.clamp(min=1e-300), 0.0)
+
+    def ceiling(self) -> Tensor:
+        """float64 [units, concepts]: the largest IoU that areas of this size can have."""
+        active, labelled = self.active.double().sum(0), self.labelled.double().sum(0)
+        larger = torch.maximum(active, labelled.expand_as(active))
+        return torch.where(larger > 0, torch.minimum(active, labelled) / larger.clamp(min=1e-300), 0.0)
+
+
+def measure_areas(
+    model: VisionModel,
+    names: Sequence[str],
+    pictures: Pictures,
+    *,
+    blocks: int = 1,
+    on_progress: Progress = no_progress,
+) -> dict[str, Areas]:
+    """Areas by layer; nothing for pictures without masks. Progress counts images."""
+    if pictures.masks is None:
+        return {}
+    thresholds = _thresholds(model, names, pictures, on_progress)
+    masks, pixels, half = ConceptMasks(pictures.masks), pictures.pixels, pictures.chosen
+    batch = _batch_size(pictures.masks, pixels)
+
+    def counted(first: int, stop: int) -> dict[str, Counts]:
+        kept = {name: [Overlap(masks, thresholds[name])] for name in names}
+        images = as_the_network_takes_them(model, in_batches(pixels[first:stop], batch))
+
+        def report(done: int, total: int, what: str) -> None:
+            on_progress(half + first + done, half + len(pixels), what)
+
+        sweep(model, images, kept, first=first, on_progress=report)
+        return {name: kept[name][0].compute() for name in names}
+
+    choice = counted(0, half)
+    ends = [half + round(block * pictures.scored / blocks) for block in range(blocks + 1)]
+    parts = [counted(first, stop) for first, stop in itertools.pairwise(ends)]
+    return {name: _areas(choice[name], [part[name] for part in parts]) for name in names}
+
+
+def _batch_size(masks: TruthMasks, pixels: Tensor) -> int:
+    return max(1, min(64, _MASKS // (len(masks.concepts) * pixels[0, 0].numel())))
+
+
+def _thresholds(
+    model: VisionModel, names: Sequence[str], pictures: Pictures, on_progress: Progress = no_progress
+) -> dict[str, Tensor]:
+    """[units, rates] by layer, of the images that choose."""
+    ranges = {name: [Range()] for name in names}
+    pixels = pictures.pixels[: pictures.chosen]
+    sweep(model, as_the_network_takes_them(model, in_batches(pixels[:PILOT])), ranges)
+    extents = {name: ranges[name][0].compute().raised() for name in names}
+    counts = {name: [Histogram(extents[name].low, extents[name].high)] for name in names}
+    sweep(model, as_the_network_takes_them(model, in_batches(pixels)), counts, on_progress=on_progress)
+    return {name: counts[name][0].compute().quantiles(RATES) for name in names}
+
+
+@dataclass(frozen=True, eq=False)
+class _ByConcept:
+    """Counts as `concepts.overlaps` takes them: [concepts, units, thresholds]."""
+
+    intersection: Tensor
+    active: Tensor
+    labelled: Tensor
+
+    @classmethod
+    def of(cls, counts: Counts) -> _ByConcept:
+        return cls(counts.intersection.permute(2, 0, 1), counts.active, counts.labelled)
+
+
+def _areas(choice: Counts, parts: Sequence[Counts]) -> Areas:
+    """Chosen on the one half; the other at those thresholds, block by block."""
+    half = _ByConcept.of(choice)
+    chosen = concepts.overlaps(half, half).threshold  # [units, concepts]
+    return Areas(
+        intersection=torch.stack([part.intersection.gather(1, chosen[:, None])[:, 0] for part in parts]).float(),
+        active=torch.stack([part.active.gather(1, chosen) for part in parts]).float(),
+        labelled=torch.stack([part.labelled for part in parts]).float(),
+        rate=torch.tensor(RATES)[chosen],
+    )

@@ -1,0 +1,217 @@
+"""All that is measured of one network: the same for the trained one and for each of its random twins.
+
+Nothing here knows of any null; `scores` makes statistics of it, and `verdicts` compares networks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from layerscope.dissection.areas import Areas, measure_areas
+from layerscope.dissection.colour import ColourTuning
+from layerscope.dissection.early import EarlyStimuli, EarlyTuning, early_responses, tuning_of
+from layerscope.dissection.pictures import Pictures, in_batches
+from layerscope.dissection.redraws import early_draws, texture_draws
+from layerscope.dissection.responses import as_the_network_takes_them, respond
+from layerscope.dissection.stimuli.textures import Textures
+from layerscope.dissection.texture import TextureTuning, texture_tuning
+from layerscope.dissection.tuning import GratingTuning
+from layerscope.passes.accumulators import ImageMaxima, ImageMeans
+from layerscope.passes.moments import Moments, Statistics
+from layerscope.passes.sweep import sweep
+from layerscope.types import Progress, no_progress
+
+if TYPE_CHECKING:
+    from layerscope.models.model import VisionModel
+
+Arrays = dict[str, NDArray[Any]]
+SILENT = 1e-6
+"""A unit whose standard deviation is less, in parts of its mean or of 1, is dead."""
+RARELY = 1e-4
+"""So is one that is above 0 at so few positions, and never below."""
+
+
+@dataclass(frozen=True)
+class Site:
+    """A layer to measure. `early`: the layer with the same units before the rectifier, for edges and colours."""
+
+    name: str
+    early: str
+
+
+@dataclass(frozen=True, eq=False)
+class Exhibits:
+    """What every network is shown."""
+
+    early: EarlyStimuli
+    textures: Textures
+    pictures: Pictures
+
+    @property
+    def forwards(self) -> int:
+        """How many images one network is shown in all."""
+        return len(self.early) + len(self.textures) + self.pictures.forwards
+
+
+@dataclass(frozen=True, eq=False)
+class LayerMeasures:
+    """What was measured of the units of one layer.
+
+    Attributes:
+        early: tuning to edges and colours, before the rectifier.
+        texture: tuning to textures.
+        of_textures: mean positive part for each texture, without the twins: float32 [textures, units].
+        means, maxima: over positions, of the pictures: float32 [images, units].
+        controls: the same of the twins, by "<control>/twins/maxima" and so on: float32 [scored, units].
+        active: share of positions above 0, float64 [units].
+        alive: bool [units].
+        areas: where units are strong and concepts are; None without masks.
+        draws: what some measures are for stimuli drawn anew: float32 [draws, units] by name; none for twins.
+    """
+
+    early: EarlyTuning
+    texture: TextureTuning
+    of_textures: Tensor
+    means: Tensor
+    maxima: Tensor
+    controls: dict[str, Tensor]
+    active: Tensor
+    alive: Tensor
+    areas: Areas | None
+    draws: dict[str, NDArray[np.float32]]
+
+    @property
+    def units(self) -> int:
+        return len(self.alive)
+
+    def arrays(self) -> Arrays:
+        """All of it by name, as a record keeps it."""
+        found = {f"early/gratings/{name}": value for name, value in _fields(self.early.gratings).items()}
+        if self.early.colour is not None:
+            found |= {f"early/colour/{name}": value for name, value in _fields(self.early.colour).items()}
+        found |= {f"texture/{name}": value for name, value in _fields(self.texture).items() if name != "families"}
+        for name in ("of_textures", "means", "maxima", "active", "alive"):
+            found[name] = getattr(self, name).numpy()
+        found |= {f"controls/{name}": value.numpy() for name, value in self.controls.items()}
+        if self.areas is not None:
+            found |= {f"areas/{name}": value.numpy() for name, value in _fields(self.areas).items()}
+        return found | {f"draws/{name}": value for name, value in self.draws.items()}
+
+    @classmethod
+    def of(cls, arrays: Mapping[str, NDArray[Any]], families: tuple[str, ...]) -> LayerMeasures:
+        """From what `arrays` gave; `families` are the textures."""
+        colour = _below(arrays, "early/colour/")
+        areas = {name: torch.from_numpy(value) for name, value in _below(arrays, "areas/").items()}
+        return cls(
+            early=EarlyTuning(
+                GratingTuning(**_below(arrays, "early/gratings/")), ColourTuning(**colour) if colour else None
+            ),
+            texture=TextureTuning(families=families, **_below(arrays, "texture/")),
+            controls={name: torch.from_numpy(value) for name, value in _below(arrays, "controls/").items()},
+            areas=Areas(**areas) if areas else None,
+            draws=_below(arrays, "draws/"),
+            **{name: torch.from_numpy(arrays[name]) for name in ("of_textures", "means", "maxima", "active", "alive")},
+        )
+
+
+def measure(
+    model: VisionModel,
+    sites: Sequence[Site],
+    exhibits: Exhibits,
+    *,
+    draws: int = 0,
+    seed: int = 0,
+    on_progress: Progress = no_progress,
+) -> dict[str, LayerMeasures]:
+    """Measure the units of all sites at once, by name. Progress counts images, to `exhibits.forwards`.
+
+    draws: how often stimuli are drawn anew, for the confidence of labels; twins need none. Memory: 4 bytes for each
+    unit, of all sites together, and image. Raises InputError where the images do not fit the network.
+    """
+    step = _Steps(on_progress, exhibits.forwards)
+    names, before = [site.name for site in sites], list(dict.fromkeys(site.early for site in sites))
+    shown = early_responses(model, before, exhibits.early, on_progress=step)
+    step.on(len(exhibits.early))
+    swatches = respond(model, exhibits.textures, names, reading="excitation", on_progress=step)
+    step.on(len(exhibits.textures))
+    seen, statistics = _see(model, names, exhibits.pictures, step)
+    areas = measure_areas(model, names, exhibits.pictures, blocks=8 if draws else 1, on_progress=step)
+    bootstraps = 200 if draws else 0
+    found = {}
+    for site in sites:
+        answers, textures = shown[site.early], swatches[site.name].numpy()
+        drawn = early_draws(answers, exhibits.early, draws, seed) | texture_draws(
+            textures, exhibits.textures, draws, seed
+        )
+        pictures = {name: values[site.name] for name, values in seen.items()}
+        found[site.name] = LayerMeasures(
+            early=tuning_of(answers, exhibits.early, bootstraps, seed),
+            texture=texture_tuning(textures, exhibits.textures, bootstraps=bootstraps, seed=seed),
+            of_textures=torch.from_numpy(textures[::2].copy()),
+            means=pictures.pop("means"),
+            maxima=pictures.pop("maxima"),
+            controls=pictures,
+            active=statistics[site.name].active,
+            alive=_alive(statistics[site.name]),
+            areas=areas.get(site.name),
+            draws=drawn,
+        )
+    return found
+
+
+class _Steps:
+    """Progress of one part of the work, as that of all of it."""
+
+    def __init__(self, on_progress: Progress, total: int) -> None:
+        self._report, self._total, self._before = on_progress, total, 0
+
+    def on(self, images: int) -> None:
+        """A part of so many images is done."""
+        self._before += images
+
+    def __call__(self, done: int, total: int, what: str) -> None:
+        self._report(self._before + done, self._total, what)
+
+
+def _see(
+    model: VisionModel, names: Sequence[str], pictures: Pictures, step: _Steps
+) -> tuple[dict[str, dict[str, Tensor]], dict[str, Statistics]]:
+    """Means and maxima of the pictures and of their twins, and statistics of the pictures alone."""
+    found: dict[str, dict[str, Tensor]] = {}
+    statistics: dict[str, Statistics] = {}
+    for label, pixels in _shown(pictures):
+        kept = {name: (ImageMeans(), ImageMaxima(), Moments()) for name in names}
+        sweep(model, as_the_network_takes_them(model, in_batches(pixels)), kept, on_progress=step)
+        step.on(len(pixels))
+        found[f"{label}means"] = {name: kept[name][0].compute() for name in names}
+        found[f"{label}maxima"] = {name: kept[name][1].compute() for name in names}
+        statistics = statistics or {name: kept[name][2].compute() for name in names}
+    return found, statistics
+
+
+def _shown(pictures: Pictures) -> Iterator[tuple[str, Tensor]]:
+    yield "", pictures.pixels
+    for control in pictures.controls:
+        yield f"{control.name}/twins/", control.twins
+        if control.images is not None:
+            yield f"{control.name}/images/", control.images
+
+
+def _alive(statistics: Statistics) -> Tensor:
+    moves = statistics.variance.sqrt() > SILENT * statistics.mean.abs().clamp(min=1)
+    return moves & ~((statistics.active <= RARELY) & (statistics.mean >= 0))
+
+
+def _fields(one: Any) -> dict[str, Any]:
+    return {field.name: getattr(one, field.name) for field in fields(one)}
+
+
+def _below(arrays: Mapping[str, NDArray[Any]], start: str) -> Arrays:
+    return {name.removeprefix(start): value for name, value in arrays.items() if name.startswith(start)}

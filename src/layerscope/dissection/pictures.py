@@ -1,0 +1,145 @@
+"""The labelled pictures that all networks of a report are shown, and what of them is destroyed in their twins.
+
+The first pictures choose (thresholds, a unit's class), the others score. Of those that score there are twins: the same
+parts scattered, tiles shuffled, phases randomised.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from layerscope.errors import InputError
+from layerscope.types import Images
+
+LEAST_PER_CLASS = 5
+"""Pictures of each class in each half: with fewer, no share of them says anything."""
+_SEEN = 1 / 512  # of the picture: a concept that covers less is not seen in it
+
+
+class Concept(NamedTuple):
+    """Something that pixels may show: `category` and `name`, where `truth[category]` is `value`."""
+
+    category: str
+    name: str
+    value: int
+
+
+class TruthMasks:
+    """Masks of concepts, made when they are asked for: bool [images, concepts, height, width].
+
+    truth: by category uint8 [images, height, width], what each pixel shows.
+    """
+
+    def __init__(self, truth: Mapping[str, Tensor], concepts: Sequence[Concept]) -> None:
+        self.truth, self.concepts = dict(truth), tuple(concepts)
+
+    def __getitem__(self, images: slice, /) -> Tensor:
+        return torch.stack([self.truth[one.category][images] == one.value for one in self.concepts], 1)
+
+    def seen(self) -> Tensor:
+        """bool [images, concepts]: which concepts each picture shows, on more than 1/512 of it."""
+        areas = [(self.truth[one.category] == one.value).sum((1, 2)) for one in self.concepts]
+        pixels = next(iter(self.truth.values()))[0].numel()
+        return torch.stack(areas, 1) > _SEEN * pixels
+
+    def only(self, keep: Tensor) -> TruthMasks:
+        """With those concepts for which `keep` [concepts] holds."""
+        kept = [one for one, held in zip(self.concepts, keep.tolist(), strict=True) if held]
+        return TruthMasks(self.truth, kept)
+
+
+@dataclass(frozen=True, eq=False)
+class Control:
+    """Twins of the pictures that score, in their order: uint8 [scored, channels, size, size].
+
+    images: what the twins are compared with, where that is not the pictures themselves (rescaled with their twins).
+    """
+
+    name: str
+    twins: Tensor
+    images: Tensor | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Pictures:
+    """Labelled pictures at a network's input size.
+
+    Attributes:
+        name: what they are called.
+        pixels: uint8 [images, channels, size, size].
+        labels: int64 [images].
+        class_names: what the labels mean.
+        chosen: so many of the first images choose, the others score.
+        controls: twins of those that score; the first ones destroy the configuration that objects are made of.
+        masks: of concepts in each image; None where there is no such truth.
+        contour: int64 [images], in which quarter of half a turn most edges run; None without truth.
+    Raises InputError where a class has too few images in either half.
+    """
+
+    name: str
+    pixels: Tensor
+    labels: Tensor
+    class_names: tuple[str, ...]
+    chosen: int
+    controls: tuple[Control, ...]
+    masks: TruthMasks | None = None
+    contour: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        classes = len(self.class_names)
+        halves = (self.labels[: self.chosen], self.labels[self.chosen :])
+        least = min(int(torch.bincount(half, minlength=classes).min()) for half in halves)
+        if classes < 2 or least < LEAST_PER_CLASS:
+            raise InputError(
+                f"{self.name!r} has {classes} classes, the smallest with {least} pictures in one of two halves; "
+                f"give 2 classes or more, {2 * LEAST_PER_CLASS} pictures of each"
+            )
+        if not self.controls or any(len(one.twins) != self.scored for one in self.controls):
+            raise InputError(f"{len(self.controls)} controls of {self.scored} images; each needs one twin per image")
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    @property
+    def scored(self) -> int:
+        return len(self) - self.chosen
+
+    @property
+    def scored_labels(self) -> Tensor:
+        return self.labels[self.chosen :]
+
+    @property
+    def concepts(self) -> tuple[Concept, ...]:
+        return self.masks.concepts if self.masks else ()
+
+    @property
+    def forwards(self) -> int:
+        """How many images a network is shown for them; for the masks once more, and once for their thresholds."""
+        twins = sum(len(one.twins) * (1 if one.images is None else 2) for one in self.controls)
+        return len(self) + (len(self) + self.chosen if self.masks else 0) + twins
+
+    def fingerprint(self) -> str:
+        """sha256 over all that networks are shown, and what is known of it."""
+        digest = hashlib.sha256(repr((self.class_names, self.chosen, self.concepts)).encode())
+        twins = [tensor for one in self.controls for tensor in (one.twins, one.images) if tensor is not None]
+        truth = [self.masks.truth[name] for name in sorted(self.masks.truth)] if self.masks else []
+        for tensor in (self.pixels, self.labels, *twins, *truth):
+            digest.update(tensor.contiguous().numpy().tobytes())
+        return digest.hexdigest()
+
+
+def one_hot(labels: Tensor, classes: int) -> Tensor:
+    """bool [images, classes]."""
+    return labels[:, None] == torch.arange(classes)
+
+
+def in_batches(pixels: Tensor, batch_size: int = 64) -> Iterator[Images]:
+    """uint8 images as float32 in [0, 1], a few at a time."""
+    for batch in pixels.split(batch_size):
+        yield batch.float() / 255

@@ -1,0 +1,297 @@
+"""The hierarchy of a network: what the units of each layer code, from edges to objects, beyond what random twins show.
+
+The network and each of its twins go through the same measures; the twins then say what is nothing that was learned. The
+report is one record, with `hierarchy.json`, `layers.csv` and `units.csv` beside it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from layerscope.capture.evaluating import evaluating
+from layerscope.capture.layers import Layer
+from layerscope.dissection.early import EarlyStimuli
+from layerscope.dissection.measures import Exhibits, Site
+from layerscope.dissection.pictures import Pictures
+from layerscope.dissection.responses import as_the_network_takes_them
+from layerscope.dissection.stimuli.textures import Textures
+from layerscope.errors import InputError, UnknownNameError
+from layerscope.models.datasets import picture_files
+from layerscope.models.model import VisionModel
+from layerscope.names import slug
+from layerscope.records import Record, Store, content_key, write_whole
+from layerscope.studies.hierarchy_account import Account
+from layerscope.studies.hierarchy_networks import SCHEMA, Subject, measured
+from layerscope.studies.hierarchy_pictures import MENAGERIE, MOST, folder_pictures, menagerie_pictures
+from layerscope.studies.hierarchy_tables import Row, as_csv, flat
+from layerscope.studies.main_layers import before_rectifier, main_layers
+from layerscope.studies.manifest import network_facts
+from layerscope.types import Progress, no_progress
+from layerscope.world.catalogue import CLASS_NAMES
+
+MANIFEST = "hierarchy.json"
+LEAST_NULL_UNITS = 99
+"""Of the other twins in each layer: with fewer, their largest value is exceeded more often than once in a hundred."""
+MOST_TWINS = 16
+_SECONDS_PER_UNIT = 0.01  # statistics of a unit, whatever the network
+_HOOKED = 2.0  # a forward with all that is kept of it, and with making the image
+HONEST = 0.05
+"""Share of the units of held-out twins that may be called anything, at most."""
+_TABLES = ("layers.csv", "units.csv")
+
+
+@dataclass(frozen=True)
+class Profile:
+    """How much work goes into a report.
+
+    twins: networks with random weights, at least; narrow layers take more (`twins_for`). per_class: scenes of each
+    class in each half. exemplars: of each texture. draws: of stimuli, for the confidence of labels. splits: of linear
+    readers. silhouettes: whether they are shown too.
+    """
+
+    twins: int
+    per_class: int
+    exemplars: int
+    draws: int
+    splits: int
+    silhouettes: bool
+
+
+PROFILES = {
+    "quick": Profile(twins=5, per_class=20, exemplars=20, draws=40, splits=6, silhouettes=False),
+    "full": Profile(twins=10, per_class=50, exemplars=40, draws=200, splits=20, silhouettes=True),
+}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a report will take: networks, images that each is shown, and about how many seconds in all."""
+
+    networks: int
+    images: int
+    seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class Hierarchy:
+    """A hierarchy report on disk.
+
+    folder: where it lies. record: all facts and arrays. made: networks measured by this call; the others were found.
+    """
+
+    folder: Path
+    record: Record
+    made: int
+    seconds: float
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """All that was found, as JSON."""
+        return self.record.facts
+
+    @property
+    def shown(self) -> bool:
+        """Whether a hierarchy survives the nulls."""
+        return bool(self.facts["shown"])
+
+    @property
+    def words(self) -> str:
+        """The finding in a sentence."""
+        return str(self.facts["words"])
+
+    @property
+    def false_rate(self) -> float:
+        """Share of the units of held-out twins that are called anything: all of these labels are false."""
+        return float(self.facts["false_rate"])
+
+    @property
+    def honest(self) -> bool:
+        """Whether that share is as small as is promised; otherwise more twins, or wider layers, are needed."""
+        return self.false_rate <= HONEST
+
+    @property
+    def layers(self) -> tuple[Row, ...]:
+        """A row for each layer, in the order of the network."""
+        return tuple(self.facts["layers"])
+
+    @cached_property
+    def units(self) -> tuple[Row, ...]:
+        """A row for each unit, layer by layer."""
+        columns = self.facts["units"]
+        return tuple(dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True))
+
+
+def twins_for(profile: Profile, main: Sequence[Layer]) -> int:
+    """How many twins a report needs, so that those which judge one of them have enough units in the narrowest layer."""
+    narrowest = min(layer.units for layer in main)
+    return min(max(profile.twins, math.ceil(LEAST_NULL_UNITS / narrowest) + 1), max(profile.twins, MOST_TWINS))
+
+
+def plan_hierarchy(model: VisionModel, probe: str = MENAGERIE, profile: str = "quick") -> Plan:
+    """What a report would take; the network is run on a few images to find out.
+
+    Raises as `hierarchy` does, for what can be seen before the work.
+    """
+    chosen = _checked(model, profile)
+    main = _main_layers(model)
+    early = EarlyStimuli.of(model.input_size, model.channels)
+    swatches = Textures(model.input_size, model.channels, chosen.exemplars)
+    if probe == MENAGERIE:
+        half = chosen.per_class * len(CLASS_NAMES)
+        pictures = half * (6 + chosen.silhouettes)  # for the masks once more, and for thresholds
+    else:
+        pictures = min(len(picture_files(Path(probe))[0]), MOST) * 5 // 2
+    images, networks = len(early) + len(swatches) + pictures, 1 + twins_for(chosen, main)
+    units = sum(layer.units for layer in main)
+    return Plan(networks, images, networks * (images * _seconds_per_image(model) + _SECONDS_PER_UNIT * units))
+
+
+def _seconds_per_image(model: VisionModel) -> float:
+    grey = torch.full((16, model.channels, model.input_size, model.input_size), 0.5)
+    images = next(as_the_network_takes_them(model, [grey]))
+    with evaluating(model.module), torch.no_grad():
+        model(images[:2])
+        began = time.perf_counter()
+        model(images)
+    return _HOOKED * (time.perf_counter() - began) / len(images)
+
+
+def hierarchy(
+    model: VisionModel,
+    probe: str | Path = MENAGERIE,
+    profile: str = "quick",
+    out: str | Path = "outputs/hierarchy",
+    *,
+    seed: int = 0,
+    on_progress: Progress = no_progress,
+) -> Hierarchy:
+    """Measure what the units of each main layer code, and whether that rises from edges to objects.
+
+    probe: "menagerie", or a folder of class folders; without masks there is no test for parts. profile: "quick" or
+    "full". The report lies in a folder of its own below `out`; what was measured before is not measured again, network
+    by network. Raises UnknownNameError for another profile, InputError for a network without layers to tell of and for
+    a folder without classes or with too few pictures, StorageError where `out` cannot be written.
+    """
+    chosen, began, probe = _checked(model, profile), time.perf_counter(), str(probe)
+    main = _main_layers(model)
+    pictures = _pictures(model, probe, chosen, seed, on_progress)
+    size, channels = model.input_size, model.channels
+    exhibits = Exhibits(
+        EarlyStimuli.of(size, channels, seed=seed), Textures(size, channels, chosen.exemplars, seed=seed), pictures
+    )
+    sites = tuple(Site(layer.name, before_rectifier(model, layer)) for layer in main)
+    known_by = content_key(pictures=pictures.fingerprint(), size=size, channels=channels, exemplars=chosen.exemplars)
+    subject = Subject(model, sites, exhibits, known_by, chosen.draws, seed)
+    twins = twins_for(chosen, main)
+    key = content_key(measures=subject.key(), twins=twins, splits=chosen.splits)
+    folder = _folder(Path(out), model, key)
+    store = Store(folder)
+    found = store.find(key)
+    made = 0
+    if found is None:
+        manifest = _manifest(model, key, probe, profile, twins, pictures, seed)
+        _write(folder, {**manifest, "complete": False})  # what cannot be written is said before the work
+        own, others, made = measured(subject, store, twins, on_progress)
+        account = Account(subject, main, own, others, chosen.splits, on_progress)
+        found = store.write(key, {**manifest, **account.facts()}, account.arrays())
+    report = Hierarchy(folder, found, made, time.perf_counter() - began)
+    if made or not _complete(folder, key):
+        write_whole(folder / "layers.csv", as_csv([flat(row) for row in report.layers]))
+        write_whole(folder / "units.csv", as_csv(report.units))
+        summary = {name: found.facts[name] for name in ("shown", "words", "false_rate")}
+        manifest = _manifest(model, key, probe, profile, twins, pictures, seed)
+        _write(folder, {**manifest, **summary, "seconds": round(report.seconds, 1), "complete": True})
+    return report
+
+
+def _checked(model: VisionModel, profile: str) -> Profile:
+    if not isinstance(model, VisionModel):
+        raise InputError(f"a {type(model).__name__} is no VisionModel; open it with load_model, or wrap(module)")
+    if profile not in PROFILES:
+        raise UnknownNameError.among("profile", profile, PROFILES)
+    return PROFILES[profile]
+
+
+def _main_layers(model: VisionModel) -> tuple[Layer, ...]:
+    found = main_layers(model)
+    if not found:
+        raise InputError(
+            f"{model.name!r} has no layers before its output; a hierarchy needs some, give a deeper network"
+        )
+    return found
+
+
+def _pictures(model: VisionModel, probe: str, profile: Profile, seed: int, on_progress: Progress) -> Pictures:
+    if probe != MENAGERIE:
+        return folder_pictures(probe, model, seed=seed, on_progress=on_progress)
+    return menagerie_pictures(
+        model, profile.per_class, silhouettes=profile.silhouettes, seed=seed, on_progress=on_progress
+    )
+
+
+def _folder(out: Path, model: VisionModel, key: str) -> Path:
+    """One folder per network; another report under the same name gets one of its own."""
+    folder = out / slug(model.name)
+    known = _read(folder).get("key")
+    return folder if known in (None, key) else folder.with_name(f"{folder.name}-{key[:8]}")
+
+
+def _manifest(
+    model: VisionModel, key: str, probe: str, profile: str, twins: int, pictures: Pictures, seed: int
+) -> dict[str, Any]:
+    return {
+        "schema": SCHEMA,
+        "kind": "hierarchy",
+        "layerscope": version("layerscope"),
+        "key": key,
+        "network": network_facts(model),
+        "probe": {
+            "name": pictures.name,
+            "images": len(pictures),
+            "classes": list(pictures.class_names),
+            "masks": pictures.masks is not None,
+            "controls": [control.name for control in pictures.controls],
+        },
+        "profile": profile,
+        "twins": twins,
+        "seed": seed,
+        "skipped": [] if pictures.masks else ["parts: the folder has no masks, so there is no test for them"],
+        "command": _command(model, probe, profile, seed),
+    }
+
+
+def _command(model: VisionModel, probe: str, profile: str, seed: int) -> str:
+    """The line of Python that makes the report again, where `load_model` can open the network."""
+    weights = f", weights={model.weights!r}" if model.weights else ""
+    opening = "model" if model.spec is None else f"ls.load_model({model.spec!r}{weights})"
+    return f"import layerscope as ls; ls.hierarchy({opening}, {probe=}, {profile=}, {seed=})"
+
+
+def _write(folder: Path, manifest: dict[str, Any]) -> None:
+    write_whole(folder / MANIFEST, json.dumps(manifest, indent=1, sort_keys=True).encode())
+
+
+def _complete(folder: Path, key: str) -> bool:
+    known = _read(folder)
+    return (
+        bool(known.get("complete")) and known.get("key") == key and all((folder / name).is_file() for name in _TABLES)
+    )
+
+
+def _read(folder: Path) -> dict[str, Any]:
+    """A manifest that was written here before; a damaged one counts as none."""
+    try:
+        facts = json.loads((folder / MANIFEST).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return facts if isinstance(facts, dict) else {}

@@ -1,0 +1,171 @@
+"""What a hierarchy report says, from the measures of a network and of its twins."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from layerscope.capture.effective_field import effective_receptive_fields
+from layerscope.capture.layers import Layer
+from layerscope.dissection.curves import TASKS, decodabilities, similarities
+from layerscope.dissection.depth import DepthTrend, LayerCounts, depth_trend
+from layerscope.dissection.labels import polysemantic_units
+from layerscope.dissection.nulls import twin_evidence, twin_threshold
+from layerscope.dissection.pictures import Pictures
+from layerscope.dissection.scores import LayerScores, redrawn, score
+from layerscope.dissection.verdicts import CODED, LayerVerdict, coded, layer_verdict
+from layerscope.studies.hierarchy_networks import Measured, Subject
+from layerscope.studies.hierarchy_tables import Columns, interval, layer_row, unit_columns
+from layerscope.types import Progress
+
+TOGETHER = 0.05
+"""How likely any net share of the report is outside of its interval where nothing was learned (Bonferroni)."""
+TELLING, SAMPLE, EXEMPLARS = 4, 4, 9
+_SIDE = 96  # pixels of an exemplar at most
+
+
+class Account:
+    """Facts and arrays of a report; computed when they are asked for."""
+
+    def __init__(
+        self,
+        subject: Subject,
+        main: Sequence[Layer],
+        own: Measured,
+        twins: Sequence[Measured],
+        splits: int,
+        on_progress: Progress,
+    ) -> None:
+        self._subject, self._main, self._own, self._twins = subject, main, own, twins
+        self._splits, self._progress = splits, on_progress
+
+    @property
+    def _pictures(self) -> Pictures:
+        return self._subject.exhibits.pictures
+
+    def facts(self) -> dict[str, Any]:
+        trend = self._trend
+        read = decodabilities(
+            self._own,
+            self._twins,
+            self._pictures,
+            self._subject.exhibits.textures,
+            splits=self._splits,
+            seed=self._subject.seed,
+            on_progress=self._progress,
+        )
+        level = 1 - TOGETHER / (len(self._main) * (len(CODED) + 1))
+        fields = effective_receptive_fields(self._subject.model, [layer.name for layer in self._main])
+        rows = []
+        for layer, site, depth in zip(self._main, self._subject.sites, trend.layers, strict=True):
+            row = layer_row(layer, site.early, self._verdicts[layer.name], depth, read[layer.name], level)
+            own = self._own[layer.name]
+            field = next((size for name, size in fields.items() if name == layer.name), None)
+            telling, sample = self._chosen(layer.name)
+            dead = float((~own.alive).double().mean())
+            rows.append({**row, "effective_field": field, "dead": dead, "telling": telling, "sample": sample})
+        return {
+            "shown": trend.shown,
+            "words": trend.words,
+            "false_rate": self._false_rate,
+            "trend": interval(trend.trend),
+            "trend_p": trend.p,
+            "together": 1 - TOGETHER,
+            "tasks": TASKS,
+            "layers": rows,
+            "units": self._units,
+        }
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Similarities, and by layer the pictures that excite the shown units most."""
+        among, beside = similarities(self._own, self._twins)
+        found = {"cka": among.numpy(), "cka_twins": beside.numpy()}
+        for layer in self._own:
+            telling, sample = self._chosen(layer)
+            found[f"exemplars/{layer}"] = self._strips(layer, [*telling, *sample])
+        return found
+
+    @cached_property
+    def _scores(self) -> list[dict[str, LayerScores]]:
+        """Of the network and of each twin."""
+        pictures, seed = self._pictures, self._subject.seed
+        found = []
+        for done, network in enumerate([self._own, *self._twins]):
+            found.append({layer: score(one, pictures, seed=seed) for layer, one in network.items()})
+            self._progress(done + 1, 1 + len(self._twins), "networks scored")
+        return found
+
+    @cached_property
+    def _verdicts(self) -> dict[str, LayerVerdict]:
+        own, *twins = self._scores
+        found = {}
+        for done, (layer, measures) in enumerate(self._own.items()):
+            draws = redrawn(measures, own[layer], self._pictures, self._subject.seed)
+            meanings = self._polysemantic(layer)
+            found[layer] = layer_verdict(own[layer], [twin[layer] for twin in twins], draws, meanings)
+            self._progress(done + 1, len(self._own), "layers judged")
+        return found
+
+    @cached_property
+    def _trend(self) -> DepthTrend:
+        counts = [LayerCounts(layer, one.counts, one.twins) for layer, one in self._verdicts.items()]
+        return depth_trend(counts, seed=self._subject.seed)
+
+    @property
+    def _false_rate(self) -> float:
+        """Over all layers, of the units of held-out twins that are called anything."""
+        twins = [counts for verdict in self._verdicts.values() for counts in verdict.twins]
+        return sum(map(coded, twins)) / sum(sum(counts.values()) for counts in twins)
+
+    @cached_property
+    def _units(self) -> Columns:
+        found: Columns = {}
+        for layer, measures in self._own.items():
+            columns = unit_columns(
+                layer, measures, self._scores[0][layer], self._verdicts[layer], self._pictures, self._subject.seed
+            )
+            for name, values in columns.items():
+                found.setdefault(name, []).extend(values)
+        return found
+
+    def _polysemantic(self, layer: str) -> Tensor | None:
+        """Which units overlap about as much with concepts of two categories, each beyond all but 1 % of the twins'."""
+        areas = self._own[layer].areas
+        theirs = [one.iou() for twin in self._twins if (one := twin[layer].areas) is not None]
+        if areas is None:
+            return None
+        iou, null = areas.iou(), torch.stack(theirs)
+        passed = twin_evidence(iou, null) > twin_threshold(iou, null).threshold
+        return polysemantic_units(iou, passed, [one.category for one in self._pictures.concepts])
+
+    def _chosen(self, layer: str) -> tuple[list[int], list[int]]:
+        """The units that tell most, and a random sample, so that nothing is cherry-picked."""
+        verdict = self._verdicts[layer]
+        strength = [
+            max(
+                (float(verdict.evidence[test][at]) for test in verdict.passed if verdict.passed[test][at]), default=-1.0
+            )
+            * (1.0 if one.confidence is None else one.confidence)
+            for at, one in enumerate(verdict.labels)
+        ]
+        told = [at for at in np.argsort(strength)[::-1].tolist() if strength[at] > 0]
+        random = np.random.default_rng([self._subject.seed, list(self._own).index(layer)])
+        units = len(verdict.labels)
+        return told[:TELLING], sorted(random.choice(units, min(SAMPLE, units), replace=False).tolist())
+
+    def _strips(self, layer: str, units: list[int]) -> NDArray[np.uint8]:
+        """uint8 [units, exemplars, side, side, channels]: the pictures that excite each unit most, strongest first."""
+        best = self._own[layer].maxima[:, units].topk(min(EXEMPLARS, len(self._pictures)), dim=0).indices.T
+        pixels = self._pictures.pixels[best.flatten()]
+        side = min(_SIDE, pixels.shape[-1])
+        if side < pixels.shape[-1]:
+            small = torch.nn.functional.interpolate(pixels.float(), (side, side), mode="bilinear", antialias=True)
+            pixels = small.round().clamp(0, 255).to(torch.uint8)
+        shaped: NDArray[np.uint8] = pixels.permute(0, 2, 3, 1).unflatten(0, best.shape).numpy()
+        return shaped

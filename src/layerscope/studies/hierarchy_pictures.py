@@ -1,0 +1,149 @@
+"""The pictures of a hierarchy report: scenes of the menagerie with their truth, or a folder of classes, with twins."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from layerscope.dissection.pictures import Concept, Control, Pictures, TruthMasks
+from layerscope.dissection.stimuli.scrambled import phase_randomised, tile_shuffled
+from layerscope.errors import InputError
+from layerscope.models.datasets import PROBE_SEED, folder_images
+from layerscope.models.model import VisionModel
+from layerscope.studies.probe import as_taken
+from layerscope.types import Progress, no_progress
+from layerscope.world.catalogue import CLASS_NAMES
+from layerscope.world.interventions import ScrambleParts, Silhouette
+from layerscope.world.palette import COLOUR_NAMES
+from layerscope.world.parts import PART_NAMES
+from layerscope.world.scene import NO_EDGE, ORIENTATIONS, SIZES, Scenes, render
+
+MENAGERIE = "menagerie"
+MOST = 4000
+"""Pictures of a folder that are used: more are passed over, evenly from all classes."""
+_SCENE_SEED = PROBE_SEED + 100_000  # scenes that no gallery shows, and no network of ours was trained or tested on
+_BLOCK = 400  # scenes that are rendered at once
+_CHUNK = 8 * 64**2  # pixels painted at once: with scattered parts, about 12 KiB of memory each
+_NO_OBJECT = 255
+_TRUTH = {"colour": COLOUR_NAMES, "part": PART_NAMES, "object": CLASS_NAMES}
+_NO_PARTS = ("background", "clutter")
+_LEAST_SEEN = 8  # images in each half that show a concept
+
+
+def menagerie_pictures(
+    model: VisionModel, per_class: int, *, silhouettes: bool = False, seed: int = 0, on_progress: Progress = no_progress
+) -> Pictures:
+    """`per_class` scenes of each class that choose, and as many that score; these also with their parts scattered.
+
+    silhouettes: and as silhouettes. Scenes go through the classes in turn, each with a seed of its own.
+    """
+    size = min(max(model.input_size, SIZES[0]), SIZES[1])
+    chunk = max(1, _CHUNK // size**2)
+    half = per_class * len(CLASS_NAMES)
+    changes = [("scattered", ScrambleParts()), *([("silhouette", Silhouette())] if silhouettes else [])]
+    step = _Counted(on_progress, half * (2 + len(changes)))
+    starts = [start for block in (0, half) for start in range(block, block + half, _BLOCK)]
+    blocks = []
+    for start in starts:
+        count = min(_BLOCK, half - start % half)
+        things = [CLASS_NAMES[(start + at) % len(CLASS_NAMES)] for at in range(count)]
+        first = _SCENE_SEED + seed * 2 * half + start
+        blocks.append(render(count, seed=first, size=size, things=things, chunk=chunk))
+        step(count)
+    scored, controls = blocks[len(blocks) // 2 :], []
+    for name, change in changes:
+        twins = []
+        for block in scored:
+            twins.append(as_taken(block.again(change).pixels, model))
+            step(len(block.seeds))
+        controls.append(Control(name, torch.cat(twins)))
+    masks = _masks(blocks, half)
+    return Pictures(
+        MENAGERIE,
+        torch.cat([as_taken(block.pixels, model) for block in blocks]),
+        torch.cat([block.labels for block in blocks]),
+        CLASS_NAMES,
+        half,
+        tuple(controls),
+        masks,
+        _contour(torch.cat([block.edge for block in blocks])),
+    )
+
+
+def folder_pictures(folder: str, model: VisionModel, *, seed: int = 0, on_progress: Progress = no_progress) -> Pictures:
+    """The pictures of a folder of class folders: every second one of a class chooses, the others score.
+
+    These also with their tiles shuffled, and with random phases. There are no masks. Raises InputError for a folder
+    without classes, or with too few pictures.
+    """
+    data = folder_images(Path(folder), model.input_size, model.channels, on_progress)
+    chosen, scored = _halves(data.labels, MOST // 2)
+    order = torch.cat([chosen, scored])
+    pixels = data.pixels[scored]
+    if min(len(chosen), len(scored)) < 1:
+        raise InputError(f"{folder!r} has {len(data)} pictures; give some more")
+    shuffled, rescaled, randomised = [], [], []
+    for start in range(0, len(pixels), 64):
+        batch = pixels[start : start + 64].float() / 255
+        numbers = range(start, start + len(batch))
+        shuffled.append(_bytes(tile_shuffled(batch, seed=seed, numbers=numbers)))
+        pair = phase_randomised(batch, seed, numbers, seamless=True)
+        rescaled.append(_bytes(pair.images))
+        randomised.append(_bytes(pair.twins))
+        on_progress(start + len(batch), len(pixels), "making twins")
+    controls = (
+        Control("tiles shuffled", torch.cat(shuffled)),
+        Control("phases random", torch.cat(randomised), torch.cat(rescaled)),
+    )
+    return Pictures(Path(folder).name, data.pixels[order], data.labels[order], data.class_names, len(chosen), controls)
+
+
+def _halves(labels: Tensor, most: int) -> tuple[Tensor, Tensor]:
+    """Numbers of the images that choose, and of those that score: alternately within each class."""
+    classes = int(labels.max()) + 1
+    each = max(1, most // classes)
+    members = [(labels == one).nonzero()[:, 0][: 2 * each] for one in range(classes)]
+    return torch.cat([own[::2] for own in members]), torch.cat([own[1::2] for own in members])
+
+
+def _masks(blocks: list[Scenes], half: int) -> TruthMasks:
+    thing = torch.cat([block.thing for block in blocks])
+    labels = torch.cat([block.labels for block in blocks]).to(torch.uint8)[:, None, None]
+    truth = {
+        "colour": torch.cat([block.colour for block in blocks]),
+        "part": torch.cat([block.part for block in blocks]),
+        "object": torch.where(thing > 0, labels, torch.full_like(labels, _NO_OBJECT)),
+    }
+    concepts = [
+        Concept(category, name, value)
+        for category, names in _TRUTH.items()
+        for value, name in enumerate(names)
+        if name not in _NO_PARTS
+    ]
+    masks = TruthMasks(truth, concepts)
+    seen = masks.seen()
+    return masks.only((seen[:half].sum(0) >= _LEAST_SEEN) & (seen[half:].sum(0) >= _LEAST_SEEN))
+
+
+def _contour(edge: Tensor) -> Tensor:
+    """int64 [images], in which quarter of half a turn most edge pixels run."""
+    eighths = torch.stack([((edge == eighth) & (edge != NO_EDGE)).sum((1, 2)) for eighth in range(ORIENTATIONS)], 1)
+    found: Tensor = eighths.unflatten(1, (-1, 2)).sum(2).argmax(1)
+    return found
+
+
+def _bytes(images: Tensor) -> Tensor:
+    return (images * 255).round().to(torch.uint8)
+
+
+class _Counted:
+    """Progress by how many more are done."""
+
+    def __init__(self, on_progress: Progress, total: int) -> None:
+        self._report, self._total, self._done = on_progress, total, 0
+
+    def __call__(self, more: int) -> None:
+        self._done += more
+        self._report(self._done, self._total, "rendering scenes")

@@ -1,0 +1,103 @@
+"""`layerscope hierarchy`: the finding in words, a row for each layer, JSON, and refusals in one line."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+from small_exhibits import small_early
+from small_nets import seeded
+from torch import nn
+
+from layerscope.cli import commands, main
+from layerscope.cli.hierarchy import planned
+from layerscope.dissection.early import EarlyStimuli
+from layerscope.models.model import VisionModel, wrap
+from layerscope.studies import hierarchy as study
+from layerscope.studies.hierarchy import PROFILES, Plan
+
+
+def network() -> VisionModel:
+    widths = (3, 6, 8)
+    parts = [
+        part
+        for before, width in pairwise(widths)
+        for part in (nn.Conv2d(before, width, 5, 2, 2, bias=False), nn.BatchNorm2d(width), nn.ReLU())
+    ]
+    return wrap(seeded(nn.Sequential(*parts, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 3))), 32, name="small")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _small():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(
+            PROFILES, "quick", replace(PROFILES["quick"], twins=3, per_class=5, exemplars=6, draws=2, splits=2)
+        )
+        patch.setattr(study, "LEAST_NULL_UNITS", 0)
+        patch.setattr(EarlyStimuli, "of", lambda size, channels, *rest, **more: small_early(size, channels))
+        patch.setattr(commands, "_open", lambda spec, weights: network())
+        yield
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("command")
+
+
+def hierarchy(*arguments: str) -> int:
+    return main(["hierarchy", *arguments])
+
+
+def test_the_finding_is_said_and_then_the_layers(folder, capsys):
+    assert hierarchy("--out", str(folder)) == 0
+    said = capsys.readouterr()
+    lines = said.out.splitlines()
+    assert lines[0].startswith("No hierarchy shown: ")
+    assert lines[2].split() == [
+        "layer",
+        "units",
+        "edge",
+        "colour",
+        "colour-edge",
+        "texture",
+        "part",
+        "object",
+        "any",
+        "twins",
+        "depth",
+        "configuration",
+    ]
+    assert [line.split()[:2] for line in lines[3:5]] == [["2", "6"], ["5", "8"]]
+    assert any(line.startswith("held-out twins: ") and "all of these are false" in line for line in lines)
+    assert lines[-1].startswith("tables and record in ")
+    assert "hierarchy: 4 networks, yours and its random twins, with " in said.err
+    assert len(list((folder / "hierarchy").rglob("units.csv"))) == 1
+
+
+def test_json_has_all_facts(folder, capsys):
+    assert hierarchy("--out", str(folder), "--json") == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["shown"] is False
+    assert len(facts["units"]) == 14
+    assert {row["name"] for row in facts["layers"]} == {"2", "5"}
+    assert facts["units"][0]["layer"] == "2"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--profile", "thorough"], "error: no profile 'thorough'; there are: quick, full"),
+        (["--probe", "nowhere"], "error: no folder 'nowhere'; give a folder that holds one folder of pictures per class"),
+    ],
+)  # fmt: skip
+def test_refusals_are_one_line(tmp_path, capsys, arguments, message):
+    assert hierarchy("--out", str(tmp_path), *arguments) == 2
+    assert capsys.readouterr().err.splitlines()[-1] == message
+    assert not list(tmp_path.iterdir())
+
+
+def test_plans_are_said_in_seconds_or_minutes():
+    assert planned(Plan(6, 1000, 90.2)) == "6 networks, yours and its random twins, with 1000 images each: about 90 s"
+    assert planned(Plan(6, 1000, 240)).endswith(": about 4 minutes")

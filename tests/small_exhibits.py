@@ -1,0 +1,49 @@
+"""Few stimuli and few scenes, so that a whole report takes seconds."""
+
+from __future__ import annotations
+
+import torch
+
+from layerscope.dissection.early import EarlyStimuli
+from layerscope.dissection.measures import Exhibits
+from layerscope.dissection.pictures import Concept, Control, Pictures, TruthMasks
+from layerscope.dissection.stimuli.gratings import Baselines, Gratings
+from layerscope.dissection.stimuli.hues import Hues
+from layerscope.dissection.stimuli.textures import Textures
+
+
+def small_early(size: int = 32, channels: int = 3) -> EarlyStimuli:
+    frequencies = (0.06, 0.12, 0.24)
+    light = Gratings(size, channels, frequencies, orientations=8)
+    along = tuple(
+        Gratings(size, channels, frequencies, axis, orientations=8, phases=4) for axis in ("red-green", "blue-yellow")
+    )
+    coloured = channels == 3
+    return EarlyStimuli(
+        light, along if coloured else (), Hues(size, hues=8) if coloured else None, Baselines(size, channels, 16)
+    )
+
+
+def small_pictures(size: int = 32, per_class: int = 5, classes: int = 3, masks: bool = True, seed: int = 0) -> Pictures:
+    """Noise on which each class has a bright square in a corner of its own; the twins have it elsewhere."""
+    generator = torch.Generator().manual_seed(seed)
+    images = 2 * per_class * classes
+    labels = torch.arange(images) % classes
+    pixels = (torch.rand(images, 3, size, size, generator=generator) * 200).to(torch.uint8)
+    truth = torch.full((images, size, size), 255, dtype=torch.uint8)
+    quarter = size // 4
+    for image, label in enumerate(labels.tolist()):
+        square = (image, slice(0, quarter), slice(label * quarter, (label + 1) * quarter))
+        pixels[:, :][square[0], :, square[1], square[2]] = 255
+        truth[square] = label
+    twins = pixels[images // 2 :].flip(-2)
+    concepts = [Concept("object", f"thing {one}", one) for one in range(classes)] + [
+        Concept("part", f"piece {one}", one) for one in range(classes)
+    ]
+    known = TruthMasks({"object": truth, "part": truth}, concepts) if masks else None
+    names = tuple(f"thing {one}" for one in range(classes))
+    return Pictures("small", pixels, labels, names, images // 2, (Control("flipped", twins),), known, labels % 2)
+
+
+def small_exhibits(**how: object) -> Exhibits:
+    return Exhibits(small_early(), Textures(32, 3, 4, ("stripes", "dots", "fur")), small_pictures(**how))  # type: ignore[arg-type]

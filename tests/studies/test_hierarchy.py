@@ -1,0 +1,297 @@
+"""Hierarchy reports: nothing is shown where nothing was learned, and an interrupted one goes on, network by network."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from small_exhibits import small_early
+from small_nets import SmallNet, seeded
+from torch import nn
+
+from layerscope.dissection.early import EarlyStimuli
+from layerscope.dissection.labels import CATEGORIES
+from layerscope.errors import InputError, StorageError, UnknownNameError
+from layerscope.models.model import VisionModel, wrap
+from layerscope.studies import hierarchy as study
+from layerscope.studies import hierarchy_networks as networks
+from layerscope.studies.hierarchy import PROFILES, Profile, hierarchy, plan_hierarchy, twins_for
+from layerscope.studies.hierarchy_pictures import folder_pictures, menagerie_pictures
+from layerscope.studies.main_layers import before_rectifier, main_layers
+
+
+def random_network(seed: int = 0, widths: tuple[int, ...] = (8, 10, 12, 12)) -> VisionModel:
+    parts: list[nn.Module] = []
+    for before, width in zip((3, *widths), widths, strict=False):
+        parts += [nn.Conv2d(before, width, 3, 2, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
+    module = nn.Sequential(*parts, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(widths[-1], 3))
+    return wrap(seeded(module, seed), 32, name="random")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _small():
+    """A profile that takes seconds, in place of the quick one."""
+    with pytest.MonkeyPatch.context() as patch:
+        small = replace(PROFILES["quick"], twins=3, per_class=5, exemplars=6, draws=3, splits=2)
+        patch.setitem(PROFILES, "quick", small)
+        patch.setattr(study, "LEAST_NULL_UNITS", 0)
+        scenes = menagerie_pictures(random_network(), 5)
+        patch.setattr(study, "menagerie_pictures", lambda *given, **more: scenes)
+        patch.setattr(EarlyStimuli, "of", lambda size, channels, *rest, **more: small_early(size, channels))
+        yield
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory):
+    return tmp_path_factory.mktemp("hierarchy")
+
+
+@pytest.fixture(scope="module")
+def report(out):
+    """The network stays as it was."""
+    model = random_network()
+    model.module.train()
+    before = {name: tensor.clone() for name, tensor in model.module.state_dict().items()}
+    state = torch.get_rng_state()
+    made = hierarchy(model, out=out)
+    assert model.module.training
+    assert torch.equal(torch.get_rng_state(), state)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.module.state_dict().items())
+    assert not any(part._forward_hooks for part in model.module.modules())
+    return made
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    random = np.random.default_rng(0)
+    for name in ("cats", "dogs"):
+        (tmp_path / "pictures" / name).mkdir(parents=True)
+        for at in range(12):
+            Image.fromarray(random.integers(0, 256, (32, 32, 3), dtype=np.uint8)).save(
+                tmp_path / "pictures" / name / f"{at}.png"
+            )
+    return tmp_path / "pictures"
+
+
+def test_random_weights_show_no_hierarchy(report):
+    assert report.shown is False
+    assert report.words.startswith("No hierarchy shown: ")
+    for row in report.layers:
+        for name, net in row["net"].items():
+            assert net["low"] <= 0 <= net["high"], (row["name"], name)
+    assert report.false_rate <= 0.3  # of few twins of narrow layers
+    assert report.honest == (report.false_rate <= 0.05)
+
+
+def test_rows_tell_of_every_layer_and_unit(report):
+    assert [row["name"] for row in report.layers] == ["2", "5", "8", "11"]
+    assert [row["before_rectifier"] for row in report.layers] == ["1", "4", "7", "10"]
+    assert len(report.units) == 8 + 10 + 12 + 12
+    for row in report.layers:
+        own = [unit["label"] for unit in report.units if unit["layer"] == row["name"]]
+        assert {name: share["units"] for name, share in row["shares"].items()} == {
+            name: own.count(name) for name in CATEGORIES
+        }
+        assert set(row["decodability"]) == {"edge", "texture", "object", "configuration"}
+        assert len(row["decodability"]["object"]["twins"]) == len(row["counts_of_twins"]) == 3
+        assert 0 < row["effective_field"] <= row["receptive_field"] + 1
+        assert report.record.arrays[f"exemplars/{row['name']}"].shape == (
+            len(row["telling"]) + len(row["sample"]),
+            9,
+            32,
+            32,
+            3,
+        )
+        assert len(row["sample"]) == 4
+    unit = report.units[0]
+    assert {
+        "confidence",
+        "orientation",
+        "hue",
+        "texture",
+        "class_auc",
+        "versus_scattered_auc",
+        "part_iou",
+        "class_selectivity",
+        "hit_rate",
+        "object_evidence",
+    } <= set(unit)
+    assert report.record.arrays["cka"].shape == report.record.arrays["cka_twins"].shape == (4, 4)
+    assert np.allclose(np.diag(report.record.arrays["cka"]), 1)
+
+
+def test_tables_and_manifest_lie_beside_the_record(report):
+    with (report.folder / "units.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == len(report.units)
+    assert [row["label"] for row in rows] == [unit["label"] for unit in report.units]
+    with (report.folder / "layers.csv").open() as file:
+        layers = list(csv.DictReader(file))
+    assert float(layers[0]["net.any.value"]) == report.layers[0]["net"]["any"]["value"]
+    manifest = json.loads((report.folder / "hierarchy.json").read_text())
+    assert manifest["complete"] is True
+    assert (manifest["kind"], manifest["shown"], manifest["words"]) == ("hierarchy", False, report.words)
+    assert (
+        manifest["command"]
+        == "import layerscope as ls; ls.hierarchy(model, probe='menagerie', profile='quick', seed=0)"
+    )
+    assert manifest["probe"]["controls"] == ["scattered"]
+
+
+def test_what_was_measured_is_not_measured_again(report, out, monkeypatch):
+    monkeypatch.setattr(networks, "measure", None)
+    again = hierarchy(random_network(), out=out)
+    assert again.made == 0
+    assert again.facts == report.facts
+    store = {path.stem for path in (report.folder / "records").rglob("*.safetensors")}
+    assert len(store) == 1 + 4
+    (report.folder / "units.csv").unlink()
+    hierarchy(random_network(), out=out)
+    assert (report.folder / "units.csv").is_file()
+
+
+def test_an_interrupted_report_goes_on_and_is_the_same(report, tmp_path, monkeypatch):
+    made, whole = [], networks.measure
+
+    def interrupted(*given: object, **how: object) -> object:
+        if len(made) == 2:
+            raise KeyboardInterrupt
+        made.append(1)
+        return whole(*given, **how)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(networks, "measure", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        hierarchy(random_network(), out=tmp_path)
+    assert json.loads((tmp_path / "random" / "hierarchy.json").read_text())["complete"] is False
+    monkeypatch.setattr(networks, "measure", whole)
+    after = hierarchy(random_network(), out=tmp_path)
+    assert after.made == 2
+    assert after.facts == report.facts
+
+
+def test_another_report_of_the_same_name_has_its_own_folder(report, out):
+    key = json.loads((report.folder / "hierarchy.json").read_text())["key"]
+    assert study._folder(out, random_network(), key) == report.folder
+    assert study._folder(out, random_network(), "ab" * 32).name == "random-abababab"
+
+
+def test_narrow_layers_take_more_twins(monkeypatch):
+    monkeypatch.setattr(study, "LEAST_NULL_UNITS", 99)
+    quick, full = Profile(5, 1, 1, 1, 1, False), Profile(20, 1, 1, 1, 1, False)
+    layer = main_layers(random_network())[0]
+    assert [twins_for(quick, [replace(layer, units=units)]) for units in (1, 8, 24, 25, 32, 256)] == [
+        16,
+        14,
+        6,
+        5,
+        5,
+        5,
+    ]
+    assert twins_for(full, [replace(layer, units=1)]) == 20
+
+
+def test_a_folder_has_no_test_for_parts_and_says_so(folder, tmp_path):
+    made = hierarchy(random_network(), folder, out=tmp_path / "out")
+    assert made.facts["skipped"] == ["parts: the folder has no masks, so there is no test for them"]
+    assert made.shown is False
+    assert "part_passed" not in made.units[0]
+    assert {"versus_tiles_shuffled_auc", "versus_phases_random_auc"} <= set(made.units[0])
+    assert set(made.layers[0]["decodability"]) == {"texture", "object", "configuration"}
+
+
+def test_folders_choose_and_score_with_other_pictures(folder):
+    pictures = folder_pictures(str(folder), random_network())
+    assert (len(pictures), pictures.chosen) == (24, 12)
+    assert torch.bincount(pictures.labels[:12]).tolist() == torch.bincount(pictures.scored_labels).tolist() == [6, 6]
+    shuffled, phases = pictures.controls
+    scored = pictures.pixels[12:]
+    assert torch.equal(shuffled.twins.flatten(2).sort().values, scored.flatten(2).sort().values)
+    assert not torch.equal(shuffled.twins, scored)
+    assert phases.images is not None
+
+
+def test_scenes_score_with_their_parts_scattered():
+    pictures = menagerie_pictures(random_network(), 5, silhouettes=True)
+    assert (len(pictures), pictures.chosen, [one.name for one in pictures.controls]) == (
+        200,
+        100,
+        ["scattered", "silhouette"],
+    )
+    assert torch.bincount(pictures.scored_labels).tolist() == [5] * 20
+    there = pictures.masks.seen()
+    numbers = [at for at, one in enumerate(pictures.concepts) if one.category == "object"]
+    shown = [pictures.concepts[at].value for at in numbers]
+    for at, value in zip(numbers, shown, strict=True):
+        assert not bool((there[:, at] & (pictures.labels != value)).any())
+
+
+@pytest.mark.parametrize(
+    ("how", "error", "message"),
+    [
+        ({"profile": "quik"}, UnknownNameError, "no profile 'quik'; nearest: quick"),
+        ({"probe": "nowhere"}, InputError, "no folder 'nowhere'; give a folder that holds one folder of pictures per class"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_is_said_before_any_work(how, error, message, tmp_path):
+    with pytest.raises(error, match=message):
+        hierarchy(random_network(), out=tmp_path, **how)
+    with pytest.raises(error, match=message):
+        plan_hierarchy(random_network(), **how)
+    assert not list(tmp_path.iterdir())
+
+
+def test_too_few_pictures_are_said(folder, tmp_path):
+    for path in sorted((folder / "dogs").iterdir())[3:]:
+        path.unlink()
+    with pytest.raises(
+        InputError, match="2 classes, the smallest with 1 pictures in one of two halves; give 2 classes or more, 10"
+    ):
+        hierarchy(random_network(), folder, out=tmp_path / "out")
+
+
+def test_networks_without_layers_and_what_is_no_network(tmp_path):
+    single = wrap(seeded(nn.Conv2d(3, 4, 3)), 32, name="single")
+    with pytest.raises(InputError, match="'single' has no layers before its output; a hierarchy needs some"):
+        hierarchy(single, out=tmp_path)
+    with pytest.raises(InputError, match="a ReLU is no VisionModel; open it with load_model"):
+        hierarchy(nn.ReLU(), out=tmp_path)
+
+
+def test_a_folder_that_cannot_be_written_is_said_before_the_work(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(networks, "measure", None)
+    with pytest.raises(StorageError, match="is a file, not a folder"):
+        hierarchy(random_network(), out=tmp_path / "file")
+
+
+def test_plans_tell_networks_and_images():
+    model = random_network()
+    model.module.train()
+    before = model.fingerprint
+    plan = plan_hierarchy(model)
+    assert model.fingerprint == before
+    assert model.module.training
+    assert plan.networks == 4
+    assert plan.seconds > 0
+    model, profile = random_network(), PROFILES["quick"]
+    made = menagerie_pictures(model, profile.per_class)
+    early, swatches = EarlyStimuli.of(32, 3), study.Textures(32, 3, 6)
+    assert plan.images == networks.Exhibits(early, swatches, made).forwards
+
+
+def test_the_layer_before_the_rectifier():
+    model = wrap(seeded(SmallNet()), 32)
+    before = {layer.name: before_rectifier(model, layer) for layer in main_layers(model)}
+    assert before["relu#0"] == "bn1"
+    assert before["relu#1"] == "/add"
+    pooled = wrap(
+        seeded(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(900, 2))), 32
+    )
+    assert before_rectifier(pooled, pooled.layer("2")) == "2"
+    assert before_rectifier(pooled, pooled.layer("0")) == "0"
