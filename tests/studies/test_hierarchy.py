@@ -138,8 +138,8 @@ def test_tables_and_manifest_lie_beside_the_record(report):
     assert manifest["complete"] is True
     assert (manifest["kind"], manifest["shown"], manifest["words"]) == ("hierarchy", False, report.words)
     assert (
-        manifest["command"]
-        == "import layerscope as ls; ls.hierarchy(model, probe='menagerie', profile='quick', seed=0)"
+        manifest["command"] == "import layerscope as ls; from layerscope.studies.hierarchy import hierarchy; "
+        "hierarchy(model, probe='menagerie', profile='quick', seed=0)"
     )
     assert manifest["probe"]["controls"] == ["scattered"]
 
