@@ -274,7 +274,8 @@ def _command(model: VisionModel, probe: str, profile: str, seed: int) -> str:
     """The line of Python that makes the report again, where `load_model` can open the network."""
     weights = f", weights={model.weights!r}" if model.weights else ""
     opening = "model" if model.spec is None else f"ls.load_model({model.spec!r}{weights})"
-    return f"import layerscope as ls; from layerscope.studies.hierarchy import hierarchy; hierarchy({opening}, {probe=}, {profile=}, {seed=})"
+    imports = "import layerscope as ls; from layerscope.studies.hierarchy import hierarchy"
+    return f"{imports}; hierarchy({opening}, {probe=}, {profile=}, {seed=})"
 
 
 def _write(folder: Path, manifest: dict[str, Any]) -> None:
