@@ -89,12 +89,9 @@ def attribute(
         given = _images(model, images)
         batch = batch_within(model, given, memory)
         objectives = _objectives(model, given, target, batch)
-        common = Task(Score(model, objectives[0], model.layout), given, seed=seed, batch=batch)
+        task = Task(Score(model, objectives[0], model.layout), given, seed=seed, batch=batch)
         compared = "blur" if baseline is None else baseline
-        if "baseline" in chosen.needs:
-            common = replace(common, baseline=baseline_images(given, model, compared))
-        if "layer" in chosen.needs:
-            common = replace(common, layer=_layer(common, objectives) if layer is None else model.layer(layer))
+        common = _with_needs(task, chosen, objectives, layer, compared)
         asked = Question(chosen, options, checks)
         made = joined([answer(asked, task, numbers) for numbers, task in _tasks(common, objectives)])
     return Attribution(
@@ -108,6 +105,18 @@ def attribute(
         baseline=None if common.baseline is None else compared if isinstance(compared, str) else "given",
         seconds=made.seconds,
     )
+
+
+def _with_needs(
+    task: Task, method: Method, objectives: Sequence[Objective], layer: str | None, baseline: Baseline
+) -> Task:
+    """The task with the baseline and the layer that the method needs."""
+    model = task.score.model
+    if "baseline" in method.needs:
+        task = replace(task, baseline=baseline_images(task.images, model, baseline))
+    if "layer" in method.needs:
+        task = replace(task, layer=_layer(task, objectives) if layer is None else model.layer(layer))
+    return task
 
 
 def _method(name: str, options: Mapping[str, object], layer: object, baseline: object) -> Method:
