@@ -78,7 +78,7 @@ class Written(torch.overrides.TorchFunctionMode):
         return function(x)
 
 
-def compare(result: Any, written: Any) -> None:
+def assert_written_out_alike(result: Any, written: Any) -> None:
     if result is None:
         assert written is None
         return
@@ -86,7 +86,7 @@ def compare(result: Any, written: Any) -> None:
         assert type(written) is type(result)
         assert len(result) == len(written)
         for one, other in zip(result, written, strict=True):
-            compare(one, other)
+            assert_written_out_alike(one, other)
         return
     assert written.shape == result.shape
     assert torch.allclose(written.double(), result.double(), rtol=1e-12, atol=1e-14)
@@ -103,7 +103,7 @@ def test_gives_what_torch_gives(name: str, number: int) -> None:
     with Written(name) as mode:
         FORMS[name][number]()
     assert len(mode.pairs) == 1
-    compare(*mode.pairs[0])
+    assert_written_out_alike(*mode.pairs[0])
     normalises = ("layer_norm", "rms_norm", "local_response_norm", "normalize", "norm", "vector_norm", "std")
     assert mode.held == (name in normalises or name == "group_norm" or (name == "instance_norm" and number != 1))
 
@@ -164,7 +164,7 @@ OTHER_ATTENTIONS: dict[str, Callable[[], Any]] = {
 def test_attention_gives_what_torch_gives(name: str) -> None:
     with Written("multi_head_attention_forward") as mode:
         ATTENTIONS[name]()
-    compare(*mode.pairs[0])
+    assert_written_out_alike(*mode.pairs[0])
 
 
 @pytest.mark.parametrize("name", OTHER_ATTENTIONS)

@@ -48,7 +48,7 @@ FEW: dict[Any, dict[str, Any]] = {
 EVERY_LAYER = pytest.mark.parametrize("layer", LAYERS)
 
 
-def same(a: Tensor, b: Tensor, tolerance: float = 1e-9) -> None:
+def assert_same(a: Tensor, b: Tensor, tolerance: float = 1e-9) -> None:
     torch.testing.assert_close(a, b, rtol=tolerance, atol=tolerance * float(b.abs().max()))
 
 
@@ -95,7 +95,7 @@ def by_influence(model: VisionModel, x: Tensor, layer: str, steps: int) -> Tenso
 def test_gradient_times_activation(layer: str) -> None:
     model, x = small(), images()
     activation, gradient = activation_and_gradient(layer, model, x)
-    same(values(layers.layer_gradient_x_activation, model, x, layer), activation * gradient)
+    assert_same(values(layers.layer_gradient_x_activation, model, x, layer), activation * gradient)
 
 
 @EVERY_LAYER
@@ -110,7 +110,7 @@ def test_gradient_times_activation(layer: str) -> None:
 )
 def test_the_definition(run: Callable[..., Any], reference: Callable[..., Tensor], layer: str, batch: int) -> None:
     model, x = small(), images()
-    same(values(run, model, x, layer, batch=batch), reference(model, x, layer, 5))
+    assert_same(values(run, model, x, layer, batch=batch), reference(model, x, layer, 5))
 
 
 def test_the_places_of_gauss_and_legendre() -> None:
@@ -139,11 +139,11 @@ def test_behind_the_last_nonlinearity_all_are_the_contributions_of_the_units() -
     model, x = small(), images()
     here, there = (LAYERS["relu#2"](model, one)[0].detach() for one in (x, blurred(x)))
     weights = model.module.fc.weight[CLASS].detach().view(-1, 1, 1) / 64
-    same(values(layers.layer_gradient_x_activation, model, x, "relu#2"), weights * here)
-    same(values(layers.layer_integrated_gradients, model, x, "relu#2"), weights * (here - there))
-    same(values(layers.layer_deeplift, model, x, "relu#2"), weights * (here - there))
-    same(values(layers.conductance, model, x, "relu#2"), weights * (here - there))
-    same(values(layers.internal_influence, model, x, "relu#2"), weights.expand(2, 12, 8, 8))
+    assert_same(values(layers.layer_gradient_x_activation, model, x, "relu#2"), weights * here)
+    assert_same(values(layers.layer_integrated_gradients, model, x, "relu#2"), weights * (here - there))
+    assert_same(values(layers.layer_deeplift, model, x, "relu#2"), weights * (here - there))
+    assert_same(values(layers.conductance, model, x, "relu#2"), weights * (here - there))
+    assert_same(values(layers.internal_influence, model, x, "relu#2"), weights.expand(2, 12, 8, 8))
 
 
 def test_conductance_at_the_first_layer_is_integrated_gradients_of_it() -> None:
@@ -203,8 +203,8 @@ def test_what_goes_around_the_layer_is_said() -> None:
 # --- what Captum makes of it, where nothing works in place
 
 
-def same_as_captum(ours: Tensor, theirs: Tensor, tolerance: float = 1e-6) -> None:
-    same(ours, theirs.detach(), tolerance)
+def assert_same_as_captum(ours: Tensor, theirs: Tensor, tolerance: float = 1e-6) -> None:
+    assert_same(ours, theirs.detach(), tolerance)
 
 
 @pytest.mark.parametrize("layer", ["bn2", "conv3"])
@@ -212,22 +212,22 @@ def test_captum_agrees(layer: str) -> None:
     model, x = small(), images()
     other = planted.out_of_place(model.module)
     part, inputs, low = other.get_submodule(layer), model.normalise(x), model.normalise(blurred(x))
-    same_as_captum(
+    assert_same_as_captum(
         values(layers.layer_gradient_x_activation, model, x, layer),
         LayerGradientXActivation(other, part).attribute(inputs, CLASS),
     )
-    same_as_captum(
+    assert_same_as_captum(
         values(layers.layer_integrated_gradients, model, x, layer),
         LayerIntegratedGradients(other, part).attribute(inputs, low, CLASS, n_steps=5),
     )
-    same_as_captum(
+    assert_same_as_captum(
         values(layers.internal_influence, model, x, layer),
         InternalInfluence(other, part).attribute(inputs, low, CLASS, n_steps=5),
     )
     options = {"steps": 200, "most_steps": 200, "tolerance": 1.0}
     ours = found(layers.conductance, model, x, CLASS, layer=layer, baseline="blur", options=options).values
     theirs = LayerConductance(other, part).attribute(inputs, low, CLASS, n_steps=200, method="riemann_trapezoid")
-    same_as_captum(ours, theirs, 0.02)
+    assert_same_as_captum(ours, theirs, 0.02)
 
 
 def test_a_neuron_is_a_target_of_any_method() -> None:
@@ -239,7 +239,7 @@ def test_a_neuron_is_a_target_of_any_method() -> None:
     with evaluating(model.module, gradients=True):
         (gradient,) = torch.autograd.grad(task.score(leaf).sum(), leaf)
     per_input = NeuronGradient(other, other.conv3).attribute(inputs.clone().requires_grad_(), (7, 2, 5))
-    same_as_captum(gradient * torch.tensor(model.std).view(-1, 1, 1), per_input)
+    assert_same_as_captum(gradient * torch.tensor(model.std).view(-1, 1, 1), per_input)
     options = {"tolerance": 1e-3}
     result = found(layers.conductance, model, x, "conv3:7@2,5", layer="relu#1", baseline="blur", options=options)
     along = NeuronIntegratedGradients(other, other.conv3).attribute(inputs, (7, 2, 5), low, n_steps=300)
@@ -319,9 +319,9 @@ def test_units_come_first_whatever_the_layout(run: Callable[..., Any]) -> None:
     x = images()
     first, last, tokens = (values(run, model, x, "site") for model in layouts().values())
     assert first.shape == (2, 6, 8, 8)
-    same(last, first)
+    assert_same(last, first)
     assert tokens.shape == (2, 6, 66)
-    same(tokens[..., 2:].unflatten(2, (8, 8)), first)
+    assert_same(tokens[..., 2:].unflatten(2, (8, 8)), first)
     assert (tokens[..., :2] == 0).all()
 
 
@@ -330,7 +330,7 @@ def test_units_come_first_whatever_the_layout(run: Callable[..., Any]) -> None:
 def test_in_place_operations_change_nothing(run: Callable[..., Any], layer: str) -> None:
     model, x = small(), images(1)
     still = wrap(planted.out_of_place(model.module), input_size=SIDE)
-    same(values(run, model, x, layer), values(run, still, x, layer))
+    assert_same(values(run, model, x, layer), values(run, still, x, layer))
 
 
 @pytest.mark.parametrize("run", METHODS)
@@ -338,7 +338,7 @@ def test_an_image_has_its_values_in_any_company_and_batch(run: Callable[..., Any
     model, x = small(), images(3)
     together = values(run, model, x, "relu#1", batch=4)
     for number in range(3):
-        same(values(run, model, x[number : number + 1], "relu#1", batch=1)[0], together[number])
+        assert_same(values(run, model, x[number : number + 1], "relu#1", batch=1)[0], together[number])
 
 
 @pytest.mark.parametrize("run", METHODS)

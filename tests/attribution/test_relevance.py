@@ -117,7 +117,7 @@ def test_convolutions(name: str, inputs: str, geometry: str) -> None:
     matrix, shape = conv_matrix(weight, (4, 5), **options)
     seen, _ = conv_matrix(torch.ones_like(weight), (4, 5), **options)
     rule, share = RULES[name]
-    _compare(
+    _assert_shared_alike(
         rule(layer, z, relevance), share, layer, matrix, seen, bias.repeat_interleave(shape[1] * shape[2]), relevance
     )
 
@@ -130,7 +130,7 @@ def test_linear_layers(name: str, with_bias: bool) -> None:
     z = F.linear(x, weight, bias)
     relevance = constant(3, 5, seed=4)
     rule, share = RULES[name]
-    _compare(rule(layer, z, relevance), share, layer, weight, torch.ones_like(weight), bias, relevance)
+    _assert_shared_alike(rule(layer, z, relevance), share, layer, weight, torch.ones_like(weight), bias, relevance)
 
 
 @pytest.mark.parametrize("name", RULES)
@@ -143,12 +143,12 @@ def test_transposed_convolutions(name: str) -> None:
     matrix, shape = conv_transpose_matrix(weight, (2, 3), stride=(3, 3))
     seen, _ = conv_transpose_matrix(torch.ones_like(weight), (2, 3), stride=(3, 3))
     rule, share = RULES[name]
-    _compare(
+    _assert_shared_alike(
         rule(layer, z, relevance), share, layer, matrix, seen, bias.repeat_interleave(shape[1] * shape[2]), relevance
     )
 
 
-def _compare(
+def _assert_shared_alike(
     found: Tensor, share: Share, layer: Weighted, matrix: Tensor, seen: Tensor, bias: Tensor, relevance: Tensor
 ) -> None:
     for image in range(len(found)):

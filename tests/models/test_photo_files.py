@@ -257,7 +257,7 @@ def photo_or_line(data: bytes) -> Photo | str:
         return words
 
 
-def silent(check: Callable[[], None], capfd: pytest.CaptureFixture[str]) -> None:
+def assert_silent(check: Callable[[], None], capfd: pytest.CaptureFixture[str]) -> None:
     """Run a check; not a word may be printed, nor a setting be left changed."""
 
     def settings_now() -> object:
@@ -281,7 +281,7 @@ def test_a_file_cut_short_is_said_or_whole(name: str, capfd: pytest.CaptureFixtu
             found = photo_or_line(data[:length])
             assert isinstance(found, str) or (found.pixels == expected).all(), length
 
-    silent(check, capfd)
+    assert_silent(check, capfd)
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -294,9 +294,9 @@ def test_damaged_bytes_give_a_photo_or_a_line(name: str, capfd: pytest.CaptureFi
         damaged = bytearray(data)
         for place, value in changes:
             damaged[place] = value
-        photo_or_line(bytes(damaged))
+        assert isinstance(photo_or_line(bytes(damaged)), Photo | str)
 
-    silent(damage, capfd)
+    assert_silent(damage, capfd)
 
 
 def test_any_bytes_give_a_photo_or_a_line(capfd: pytest.CaptureFixture[str]) -> None:
@@ -307,7 +307,7 @@ def test_any_bytes_give_a_photo_or_a_line(capfd: pytest.CaptureFixture[str]) -> 
     def check(start: bytes, rest: bytes) -> None:
         photo_or_line(start + rest)
 
-    silent(check, capfd)
+    assert_silent(check, capfd)
 
 
 def test_what_pillow_logs_is_not_printed(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:

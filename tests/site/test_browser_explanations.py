@@ -613,10 +613,11 @@ def test_on_a_telephone_the_way_to_other_images_comes_last_and_no_arrow_hangs_on
 
 def test_arrows_go_from_image_to_image(visit: Visit, site: Path):
     page = visit(site, PHOTO)
-    page.keyboard.press("ArrowRight")
-    page.wait_for_function("document.querySelector('.kicker').textContent === 'owl.png'")
-    page.keyboard.press("ArrowLeft")
-    page.wait_for_function("document.querySelector('.kicker').textContent === 'photo.jpg'")
+    for key, address in (("ArrowRight", OWL), ("ArrowLeft", PHOTO)):
+        page.keyboard.press(key)
+        page.wait_for_function("address => location.hash === address", arg=address)
+        page.wait_for_selector(".maps")
+        assert page.locator(".kicker").text_content() == address.removeprefix("#/image/")
 
 
 def test_a_network_called_image_keeps_its_pages(
