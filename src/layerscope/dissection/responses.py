@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from layerscope.capture.positions import Units, grid_of
 from layerscope.dissection.stimuli.stimuli import Stimuli
 from layerscope.errors import InputError, UnknownNameError
-from layerscope.passes.base import Accumulator, Arrays
+from layerscope.passes.accumulators import ImageValues
 from layerscope.passes.sweep import sweep
 from layerscope.types import Images, Progress, no_progress
 
@@ -50,38 +49,17 @@ def excitation(units: Units) -> Tensor:
 _READINGS: dict[str, Callable[[Units], Tensor]] = {"centre": centre, "excitation": excitation}
 
 
-class Responses(Accumulator[Tensor]):
+class Responses(ImageValues):
     """One number per image and unit: float32 [images, units], in the order of the images."""
-
-    KEPT: ClassVar[Mapping[str, int | None]] = {"images": None, "values": 1}
 
     def __init__(self, reading: Reading = "centre") -> None:
         super().__init__()
         if reading not in _READINGS:
             raise UnknownNameError.among("reading", reading, _READINGS)
         self.reading = reading
-        self._later: list[Arrays] = []  # joined when they are asked for, so that each is copied once
 
-    def update(self, units: Units, first: int) -> None:
-        values = _READINGS[self.reading](units.detach()).to("cpu", torch.float32, copy=True)
-        self._take({"images": torch.arange(first, first + len(values)), "values": values})
-
-    def compute(self) -> Tensor:
-        kept = self._seen()
-        return kept["values"][kept["images"].argsort()]
-
-    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
-        super().restore(state)
-        self._later = []
-
-    def _join(self, other: Arrays) -> None:
-        self._later.append(other)
-
-    def _arrays(self) -> Arrays:
-        if self._later:
-            every = [self._kept, *self._later]
-            self._kept, self._later = {name: torch.cat([one[name] for one in every]) for name in self.KEPT}, []
-        return self._kept
+    def _values(self, units: Units) -> Tensor:
+        return _READINGS[self.reading](units.detach())
 
     def _settings(self) -> dict[str, Any]:
         return {"reading": self.reading}

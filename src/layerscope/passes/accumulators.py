@@ -13,7 +13,7 @@ from torch import Tensor
 
 from layerscope.capture.positions import Units, at_centre
 from layerscope.errors import InputError
-from layerscope.passes.base import Accumulator, Arrays, Flat, flattened
+from layerscope.passes.base import Accumulator, Arrays, flattened
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ class Peak(Accumulator[Peaks]):
         self._kept = {name: torch.maximum(self._kept[name], other[name]) for name in self.KEPT}
 
 
-class _ImageValues(Accumulator[Tensor]):
+class ImageValues(Accumulator[Tensor]):
     """One number for each image and unit: grows with the number of images, 4 bytes each."""
 
     KEPT: ClassVar[Mapping[str, int | None]] = {"images": None, "values": 1}
@@ -132,7 +132,7 @@ class _ImageValues(Accumulator[Tensor]):
         self._later: list[Arrays] = []  # joined when they are asked for, so that each is copied once
 
     def update(self, units: Units, first: int) -> None:
-        values = self._values(flattened(units)).to("cpu", torch.float32)
+        values = self._values(units).to("cpu", torch.float32, copy=True)
         self._take({"images": torch.arange(first, first + len(values)), "values": values})
 
     def compute(self) -> Tensor:
@@ -144,7 +144,7 @@ class _ImageValues(Accumulator[Tensor]):
         self._later = []
 
     @abstractmethod
-    def _values(self, flat: Flat) -> Tensor:
+    def _values(self, units: Units) -> Tensor:
         """[batch, units]."""
 
     def _join(self, other: Arrays) -> None:
@@ -157,18 +157,18 @@ class _ImageValues(Accumulator[Tensor]):
         return self._kept
 
 
-class ImageMeans(_ImageValues):
+class ImageMeans(ImageValues):
     """For each image the mean of each unit over its positions: [images, units], in the order of the images."""
 
-    def _values(self, flat: Flat) -> Tensor:
-        return flat.means
+    def _values(self, units: Units) -> Tensor:
+        return flattened(units).means
 
 
-class ImageMaxima(_ImageValues):
+class ImageMaxima(ImageValues):
     """For each image the maximum of each unit at any position: [images, units], in the order of the images."""
 
-    def _values(self, flat: Flat) -> Tensor:
-        return flat.maxima
+    def _values(self, units: Units) -> Tensor:
+        return flattened(units).maxima
 
 
 def _side_by_side(mine: Arrays, theirs: Arrays) -> Arrays:
