@@ -36,6 +36,18 @@ class ViewingNet(SmallNet):
         return self.fc(x.view(x.size(0), -1).view(x.size(0), 12, -1).mean(2))
 
 
+class CountingNet(SmallNet):
+    """Counts its calls in a buffer."""
+
+    def __init__(self, channels: int = 3) -> None:
+        super().__init__(channels)
+        self.register_buffer("calls", torch.zeros((), dtype=torch.long))
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls += 1
+        return super().forward(x)
+
+
 def seeded(module: nn.Module, seed: int = 0) -> nn.Module:
     """Weights and BatchNorm statistics from a generator; nothing global is used."""
     generator = torch.Generator().manual_seed(seed)

@@ -12,7 +12,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from cheap_options import few
-from small_nets import SmallNet, seeded
+from small_nets import CountingNet, SmallNet, seeded
 from tasks import pictures
 from torch import Tensor, nn
 
@@ -132,19 +132,9 @@ def test_a_network_that_draws_is_explained_alike_for_one_seed_and_that_is_noted(
     assert not any("draws at random" in note for note in explained(name, wrapped(seeded(SmallNet()))).checks[0].notes)
 
 
-class Counting(SmallNet):
-    def __init__(self) -> None:
-        super().__init__()
-        self.register_buffer("calls", torch.zeros((), dtype=torch.long))
-
-    def forward(self, x: Tensor) -> Tensor:
-        self.calls += 1
-        return super().forward(x)
-
-
 @every_method
 def test_buffers_are_as_before(name: str) -> None:
-    model = wrapped(seeded(Counting()))
+    model = wrapped(seeded(CountingNet()))
     explained(name, model, checks=False)
     assert model.module.calls == 0
 

@@ -24,6 +24,11 @@ from layerscope.objectives import channel
 METHODS = (deeplift, guided_backprop, lrp)
 
 
+class Viewed(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x.view(x.shape)
+
+
 def statements(*steps: Callable[[Tensor], object]) -> Use:
     """Steps whose results nobody takes, on a tensor that is then used."""
 
@@ -179,10 +184,6 @@ def test_planted_networks_get_the_map_of_their_twin(
 def test_units_are_explained_as_they_were_put_out(method: Callable[..., Found], layer: str) -> None:
     """What is read from inside was not yet overwritten."""
 
-    class Viewed(nn.Module):
-        def forward(self, x: Tensor) -> Tensor:
-            return x.view(x.shape)
-
     class Network(planted_nets.Base):
         def __init__(self) -> None:
             super().__init__()
@@ -239,10 +240,6 @@ def test_the_output_itself_may_be_overwritten(method: Callable[..., Found]) -> N
 
 def test_what_is_read_while_the_network_goes_on_is_not_overwritten_either() -> None:
     """A view of what a part got, read together with a later layer."""
-
-    class Viewed(nn.Module):
-        def forward(self, x: Tensor) -> Tensor:
-            return x.view(x.shape)
 
     class Network(planted_nets.Base):
         def __init__(self) -> None:
