@@ -7,6 +7,7 @@ without_wings = scenes.again(layerscope.world.RemovePart("wing"))
 from layerscope.world.catalogue import CLASS_NAMES, THINGS, part_names
 from layerscope.world.interventions import (
     Change,
+    CueConflict,
     MoveDistractors,
     NewBackground,
     Recolour,
@@ -31,6 +32,7 @@ __all__ = [
     "TEXTURE_NAMES",
     "THINGS",
     "Change",
+    "CueConflict",
     "MoveDistractors",
     "NewBackground",
     "Recolour",

@@ -20,7 +20,7 @@ from layerscope.world.catalogue import THINGS, Thing, check_part, find_thing
 from layerscope.world.draws import Draws
 from layerscope.world.palette import Paints
 from layerscope.world.parts import Part, Pen
-from layerscope.world.textures import TEXTURE_NAMES
+from layerscope.world.textures import TEXTURE_NAMES, texture_index
 
 
 @dataclass(frozen=True)
@@ -132,6 +132,32 @@ class SwapTexture(Change):
 
     def __str__(self) -> str:
         return f"with {self.texture} texture on its {self.part or 'coat'}"
+
+
+@dataclass(frozen=True)
+class CueConflict(Change):
+    """One other texture on the whole thing, so that shape says one thing and texture another (Geirhos et al. 2019).
+
+    It is drawn from those that no part of the scene's thing has, nor the coat of a twin: twins become the same scene.
+    "plain" is no texture to be in conflict with.
+    """
+
+    seed: int = 1
+
+    def parts(self, draft: Draft) -> list[Part]:
+        free = torch.ones(draft.draws.count, len(TEXTURE_NAMES), dtype=torch.bool, device=draft.draws.device)
+        twins = [twin.coat for twin in THINGS.values() if twin.coat and twin.shape == draft.thing.shape]
+        free[:, [texture_index(name) for name in ("plain", *twins)]] = False
+        for part in draft.own:
+            numbers = part.texture if isinstance(part.texture, Tensor) else texture_index(part.texture)
+            free[torch.arange(len(free)), numbers] = False
+        share = draft.draws.uniform(f"conflict/{self.seed}.texture")
+        place = (share * free.sum(1, keepdim=True)).floor()  # below the count, since a share is below 1
+        drawn = (free & (free.cumsum(1) == place + 1)).int().argmax(1)
+        return [replace(part, texture=drawn) for part in draft.own]
+
+    def __str__(self) -> str:
+        return "in a texture of other things"
 
 
 @dataclass(frozen=True)
