@@ -8,6 +8,7 @@ import pytest
 import torch
 from small_nets import SmallNet, seeded, small_model
 from torch import Tensor, nn
+from torchvision.ops import FrozenBatchNorm2d
 
 from layerscope.conformance.trace import differences, state_of
 from layerscope.dissection.twins import random_twin
@@ -233,3 +234,18 @@ def test_statistics_that_were_never_estimated_stay_so_in_twins():
         assert not bool(twin.module[at].running_mean.any())
         assert bool((twin.module[at].running_var == 1).all())
     assert not torch.equal(twin.module[0].weight, raw[0].weight)
+
+
+def test_norms_that_were_frozen_into_buffers_are_redrawn():
+    frozen, norm = FrozenBatchNorm2d(8), nn.BatchNorm2d(8)
+    for buffer in frozen.buffers():
+        buffer.copy_(torch.rand(8, generator=torch.Generator().manual_seed(0)) + 0.5)
+    norm.running_mean.fill_(0.3)  # so that it counts as estimated
+    first = nn.Conv2d(3, 8, 3)
+    made = [wrap(seeded(nn.Sequential(first, one, nn.ReLU())).eval(), 32) for one in (frozen, norm)]
+    before = state_of(made[0].module)
+    twin, plain = (random_twin(model, images()).module for model in made)
+    assert isinstance(made[0].module[1], FrozenBatchNorm2d)
+    assert differences(before, state_of(made[0].module)) == ()
+    for name, value in plain[1].state_dict().items():
+        assert torch.equal(twin[1].state_dict()[name], value), name

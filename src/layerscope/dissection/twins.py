@@ -47,6 +47,7 @@ def random_twin(model: VisionModel, images: Images, seed: int = 0, batch_size: i
         parameter.grad = None
     if next(module.parameters(), None) is None:
         raise InputError(f"{model.name!r} has no weights, so it has no random twin")
+    _thaw(module)
     twin = replace(model, module=module, name=f"{model.name}, random twin {seed}", card={}, spec=None, weights=None)
     batches = images.tensor_split(max(1, len(images) // batch_size))
     norms = [part for part in module.modules() if isinstance(part, _BatchNorm) and part.running_mean is not None]
@@ -59,6 +60,19 @@ def random_twin(model: VisionModel, images: Images, seed: int = 0, batch_size: i
         elif not norms:
             _match(twin, targets, batches[0])
     return twin
+
+
+def _thaw(module: nn.Module) -> None:
+    """BatchNorm frozen into buffers, as in detectors, was learned: a twin gets one that can be drawn anew."""
+    for parent in list(module.modules()):
+        for name, part in list(parent.named_children()):
+            buffers = dict(part.named_buffers(recurse=False))
+            if set(buffers) == {"weight", "bias", "running_mean", "running_var"} and not isinstance(part, _BatchNorm):
+                thawed = nn.BatchNorm2d(
+                    len(buffers["weight"]), eps=getattr(part, "eps", 1e-5), device=buffers["weight"].device
+                )
+                thawed.load_state_dict(buffers, strict=False)
+                setattr(parent, name, thawed.eval().requires_grad_(False))
 
 
 def _never_estimated(norm: _BatchNorm) -> bool:
