@@ -23,7 +23,7 @@ from layerscope.models.model import wrap
 from layerscope.records import Store
 from layerscope.site.pages import write_site
 from layerscope.studies.exemplars import window
-from layerscope.studies.gallery import _verdict, gallery
+from layerscope.studies.gallery import gallery
 from layerscope.studies.probe import open_probe
 from layerscope.studies.selection import choose_units
 from layerscope.studies.sheet import spread, write_sheet
@@ -265,12 +265,3 @@ def test_the_sheet_shows_every_layer(model, tmp_path):
     assert spread(3, 12) == [0, 1, 2]
     with pytest.raises(InputError, match="no gallery in"):
         write_sheet(tmp_path / "nowhere")
-
-
-def test_a_picture_far_below_natural_images_is_weak():
-    assert _verdict("converged", "", 0.51) == ("converged", "")
-    assert _verdict("converged", "", None) == ("converged", "")
-    assert _verdict("dead", "why", 0.1) == ("dead", "why")
-    status, note = _verdict("converged", "", 0.12)
-    assert status == "weak"
-    assert note.startswith("reaches 12% of what a natural image reaches")

@@ -8,7 +8,7 @@ import torch
 
 import layerscope.objectives as ob
 from layerscope.models.model import VisionModel
-from layerscope.synthesis.outcome import judge, saturation, score_each, spread_of, to_bytes
+from layerscope.synthesis.outcome import beside_natural, judge, saturation, score_each, spread_of, to_bytes
 
 SETTLED = np.concatenate([np.linspace(0, 1, 40), np.ones(60)]).astype(np.float32)
 RISING = np.linspace(0, 1, 100, dtype=np.float32)
@@ -52,3 +52,13 @@ def test_scores_are_those_of_the_network_itself(model: VisionModel) -> None:
     wanted = [logits[0, 1], logits.log_softmax(1)[1, 2], logits.log_softmax(1)[2, 2]]
     assert got.tolist() == pytest.approx([float(value) for value in wanted], abs=1e-5)
     assert spread_of(model, pictures, [single])[0] == pytest.approx(float(logits[:, 1].std()), rel=1e-4)
+
+
+def test_a_picture_far_below_natural_images_is_weak() -> None:
+    assert beside_natural(0.51, 1.0, "converged", "") == (0.51, "converged", "")
+    assert beside_natural(0.12, None, "converged", "") == (None, "converged", "")
+    assert beside_natural(0.12, -1.0, "converged", "") == (None, "converged", "")
+    assert beside_natural(0.1, 1.0, "dead", "why") == (0.1, "dead", "why")
+    ratio, status, note = beside_natural(0.24, 2.0, "converged", "")
+    assert (ratio, status) == (0.12, "weak")
+    assert note.startswith("reaches 12% of what a natural image reaches")

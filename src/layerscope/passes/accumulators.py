@@ -99,6 +99,10 @@ class Peaks:
     anywhere: Tensor
     """Largest value at any position."""
 
+    def best(self, unit: int, objective: str) -> float:
+        """The strongest value for an objective: an excitation is a mean over positions, others are a maximum."""
+        return float((self.excited if objective.split()[0] == "excitation" else self.anywhere)[unit])
+
 
 class Peak(Accumulator[Peaks]):
     """Per unit the maximum over images of its spatial mean, of its centre, and of any position."""

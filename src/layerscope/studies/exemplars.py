@@ -32,10 +32,6 @@ class Naturals:
     peaks: Peaks
     probe: Probe
 
-    def best(self, unit: int, kind: str) -> float:
-        """The strongest natural value for an objective: an excitation is a mean over positions, others a maximum."""
-        return float((self.peaks.excited if kind == "excitation" else self.peaks.anywhere)[unit])
-
     def facts(self, unit: int) -> list[dict[str, Any]]:
         """One entry per exemplar, strongest first."""
         rows = zip(

@@ -33,11 +33,10 @@ from layerscope.studies.manifest import SCHEMA, manifest_of, write_manifest
 from layerscope.studies.probe import Probe, open_probe
 from layerscope.studies.selection import choose_units
 from layerscope.synthesis.ascent import maximise
-from layerscope.synthesis.outcome import Synthesis
+from layerscope.synthesis.outcome import Synthesis, beside_natural
 from layerscope.synthesis.recipes import default_objective, recipe_for
 from layerscope.types import Progress, no_progress
 
-FAINT = 0.5  # of the strongest natural activation: a picture below it shows little of its unit
 CHUNK = 32  # units whose pictures are made in one go: what a killed gallery loses at most
 
 
@@ -201,9 +200,8 @@ def _record(
 ) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     """Facts and arrays of one unit's record; nothing in it depends on when or with whom it was made."""
     index, score = job.unit.index, float(synthesis.scores[place])
-    strongest = natural.best(index, str(job.objective).split()[0]) if natural else None
-    ratio = score / strongest if strongest is not None and strongest > 0 else None
-    status, note = _verdict(synthesis.status[place], synthesis.notes[place], ratio)
+    strongest = natural.peaks.best(index, str(job.objective)) if natural else None
+    ratio, status, note = beside_natural(score, strongest, synthesis.status[place], synthesis.notes[place])
     facts: dict[str, Any] = {
         "schema": SCHEMA,
         "kind": "unit",
@@ -229,13 +227,6 @@ def _record(
         "exemplars": natural.strip(index) if natural else np.zeros(0, dtype=np.uint8),
     }
     return facts, arrays
-
-
-def _verdict(status: str, note: str, ratio: float | None) -> tuple[str, str]:
-    """A settled ascent may have settled far below what the unit can do; natural images tell."""
-    if status == "converged" and ratio is not None and ratio < FAINT:
-        return "weak", f"reaches {ratio:.0%} of what a natural image reaches: it settled on a small optimum"
-    return status, note
 
 
 def _label(model: VisionModel, job: _Job) -> str | None:

@@ -35,6 +35,8 @@ Status = Literal["converged", "weak", "dead"]
 CLEAR = 3.0
 RISING = 0.15
 SHORTEST = 16
+FAINT = 0.5
+"""Of the strongest natural activation: a picture below it shows little of its unit."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,20 @@ class Synthesis:
     """What to know about each picture; "" where there is nothing."""
     objectives: tuple[str, ...]
     seconds: float
+
+
+def beside_natural(
+    score: float, strongest: float | None, status: Status, note: str
+) -> tuple[float | None, Status, str]:
+    """A picture's score over the strongest natural activation, and its status and note with that known.
+
+    A settled ascent may have settled far below what the unit can do; natural images tell. The ratio is None where there
+    are none, or none of them drives the unit.
+    """
+    ratio = score / strongest if strongest is not None and strongest > 0 else None
+    if status == "converged" and ratio is not None and ratio < FAINT:
+        return ratio, "weak", f"reaches {ratio:.0%} of what a natural image reaches: it settled on a small optimum"
+    return ratio, status, note
 
 
 def score_each(model: VisionModel, pictures: Tensor, parties: Sequence[tuple[Objective, int]]) -> np.ndarray:
