@@ -92,7 +92,19 @@ def test_any_hue_of_a_grating_counts_alike() -> None:
     assert found.axis == pytest.approx([0, 45, 90, 130, 30], abs=1e-3)
 
 
-def literal(shown: list[Array], unit: int) -> dict[str, float]:
+def literal_curve(responses: Array) -> list[float]:
+    """By hue, what it adds to grey of its shape and lightness: the mean over twelve conditions."""
+    known = list(zip(responses, HUES.table(), strict=True))
+    greys = {(one["shape"], one["lightness"]): value for value, one in known if one["saturation"] == 0}
+    curve = []
+    for hue in HUES.angles():
+        added = [value - greys[one["shape"], one["lightness"]] for value, one in known if one["hue"] == hue]
+        assert len(added) == 12
+        curve.append(sum(added) / 12)
+    return curve
+
+
+def literal(shown: list[Array], unit: int) -> dict[str, float | list[float]]:
     """The definitions, written out for one unit in loops."""
     baselines, light, red_green, blue_yellow, hues = (each[:, unit] for each in shown)
     sd = baselines[1:].std(ddof=1)
@@ -130,6 +142,7 @@ def literal(shown: list[Array], unit: int) -> dict[str, float]:
         "luminance_drive": level / sd,
         "index": (max(best, field) - level) / (max(best, field) + level),
         "hue": math.degrees(cmath.phase(vector)) % 360,
+        "hue_curve": [added / sd for added in literal_curve(hues)],
     }
 
 
@@ -143,11 +156,14 @@ def test_every_number_is_its_definition() -> None:
 
 
 def test_a_response_that_all_hues_share_is_no_hue() -> None:
-    """A unit that falls silent at any colour has no preferred one, and is not driven by hue."""
+    """A unit that falls silent at any colour has no preferred one, and is not driven by hue; nor is one by lightness."""
     shown = linear(coloured(blob(2), np.ones(3)))
     table = HUES.columns()
-    shown[4] = shown[4] - 50 * (table["saturation"] > 0)[:, None]
-    assert tuned(shown).field_drive[0] < 1e-6
+    shown[4] = shown[4] - 50 * (table["saturation"] > 0)[:, None] + 30 * (table["lightness"] != 0.5)[:, None]
+    found = tuned(shown)
+    assert found.field_drive[0] < 1e-6
+    assert found.hue_curve[0] == pytest.approx(np.full(24, found.hue_curve[0, 0]))
+    assert found.hue_curve[0, 0] * Baseline.of(*shown).noise[0] == pytest.approx(-50)
 
 
 def test_units_that_answer_to_all_phases_are_colour_tuned_too() -> None:
@@ -165,7 +181,8 @@ def test_dead_units_have_nothing_to_tell() -> None:
     found = tuned(shown)
     assert found.dead.tolist() == [True, False]
     assert found.chromatic_drive[0] == found.luminance_drive[0] == found.index[0] == found.grating_selectivity[0] == 0
-    assert np.isnan([found.hue[0], found.axis[0], *found.hue_interval[0]]).all()
+    assert np.isnan([found.hue[0], found.axis[0], *found.hue_interval[0], *found.hue_curve[0]]).all()
+    assert not np.isnan(found.hue_curve[1]).any()
 
 
 def test_what_cannot_be_is_refused() -> None:

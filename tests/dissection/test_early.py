@@ -80,6 +80,36 @@ def test_frequency_and_bandwidth() -> None:
     assert np.median(one.tuning.gratings.bandwidth[edges]) == pytest.approx(1.3, abs=0.25)
 
 
+@pytest.mark.parametrize("noise", NOISES)
+def test_curves_peak_where_tuning_says(noise: float) -> None:
+    """Within half a step of what is shown, clean; noise of the signal's energy costs another."""
+    one, steps = found(noise), 0.5 + 0.5 * noise
+    tuned, planted, edges = one.tuning.gratings, one.planted, one.planted.kind == "edge"
+    angles, frequencies = STIMULI.gratings.angles(), np.array(STIMULI.gratings.frequencies)
+    octaves, turns = np.log2(frequencies[1] / frequencies[0]), angles[1] - angles[0]
+    told, shown = tuned.orientation[edges], angles[tuned.orientation_curve[edges].argmax(1)]
+    assert p95(between(told, shown, 180)) <= steps * turns + 0.5
+    assert p95(between(planted.orientation[edges], shown, 180)) <= steps * turns + 0.5
+    shown = frequencies[tuned.frequency_curve[edges].argmax(1)]
+    assert p95(np.abs(np.log2(tuned.frequency[edges] / shown))) <= steps * octaves
+    assert p95(np.abs(np.log2(planted.frequency[edges] / shown))) <= steps * octaves + 0.15
+    np.testing.assert_allclose(tuned.frequency_curve[edges].max(1), tuned.drive[edges])
+
+
+def test_hue_curves_peak_where_tuning_says() -> None:
+    for noise in NOISES:
+        one = found(noise)
+        tuned, planted, blobs = one.tuning.colour, one.planted, one.planted.kind == "colour"
+        assert tuned is not None
+        assert STIMULI.hues is not None
+        shown = STIMULI.hues.angles()[tuned.hue_curve[blobs].argmax(1)]
+        assert p95(between(tuned.hue[blobs], shown, 360)) <= 7.5 + 1e-6  # half a step
+        assert p95(between(planted.hue[blobs], shown, 360)) <= 7.5 + 10 * noise + 1e-6
+        first = tuned.hue_curve[blobs] @ np.exp(1j * np.deg2rad(STIMULI.hues.angles()))
+        assert between(np.rad2deg(np.angle(first)), tuned.hue[blobs], 360).max() < 1e-6
+        assert (tuned.hue_curve[blobs].min(1) < 0).all()
+
+
 @pytest.mark.parametrize(("noise", "most"), [(0.0, 0.01), (1.0, 10.0)])
 def test_hue(noise: float, most: float) -> None:
     one = found(noise)

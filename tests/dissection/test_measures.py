@@ -14,7 +14,7 @@ from torch import nn
 from layerscope.capture.hooks import capture
 from layerscope.dissection.areas import RATES, _thresholds, measure_areas
 from layerscope.dissection.early import early_tuning
-from layerscope.dissection.measures import LayerMeasures, Site, measure
+from layerscope.dissection.measures import EXEMPLARS, LayerMeasures, Site, measure
 from layerscope.dissection.pictures import in_batches
 from layerscope.errors import InputError
 from layerscope.models.model import wrap
@@ -49,6 +49,25 @@ def test_means_and_maxima_are_those_of_a_plain_forward(measured, exhibits):
     torch.testing.assert_close(measured["relu#2"].controls["flipped/twins/maxima"], seen["relu#2"].amax((2, 3)))
 
 
+def test_the_strongest_pictures_of_every_unit_and_where(measured, exhibits):
+    """Of the pictures alone: their twins excite some units more."""
+    model = network()
+    with torch.no_grad(), capture(model, [site.name for site in SITES]) as seen:
+        model(exhibits.pictures.pixels.float() / 255)
+    for site in SITES:
+        top, maps = measured[site.name].top, seen[site.name]
+        maxima = maps.amax((2, 3)).T
+        images = maxima.argsort(dim=1, descending=True, stable=True)[:, :EXEMPLARS]
+        torch.testing.assert_close(top.scores, maxima.gather(1, images))
+        assert torch.equal(top.images, images)
+        for unit, image, row, column, score in [
+            (unit, *(int(values[unit, at]) for values in (top.images, top.rows, top.columns)), top.scores[unit, at])
+            for unit in range(measured[site.name].units)
+            for at in range(EXEMPLARS)
+        ]:
+            assert float(maps[image, unit, row, column]) == pytest.approx(float(score))
+
+
 def test_edges_are_measured_before_the_rectifier(measured, exhibits):
     alone = early_tuning(network(), ["bn1"], exhibits.early)["bn1"]
     for field in fields(alone.gratings):
@@ -65,6 +84,8 @@ def test_records_hold_all_of_it(measured, exhibits):
         for name, array in again.arrays().items():
             np.testing.assert_array_equal(array, arrays[name])
         assert again.texture.families == ("stripes", "dots", "fur")
+        for field in fields(one.top):
+            assert torch.equal(getattr(again.top, field.name), getattr(one.top, field.name))
 
 
 def test_iou_is_that_of_network_dissection(exhibits):
@@ -97,8 +118,11 @@ def test_iou_is_that_of_network_dissection(exhibits):
 
 def test_no_masks_no_areas(exhibits):
     found = measure(network(), SITES[:1], replace(exhibits, pictures=small_pictures(masks=False)))
-    assert found["relu#0"].areas is None
-    assert found["relu#0"].draws == {}
+    one = found["relu#0"]
+    assert one.areas is None
+    assert one.draws == {}
+    assert one.top is None
+    assert LayerMeasures.of(one.arrays(), ("stripes", "dots", "fur")).top is None
 
 
 def test_units_that_never_move_are_dead(exhibits):
@@ -141,4 +165,6 @@ def test_pictures_need_classes_and_enough_of_each():
     with pytest.raises(InputError, match="0 controls of 15 images"):
         replace(pictures, controls=())
     assert sum(len(batch) for batch in in_batches(pictures.pixels, 7)) == 30
+    renamed = replace(pictures, controls=(replace(pictures.controls[0], name="other"),))
+    assert renamed.fingerprint() != pictures.fingerprint()
     assert pictures.fingerprint() == small_pictures().fingerprint() != small_pictures(seed=1).fingerprint()

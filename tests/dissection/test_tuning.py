@@ -35,7 +35,7 @@ def tuned(responses: Array, baselines: Array, bootstraps: int = 20) -> GratingTu
     return grating_tuning(responses, GRATINGS, Baseline.of(baselines, responses), bootstraps=bootstraps)
 
 
-def literal(responses: Array, baselines: Array) -> dict[str, float]:
+def literal(responses: Array, baselines: Array) -> dict[str, float | list[float]]:
     """The definitions, written out for one unit in loops."""
     orientations, frequencies, phases = GRATINGS.shape
     grey, noise = baselines[0], baselines[1:]
@@ -55,6 +55,7 @@ def literal(responses: Array, baselines: Array) -> dict[str, float]:
     vector = sum(
         turns[n] * amplitude[n, m] ** 2 for n in range(orientations) for m in range(frequencies) if abs(m - j) <= 1
     )
+    near = [m for m in range(frequencies) if abs(m - j) <= 1]
     row = responses[(k * frequencies + j) * phases :][:phases]
     added = [max(value - grey, 0) for value in row]
     first = abs(2 / phases * sum(value * cmath.exp(-1j * phase) for value, phase in zip(added, PHASES, strict=True)))
@@ -64,6 +65,8 @@ def literal(responses: Array, baselines: Array) -> dict[str, float]:
         "orientation": math.degrees(cmath.phase(vector)) / 2 % 180,
         "phase": math.degrees(-cmath.phase(f1[k, j])) % 360,
         "modulation": first / (sum(added) / phases),
+        "orientation_curve": [sum(amplitude[n, m] for m in near) / len(near) / sd for n in range(orientations)],
+        "frequency_curve": [amplitude[k, m] / sd for m in range(frequencies)],
     }
 
 
@@ -147,6 +150,8 @@ def test_dead_units_have_nothing_to_tell() -> None:
         "modulation",
         "orientation_interval",
         "frequency_interval",
+        "orientation_curve",
+        "frequency_curve",
     ):
         assert np.isnan(getattr(found, name)[1:3]).all(), name
         assert name == "bandwidth" or not np.isnan(getattr(found, name)[[0, 3]]).any(), name

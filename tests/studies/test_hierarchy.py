@@ -15,6 +15,7 @@ from small_exhibits import small_early
 from small_nets import SmallNet, seeded
 from torch import nn
 
+from layerscope.capture.hooks import capture
 from layerscope.dissection.early import EarlyStimuli
 from layerscope.dissection.labels import CATEGORIES
 from layerscope.errors import InputError, StorageError, UnknownNameError
@@ -22,6 +23,7 @@ from layerscope.models.model import VisionModel, wrap
 from layerscope.studies import hierarchy as study
 from layerscope.studies import hierarchy_networks as networks
 from layerscope.studies.hierarchy import PROFILES, Profile, hierarchy, plan_hierarchy, twins_for
+from layerscope.studies.hierarchy_files import folder_of
 from layerscope.studies.hierarchy_pictures import folder_pictures, menagerie_pictures
 from layerscope.studies.main_layers import before_rectifier, main_layers
 
@@ -34,14 +36,18 @@ def random_network(seed: int = 0, widths: tuple[int, ...] = (8, 10, 12, 12)) -> 
     return wrap(seeded(module, seed), 32, name="random")
 
 
+@pytest.fixture(scope="module")
+def scenes():
+    return menagerie_pictures(random_network(), 5)
+
+
 @pytest.fixture(scope="module", autouse=True)
-def _small():
+def _small(scenes):
     """A profile that takes seconds, in place of the quick one."""
     with pytest.MonkeyPatch.context() as patch:
         small = replace(PROFILES["quick"], twins=3, per_class=5, exemplars=6, draws=3, splits=2)
         patch.setitem(PROFILES, "quick", small)
         patch.setattr(study, "LEAST_NULL_UNITS", 0)
-        scenes = menagerie_pictures(random_network(), 5)
         patch.setattr(study, "menagerie_pictures", lambda *given, **more: scenes)
         patch.setattr(EarlyStimuli, "of", lambda size, channels, *rest, **more: small_early(size, channels))
         yield
@@ -98,16 +104,9 @@ def test_rows_tell_of_every_layer_and_unit(report):
         assert {name: share["units"] for name, share in row["shares"].items()} == {
             name: own.count(name) for name in CATEGORIES
         }
-        assert set(row["decodability"]) == {"edge", "texture", "object", "configuration"}
+        assert set(row["decodability"]) == {"edge", "texture", "shape", "object", "configuration"}
         assert len(row["decodability"]["object"]["twins"]) == len(row["counts_of_twins"]) == 3
         assert 0 < row["effective_field"] <= row["receptive_field"] + 1
-        assert report.record.arrays[f"exemplars/{row['name']}"].shape == (
-            len(row["telling"]) + len(row["sample"]),
-            9,
-            32,
-            32,
-            3,
-        )
         assert len(row["sample"]) == 4
     unit = report.units[0]
     assert {
@@ -117,6 +116,10 @@ def test_rows_tell_of_every_layer_and_unit(report):
         "texture",
         "class_auc",
         "versus_scattered_auc",
+        "versus_silhouette_auc",
+        "versus_texture_swapped_auc",
+        "versus_texture_swapped_low",
+        "versus_texture_swapped_p",
         "part_iou",
         "class_selectivity",
         "hit_rate",
@@ -124,6 +127,31 @@ def test_rows_tell_of_every_layer_and_unit(report):
     } <= set(unit)
     assert report.record.arrays["cka"].shape == report.record.arrays["cka_twins"].shape == (4, 4)
     assert np.allclose(np.diag(report.record.arrays["cka"]), 1)
+
+
+def test_every_unit_has_exemplars_and_curves(report):
+    arrays, told = report.record.arrays, report.facts["stimuli"]
+    probe = arrays["probe"]
+    assert probe.shape[1:] == (32, 32, 3)
+    assert (len(told["orientations"]), len(told["frequencies"]), len(told["hues"])) == (8, 3, 8)
+    used = set()
+    for row in report.layers:
+        name, units = row["name"], row["units"]
+        numbers, scores = arrays[f"exemplars/{name}"], arrays[f"exemplar_scores/{name}"]
+        assert numbers.shape == scores.shape == (units, 9)
+        assert (np.diff(scores) <= 0).all()
+        assert arrays[f"exemplar_boxes/{name}"].shape == (units, 9, 3)
+        for curve, over in (("orientation", 8), ("frequency", 3), ("hue", 8)):
+            assert arrays[f"tuning/{name}/{curve}"].shape == (units, over)
+        used |= set(numbers.flatten().tolist())
+    assert used == set(range(len(probe)))
+    model, row = random_network(), report.layers[1]
+    with torch.no_grad(), capture(model, row["name"]) as seen:
+        model(torch.from_numpy(probe.copy()).permute(0, 3, 1, 2).float() / 255)
+    maxima = seen[row["name"]].amax((2, 3)).T.numpy()
+    shown = np.take_along_axis(maxima, arrays[f"exemplars/{row['name']}"].astype(np.int64), 1)
+    assert np.allclose(arrays[f"exemplar_scores/{row['name']}"], shown, rtol=1e-4, atol=1e-5)
+    assert np.allclose(shown[:, 0], maxima.max(1))
 
 
 def test_tables_and_manifest_lie_beside_the_record(report):
@@ -138,10 +166,11 @@ def test_tables_and_manifest_lie_beside_the_record(report):
     assert manifest["complete"] is True
     assert (manifest["kind"], manifest["shown"], manifest["words"]) == ("hierarchy", False, report.words)
     assert (
-        manifest["command"] == "import layerscope as ls; from layerscope.studies.hierarchy import hierarchy; "
-        "hierarchy(model, probe='menagerie', profile='quick', seed=0)"
+        manifest["command"] == "import layerscope as ls; "
+        "ls.hierarchy(model, probe='menagerie', profile='quick', seed=0)"
     )
-    assert manifest["probe"]["controls"] == ["scattered"]
+    assert manifest["probe"]["controls"] == ["scattered", "silhouette", "texture swapped"]
+    assert all("[" not in name and "curve" not in name for name in rows[0])
 
 
 def test_what_was_measured_is_not_measured_again(report, out, monkeypatch):
@@ -177,13 +206,13 @@ def test_an_interrupted_report_goes_on_and_is_the_same(report, tmp_path, monkeyp
 
 def test_another_report_of_the_same_name_has_its_own_folder(report, out):
     key = json.loads((report.folder / "hierarchy.json").read_text())["key"]
-    assert study._folder(out, random_network(), key) == report.folder
-    assert study._folder(out, random_network(), "ab" * 32).name == "random-abababab"
+    assert folder_of(out, random_network(), key) == report.folder
+    assert folder_of(out, random_network(), "ab" * 32).name == "random-abababab"
 
 
 def test_narrow_layers_take_more_twins(monkeypatch):
     monkeypatch.setattr(study, "LEAST_NULL_UNITS", 99)
-    quick, full = Profile(5, 1, 1, 1, 1, False), Profile(20, 1, 1, 1, 1, False)
+    quick, full = Profile(5, 1, 1, 1, 1), Profile(20, 1, 1, 1, 1)
     layer = main_layers(random_network())[0]
     assert [twins_for(quick, [replace(layer, units=units)]) for units in (1, 8, 24, 25, 32, 256)] == [
         16,
@@ -216,13 +245,21 @@ def test_folders_choose_and_score_with_other_pictures(folder):
     assert phases.images is not None
 
 
-def test_scenes_score_with_their_parts_scattered():
-    pictures = menagerie_pictures(random_network(), 5, silhouettes=True)
+def test_scenes_score_scattered_in_silhouette_and_in_other_textures(scenes):
+    pictures = scenes
     assert (len(pictures), pictures.chosen, [one.name for one in pictures.controls]) == (
         200,
         100,
-        ["scattered", "silhouette"],
+        ["scattered", "silhouette", "texture swapped"],
     )
+    scored = pictures.pixels[100:]
+    for one in pictures.controls:
+        assert one.images is None
+        assert bool((one.twins != scored).flatten(1).any(1).all())
+        assert float((one.twins == scored).float().mean()) > 0.3  # what is around stays
+    thing = pictures.masks.truth["object"][100:] < 255
+    inside = [one.twins.float().mean(1)[thing].mean() for one in pictures.controls]
+    assert inside[1] < 50 < inside[2]
     assert torch.bincount(pictures.scored_labels).tolist() == [5] * 20
     there = pictures.masks.seen()
     numbers = [at for at, one in enumerate(pictures.concepts) if one.category == "object"]
@@ -270,7 +307,7 @@ def test_a_folder_that_cannot_be_written_is_said_before_the_work(tmp_path, monke
         hierarchy(random_network(), out=tmp_path / "file")
 
 
-def test_plans_tell_networks_and_images():
+def test_plans_tell_networks_and_images(scenes):
     model = random_network()
     model.module.train()
     before = model.fingerprint
@@ -279,10 +316,8 @@ def test_plans_tell_networks_and_images():
     assert model.module.training
     assert plan.networks == 4
     assert plan.seconds > 0
-    model, profile = random_network(), PROFILES["quick"]
-    made = menagerie_pictures(model, profile.per_class)
     early, swatches = EarlyStimuli.of(32, 3), study.Textures(32, 3, 6)
-    assert plan.images == networks.Exhibits(early, swatches, made).forwards
+    assert plan.images == networks.Exhibits(early, swatches, scenes).forwards
 
 
 def test_the_layer_before_the_rectifier():

@@ -46,6 +46,9 @@ class ColourTuning:
     axis: Floats
     """The hue axis of the best chromatic grating, in degrees in [0, 180): a grating has each hue and its opposite. For
     units that answer to all phases alike only which of red-green (0) and blue-yellow (90) is stronger."""
+    hue_curve: Floats
+    """[units, hues]: what each hue adds to grey of the same shape and lightness, mean over all of these; negative where
+    it takes away. Its first harmonic points at the preferred hue. In deviations of the noise; NaN if dead."""
     dead: NDArray[np.bool_]
 
     @property
@@ -92,6 +95,7 @@ def colour_tuning(
         hue=hue * alive,
         hue_interval=(hue + interval(turns, np.zeros_like(hue))).T * alive[:, None],
         axis=axes.reshape(-1, len(best))[best, np.arange(len(best))] * alive,
+        hue_curve=baseline.in_noise(_hue_curve(colours, greys)).T * alive[:, None],
         dead=dead,
     )
 
@@ -145,6 +149,13 @@ def _hue_vectors(colours: Floats, angles: Floats) -> Complex:
     turned = np.exp(1j * np.deg2rad(angles)) * (2 / len(angles))
     vectors: Complex = np.einsum("slthu,h->sltu", colours, turned)
     return vectors
+
+
+def _hue_curve(colours: Floats, greys: Floats) -> Floats:
+    """[hues, units]: mean over shapes, lightnesses and saturations of the response less that to grey as light."""
+    same_light = greys[:, 1:-1]  # GREYS are the lightnesses, between two steps
+    added: Floats = colours.mean((0, 1, 2)) - same_light.mean((0, 1))
+    return added
 
 
 def _light_step(greys: Floats) -> Floats:

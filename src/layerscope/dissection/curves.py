@@ -13,7 +13,7 @@ from torch import Tensor
 
 from layerscope.dissection.decodability import Decodability, decodability
 from layerscope.dissection.measures import LayerMeasures
-from layerscope.dissection.pictures import Pictures
+from layerscope.dissection.pictures import TEXTURE_SWAPPED, Pictures
 from layerscope.dissection.similarity import cka_matrix
 from layerscope.dissection.stimuli.textures import Textures
 from layerscope.types import Progress, no_progress
@@ -21,6 +21,7 @@ from layerscope.types import Progress, no_progress
 TASKS = {
     "edge": "the orientation of most edges",
     "texture": "the family of a texture",
+    "shape": "the class of a picture in textures of other things",
     "object": "the class of a picture",
     "configuration": "pictures against their first twins, such as the same parts scattered",
 }
@@ -39,7 +40,8 @@ def decodabilities(
     on_progress: Progress = no_progress,
 ) -> dict[str, dict[str, Decodability]]:
     """By layer and task (those of TASKS of which there is truth). Progress counts layers and tasks."""
-    tasks = [task for task in TASKS if task != "edge" or pictures.contour is not None]
+    missing = {"edge": pictures.contour is None, "shape": not pictures.has_control(TEXTURE_SWAPPED)}
+    tasks = [task for task in TASKS if not missing.get(task)]
     found: dict[str, dict[str, Decodability]] = {layer: {} for layer in network}
     for done, layer in enumerate(network):
         for number, task in enumerate(tasks):
@@ -65,12 +67,16 @@ def _features(measures: LayerMeasures, task: str, pictures: Pictures) -> Tensor:
     """Means and maxima over positions, [images, 2 units]; of textures the mean positive part."""
     if task == "texture":
         return measures.of_textures
+    if task == "shape":
+        return _of_twins(measures, TEXTURE_SWAPPED)
     both = torch.cat([measures.means, measures.maxima], 1)
     if task != "configuration":
         return both
-    control = pictures.controls[0]
-    twins = torch.cat([measures.controls[f"{control.name}/twins/{name}"] for name in ("means", "maxima")], 1)
-    return torch.cat([both[pictures.chosen :], twins])
+    return torch.cat([both[pictures.chosen :], _of_twins(measures, pictures.controls[0].name)])
+
+
+def _of_twins(measures: LayerMeasures, control: str) -> Tensor:
+    return torch.cat([measures.controls[f"{control}/twins/{name}"] for name in ("means", "maxima")], 1)
 
 
 def _labels(task: str, pictures: Pictures, textures: Textures) -> tuple[Tensor, Tensor | None]:
@@ -83,7 +89,7 @@ def _labels(task: str, pictures: Pictures, textures: Textures) -> tuple[Tensor, 
         return torch.arange(2).repeat_interleave(pictures.scored), torch.cat([number, number])
     if task == "edge" and pictures.contour is not None:
         return pictures.contour, None
-    return pictures.labels, None
+    return (pictures.scored_labels if task == "shape" else pictures.labels), None
 
 
 def _common(labels: Tensor) -> Tensor:

@@ -21,6 +21,7 @@ from sklearn.metrics import balanced_accuracy_score
 from sklearn.model_selection import GroupShuffleSplit, StratifiedShuffleSplit
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from layerscope.dissection.discovery import Interval
@@ -80,9 +81,10 @@ def decodability(
     generator = np.random.default_rng(seed)
     orders = [generator.permutation(len(classes)) for _ in parts]
     own = _matrix(features, len(classes))
-    accuracy = _read(own, [classes] * splits, parts)
-    shuffled = _read(own, [classes[order] for order in orders], parts)
-    of_twins = [_read(_matrix(twin, len(classes)), [classes] * splits, parts) for twin in twins]
+    with threadpool_limits(1):  # the matrices are small: threads wait for each other longer than they work
+        accuracy = _read(own, [classes] * splits, parts)
+        shuffled = _read(own, [classes[order] for order in orders], parts)
+        of_twins = [_read(_matrix(twin, len(classes)), [classes] * splits, parts) for twin in twins]
     ratio = len(parts[0][1]) / len(parts[0][0])
     return Decodability(
         accuracy=corrected_interval(accuracy, ratio),

@@ -46,7 +46,7 @@ class LayerDepth:
 
     Attributes:
         layer: its name.
-        net_share: of units that code anything at all, beyond the twins.
+        net_share: of units that code anything at all, beyond the twins; all layers' intervals hold together.
         index: 0 (edges and colours) to 3 (objects); None where the net share is not above 0 for sure.
     """
 
@@ -88,7 +88,8 @@ def depth_trend(
         raise InputError(f"{len(layers)} layers and {bootstraps} bootstraps; give at least one of each")
     generator = np.random.default_rng(seed)
     tables = [_table(layer) for layer in layers]
-    shares = [_beyond_twins(table, level) for table in tables]
+    each = 1 - (1 - level) / len(layers)  # so that no layer is beyond its twins by chance, all layers together
+    shares = [_beyond_twins(table, each) for table in tables]
     some = np.array([share.low > 0 for share in shares])
     index = np.array([_index(table[0], table[1:]) for table in tables])
     drawn = np.stack([_redrawn(table, bootstraps, generator) for table in tables], 1)

@@ -23,7 +23,7 @@ from layerscope.dissection.responses import as_the_network_takes_them, respond
 from layerscope.dissection.stimuli.textures import Textures
 from layerscope.dissection.texture import TextureTuning, texture_tuning
 from layerscope.dissection.tuning import GratingTuning
-from layerscope.passes.accumulators import ImageMaxima, ImageMeans
+from layerscope.passes.accumulators import ImageMaxima, ImageMeans, Top, TopK
 from layerscope.passes.moments import Moments, Statistics
 from layerscope.passes.sweep import sweep
 from layerscope.types import Progress, no_progress
@@ -36,6 +36,8 @@ SILENT = 1e-6
 """A unit whose standard deviation is less, in parts of its mean or of 1, is dead."""
 RARELY = 1e-4
 """So is one that is above 0 at so few positions, and never below."""
+EXEMPLARS = 9
+"""The pictures that excite a unit most, so many are kept."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,7 @@ class LayerMeasures:
         alive: bool [units].
         areas: where units are strong and concepts are; None without masks.
         draws: what some measures are for stimuli drawn anew: float32 [draws, units] by name; none for twins.
+        top: the EXEMPLARS pictures that excite each unit most, and where; None for twins.
     """
 
     early: EarlyTuning
@@ -86,6 +89,7 @@ class LayerMeasures:
     alive: Tensor
     areas: Areas | None
     draws: dict[str, NDArray[np.float32]]
+    top: Top | None
 
     @property
     def units(self) -> int:
@@ -102,21 +106,24 @@ class LayerMeasures:
         found |= {f"controls/{name}": value.numpy() for name, value in self.controls.items()}
         if self.areas is not None:
             found |= {f"areas/{name}": value.numpy() for name, value in _fields(self.areas).items()}
+        if self.top is not None:
+            found |= {f"top/{name}": value.numpy() for name, value in _fields(self.top).items()}
         return found | {f"draws/{name}": value for name, value in self.draws.items()}
 
     @classmethod
     def of(cls, arrays: Mapping[str, NDArray[Any]], families: tuple[str, ...]) -> LayerMeasures:
         """From what `arrays` gave; `families` are the textures."""
         colour = _below(arrays, "early/colour/")
-        areas = {name: torch.from_numpy(value) for name, value in _below(arrays, "areas/").items()}
+        controls, areas, top = (_tensors(arrays, start) for start in ("controls/", "areas/", "top/"))
         return cls(
             early=EarlyTuning(
                 GratingTuning(**_below(arrays, "early/gratings/")), ColourTuning(**colour) if colour else None
             ),
             texture=TextureTuning(families=families, **_below(arrays, "texture/")),
-            controls={name: torch.from_numpy(value) for name, value in _below(arrays, "controls/").items()},
+            controls=controls,
             areas=Areas(**areas) if areas else None,
             draws=_below(arrays, "draws/"),
+            top=Top(**top) if top else None,
             **{name: torch.from_numpy(arrays[name]) for name in ("of_textures", "means", "maxima", "active", "alive")},
         )
 
@@ -132,8 +139,9 @@ def measure(
 ) -> dict[str, LayerMeasures]:
     """Measure the units of all sites at once, by name. Progress counts images, to `exhibits.forwards`.
 
-    draws: how often stimuli are drawn anew, for the confidence of labels; twins need none. Memory: 4 bytes for each
-    unit, of all sites together, and image. Raises InputError where the images do not fit the network.
+    draws: how often stimuli are drawn anew, for the confidence of labels; twins need none, nor `top`, and 0 leaves both
+    out. Memory: 4 bytes for each unit, of all sites together, and image. Raises InputError where the images do not fit
+    the network.
     """
     step = _Steps(on_progress, exhibits.forwards)
     names, before = [site.name for site in sites], list(dict.fromkeys(site.early for site in sites))
@@ -141,7 +149,8 @@ def measure(
     step.on(len(exhibits.early))
     swatches = respond(model, exhibits.textures, names, reading="excitation", on_progress=step)
     step.on(len(exhibits.textures))
-    seen, statistics = _see(model, names, exhibits.pictures, step)
+    strongest = {name: TopK(EXEMPLARS) for name in names} if draws else {}
+    seen, statistics = _see(model, names, exhibits.pictures, strongest, step)
     areas = measure_areas(model, names, exhibits.pictures, blocks=8 if draws else 1, on_progress=step)
     bootstraps = 200 if draws else 0
     found = {}
@@ -162,6 +171,7 @@ def measure(
             alive=_alive(statistics[site.name]),
             areas=areas.get(site.name),
             draws=drawn,
+            top=strongest[site.name].compute() if draws else None,
         )
     return found
 
@@ -181,14 +191,17 @@ class _Steps:
 
 
 def _see(
-    model: VisionModel, names: Sequence[str], pictures: Pictures, step: _Steps
+    model: VisionModel, names: Sequence[str], pictures: Pictures, strongest: Mapping[str, TopK], step: _Steps
 ) -> tuple[dict[str, dict[str, Tensor]], dict[str, Statistics]]:
-    """Means and maxima of the pictures and of their twins, and statistics of the pictures alone."""
+    """Means and maxima of the pictures and of their twins, and statistics of the pictures alone; these also go to
+    `strongest`, by layer."""
     found: dict[str, dict[str, Tensor]] = {}
     statistics: dict[str, Statistics] = {}
     for label, pixels in _shown(pictures):
         kept = {name: (ImageMeans(), ImageMaxima(), Moments()) for name in names}
-        sweep(model, as_the_network_takes_them(model, in_batches(pixels)), kept, on_progress=step)
+        also = {} if label else strongest
+        every = {name: (*kept[name], also[name]) if name in also else kept[name] for name in names}
+        sweep(model, as_the_network_takes_them(model, in_batches(pixels)), every, on_progress=step)
         step.on(len(pixels))
         found[f"{label}means"] = {name: kept[name][0].compute() for name in names}
         found[f"{label}maxima"] = {name: kept[name][1].compute() for name in names}
@@ -211,6 +224,10 @@ def _alive(statistics: Statistics) -> Tensor:
 
 def _fields(one: Any) -> dict[str, Any]:
     return {field.name: getattr(one, field.name) for field in fields(one)}
+
+
+def _tensors(arrays: Mapping[str, NDArray[Any]], start: str) -> dict[str, Tensor]:
+    return {name: torch.from_numpy(value) for name, value in _below(arrays, start).items()}
 
 
 def _below(arrays: Mapping[str, NDArray[Any]], start: str) -> Arrays:

@@ -1,7 +1,7 @@
 """The labelled pictures that all networks of a report are shown, and what of them is destroyed in their twins.
 
 The first pictures choose (thresholds, a unit's class), the others score. Of those that score there are twins: the same
-parts scattered, tiles shuffled, phases randomised.
+parts scattered or in silhouette, other textures on them, tiles shuffled, phases randomised.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from torch import Tensor
 from layerscope.errors import InputError
 from layerscope.types import Images
 
+TEXTURE_SWAPPED = "texture swapped"
+"""The control whose twins keep the shape of the class, and of its textures nothing."""
 LEAST_PER_CLASS = 5
 """Pictures of each class in each half: with fewer, no share of them says anything."""
 _SEEN = 1 / 512  # of the picture: a concept that covers less is not seen in it
@@ -106,6 +108,10 @@ class Pictures:
     def __len__(self) -> int:
         return len(self.pixels)
 
+    def has_control(self, name: str) -> bool:
+        """Whether there are twins of this name."""
+        return any(one.name == name for one in self.controls)
+
     @property
     def scored(self) -> int:
         return len(self) - self.chosen
@@ -126,7 +132,8 @@ class Pictures:
 
     def fingerprint(self) -> str:
         """sha256 over all that networks are shown, and what is known of it."""
-        digest = hashlib.sha256(repr((self.class_names, self.chosen, self.concepts)).encode())
+        names = [one.name for one in self.controls]
+        digest = hashlib.sha256(repr((self.class_names, self.chosen, self.concepts, names)).encode())
         twins = [tensor for one in self.controls for tensor in (one.twins, one.images) if tensor is not None]
         truth = [self.masks.truth[name] for name in sorted(self.masks.truth)] if self.masks else []
         for tensor in (self.pixels, self.labels, *twins, *truth):

@@ -51,6 +51,11 @@ class GratingTuning:
     modulation: Floats
     """F1 / F0 of what the best grating adds to the response to grey: about 1.57 where it follows the phase as a linear
     filter before a rectifier does, 0 where it is the same for all phases (simple and complex cells)."""
+    orientation_curve: Floats
+    """[units, orientations]: amplitude, mean over the best frequency and its neighbours, those which tell the preferred
+    orientation; as `drive`, in standard deviations of the answers to noise."""
+    frequency_curve: Floats
+    """[units, frequencies]: the same at the best orientation, whose peak the preferred frequency is."""
     dead: NDArray[np.bool_]
 
     @property
@@ -86,6 +91,8 @@ def grating_tuning(
         bandwidth=bandwidth * alive,
         phase=phase * alive,
         modulation=modulation * alive,
+        orientation_curve=baseline.in_noise(_near_the_best(amplitude)).T * alive[:, None],
+        frequency_curve=baseline.in_noise(_at_the_best(amplitude)).T * alive[:, None],
         dead=baseline.dead,
     )
 
@@ -103,9 +110,7 @@ def orientation_index(amplitude: Floats, angles: Floats) -> Floats:
 
 def preferred_orientation(amplitude: Floats, angles: Floats) -> Floats:
     """[units], degrees in [0, 180): vector mean of the squared amplitude, at the best frequency and its neighbours."""
-    best = amplitude.max(0).argmax(0)
-    near = np.abs(np.arange(amplitude.shape[1])[:, None] - best) <= 1
-    energy = (amplitude**2 * near).sum(1)
+    energy = (amplitude**2 * _near(amplitude)).sum(1)
     turned = np.rad2deg(np.angle(np.exp(2j * np.deg2rad(angles)) @ energy)) / 2
     degrees: Floats = turned % 180
     return degrees
@@ -116,8 +121,7 @@ def preferred_frequency(amplitude: Floats, frequencies: Floats) -> tuple[Floats,
 
     Both axes are logarithmic; the bandwidth is in octaves at half the amplitude.
     """
-    units = np.arange(amplitude.shape[2])
-    curve = amplitude[amplitude.max(1).argmax(0), :, units].T
+    units, curve = np.arange(amplitude.shape[2]), _at_the_best(amplitude)
     top = curve.argmax(0)
     middle = np.clip(top, 1, len(frequencies) - 2)
     x = np.log(frequencies)[middle + np.array([[-1], [0], [1]])]
@@ -130,6 +134,26 @@ def preferred_frequency(amplitude: Floats, frequencies: Floats) -> tuple[Floats,
     frequency = np.where(bent, np.exp(vertex), frequencies[top])
     bandwidth = np.where(bent & (top == middle), 2 * np.sqrt(np.log(2) / -bend) / np.log(2), np.nan)
     return frequency, bandwidth
+
+
+def _near(amplitude: Floats) -> NDArray[np.bool_]:
+    """[frequencies, units]: a unit's best frequency and its neighbours."""
+    best = amplitude.max(0).argmax(0)
+    near: NDArray[np.bool_] = np.abs(np.arange(amplitude.shape[1])[:, None] - best) <= 1
+    return near
+
+
+def _near_the_best(amplitude: Floats) -> Floats:
+    """[orientations, units]: mean over the best frequency and its neighbours."""
+    near = _near(amplitude)
+    curve: Floats = (amplitude * near).sum(1) / near.sum(0)
+    return curve
+
+
+def _at_the_best(amplitude: Floats) -> Floats:
+    """[frequencies, units]: at a unit's best orientation."""
+    curve: Floats = amplitude[amplitude.max(1).argmax(0), :, np.arange(amplitude.shape[2])].T
+    return curve
 
 
 def interval(draws: Floats, estimate: Floats) -> Floats:

@@ -6,17 +6,16 @@ report is one record, with `hierarchy.json`, `layers.csv` and `units.csv` beside
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
+from numpy.typing import NDArray
 
 from layerscope.capture.evaluating import evaluating
 from layerscope.capture.layers import Layer
@@ -28,18 +27,17 @@ from layerscope.dissection.stimuli.textures import Textures
 from layerscope.errors import InputError, UnknownNameError
 from layerscope.models.datasets import picture_files
 from layerscope.models.model import VisionModel
-from layerscope.names import slug
 from layerscope.records import Record, Store, content_key, write_whole
 from layerscope.studies.hierarchy_account import Account
-from layerscope.studies.hierarchy_networks import SCHEMA, Subject, measured
-from layerscope.studies.hierarchy_pictures import MENAGERIE, MOST, folder_pictures, menagerie_pictures
+from layerscope.studies.hierarchy_files import folder_of, is_complete, manifest_of, write_manifest
+from layerscope.studies.hierarchy_networks import Subject, measured
+from layerscope.studies.hierarchy_pictures import CHANGES, MENAGERIE, MOST, folder_pictures, menagerie_pictures
+from layerscope.studies.hierarchy_synthesis import RECIPE, synthesise
 from layerscope.studies.hierarchy_tables import Row, as_csv, flat
 from layerscope.studies.main_layers import before_rectifier, main_layers
-from layerscope.studies.manifest import network_facts
-from layerscope.types import Progress, no_progress
+from layerscope.types import Images, Progress, no_progress
 from layerscope.world.catalogue import CLASS_NAMES
 
-MANIFEST = "hierarchy.json"
 LEAST_NULL_UNITS = 99
 """Of the other twins in each layer: with fewer, their largest value is exceeded more often than once in a hundred."""
 MOST_TWINS = 16
@@ -47,7 +45,6 @@ _SECONDS_PER_UNIT = 0.01  # statistics of a unit, whatever the network
 _HOOKED = 2.0  # a forward with all that is kept of it, and with making the image
 HONEST = 0.05
 """Share of the units of held-out twins that may be called anything, at most."""
-_TABLES = ("layers.csv", "units.csv")
 
 
 @dataclass(frozen=True)
@@ -56,7 +53,7 @@ class Profile:
 
     twins: networks with random weights, at least; narrow layers take more (`twins_for`). per_class: scenes of each
     class in each half. exemplars: of each texture. draws: of stimuli, for the confidence of labels. splits: of linear
-    readers. silhouettes: whether they are shown too.
+    readers.
     """
 
     twins: int
@@ -64,12 +61,11 @@ class Profile:
     exemplars: int
     draws: int
     splits: int
-    silhouettes: bool
 
 
 PROFILES = {
-    "quick": Profile(twins=5, per_class=20, exemplars=20, draws=40, splits=6, silhouettes=False),
-    "full": Profile(twins=10, per_class=50, exemplars=40, draws=200, splits=20, silhouettes=True),
+    "quick": Profile(twins=5, per_class=20, exemplars=20, draws=40, splits=6),
+    "full": Profile(twins=10, per_class=50, exemplars=40, draws=200, splits=20),
 }
 
 
@@ -148,7 +144,7 @@ def plan_hierarchy(model: VisionModel, probe: str = MENAGERIE, profile: str = "q
     swatches = Textures(model.input_size, model.channels, chosen.exemplars)
     if probe == MENAGERIE:
         half = chosen.per_class * len(CLASS_NAMES)
-        pictures = half * (6 + chosen.silhouettes)  # for the masks once more, and for thresholds
+        pictures = half * (5 + len(CHANGES))  # for the masks once more, and for thresholds
     else:
         pictures = min(len(picture_files(Path(probe))[0]), MOST) * 5 // 2
     images, networks = len(early) + len(swatches) + pictures, 1 + twins_for(chosen, main)
@@ -160,10 +156,14 @@ def _seconds_per_image(model: VisionModel) -> float:
     grey = torch.full((16, model.channels, model.input_size, model.input_size), 0.5)
     images = next(as_the_network_takes_them(model, [grey]))
     with evaluating(model.module), torch.no_grad():
-        model(images[:2])
-        began = time.perf_counter()
-        model(images)
-    return _HOOKED * (time.perf_counter() - began) / len(images)
+        taken = [_seconds(model, images) for _ in range(5)]  # the first one warms up; the least is the least disturbed
+    return _HOOKED * min(taken) / len(images)
+
+
+def _seconds(model: VisionModel, images: Images) -> float:
+    began = time.perf_counter()
+    model(images)
+    return time.perf_counter() - began
 
 
 def hierarchy(
@@ -193,25 +193,37 @@ def hierarchy(
     known_by = content_key(pictures=pictures.fingerprint(), size=size, channels=channels, exemplars=chosen.exemplars)
     subject = Subject(model, sites, exhibits, known_by, chosen.draws, seed)
     twins = twins_for(chosen, main)
-    key = content_key(measures=subject.key(), twins=twins, splits=chosen.splits)
-    folder = _folder(Path(out), model, key)
+    drawn = [RECIPE, model.card.get("spectrum")]
+    key = content_key(measures=subject.key(), twins=twins, splits=chosen.splits, drawn=drawn)
+    folder = folder_of(Path(out), model, key)
     store = Store(folder)
     found = store.find(key)
+    manifest = manifest_of(model, key, probe, profile, twins, pictures, seed)
     made = 0
     if found is None:
-        manifest = _manifest(model, key, probe, profile, twins, pictures, seed)
-        _write(folder, {**manifest, "complete": False})  # what cannot be written is said before the work
+        write_manifest(folder, {**manifest, "complete": False})  # what cannot be written is said before the work
         own, others, made = measured(subject, store, twins, on_progress)
         account = Account(subject, main, own, others, chosen.splits, on_progress)
-        found = store.write(key, {**manifest, **account.facts()}, account.arrays())
+        found = store.write(key, *_told(account, manifest, subject, on_progress))
     report = Hierarchy(folder, found, made, time.perf_counter() - began)
-    if made or not _complete(folder, key):
+    if made or not is_complete(folder, key):
         write_whole(folder / "layers.csv", as_csv([flat(row) for row in report.layers]))
         write_whole(folder / "units.csv", as_csv(report.units))
         summary = {name: found.facts[name] for name in ("shown", "words", "false_rate")}
-        manifest = _manifest(model, key, probe, profile, twins, pictures, seed)
-        _write(folder, {**manifest, **summary, "seconds": round(report.seconds, 1), "complete": True})
+        write_manifest(folder, {**manifest, **summary, "seconds": round(report.seconds, 1), "complete": True})
     return report
+
+
+def _told(
+    account: Account, manifest: dict[str, Any], subject: Subject, on_progress: Progress
+) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """Facts and arrays of the report, with synthetic pictures of the units that it shows."""
+    facts, arrays = account.facts(), account.arrays()
+    shown = {row["name"]: sorted({*row["telling"], *row["sample"]}) for row in facts["layers"]}
+    exhibits = subject.exhibits
+    drawn, pictures = synthesise(subject.model, shown, exhibits.pictures, seed=subject.seed, on_progress=on_progress)
+    rows = [{**row, "pictures": drawn[row["name"]]} for row in facts["layers"]]
+    return {**manifest, **facts, "layers": rows, "recipe": RECIPE}, {**arrays, **pictures}
 
 
 def _checked(model: VisionModel, profile: str) -> Profile:
@@ -234,65 +246,4 @@ def _main_layers(model: VisionModel) -> tuple[Layer, ...]:
 def _pictures(model: VisionModel, probe: str, profile: Profile, seed: int, on_progress: Progress) -> Pictures:
     if probe != MENAGERIE:
         return folder_pictures(probe, model, seed=seed, on_progress=on_progress)
-    return menagerie_pictures(
-        model, profile.per_class, silhouettes=profile.silhouettes, seed=seed, on_progress=on_progress
-    )
-
-
-def _folder(out: Path, model: VisionModel, key: str) -> Path:
-    """One folder per network; another report under the same name gets one of its own."""
-    folder = out / slug(model.name)
-    known = _read(folder).get("key")
-    return folder if known in (None, key) else folder.with_name(f"{folder.name}-{key[:8]}")
-
-
-def _manifest(
-    model: VisionModel, key: str, probe: str, profile: str, twins: int, pictures: Pictures, seed: int
-) -> dict[str, Any]:
-    return {
-        "schema": SCHEMA,
-        "kind": "hierarchy",
-        "layerscope": version("layerscope"),
-        "key": key,
-        "network": network_facts(model),
-        "probe": {
-            "name": pictures.name,
-            "images": len(pictures),
-            "classes": list(pictures.class_names),
-            "masks": pictures.masks is not None,
-            "controls": [control.name for control in pictures.controls],
-        },
-        "profile": profile,
-        "twins": twins,
-        "seed": seed,
-        "skipped": [] if pictures.masks else ["parts: the folder has no masks, so there is no test for them"],
-        "command": _command(model, probe, profile, seed),
-    }
-
-
-def _command(model: VisionModel, probe: str, profile: str, seed: int) -> str:
-    """The line of Python that makes the report again, where `load_model` can open the network."""
-    weights = f", weights={model.weights!r}" if model.weights else ""
-    opening = "model" if model.spec is None else f"ls.load_model({model.spec!r}{weights})"
-    imports = "import layerscope as ls; from layerscope.studies.hierarchy import hierarchy"
-    return f"{imports}; hierarchy({opening}, {probe=}, {profile=}, {seed=})"
-
-
-def _write(folder: Path, manifest: dict[str, Any]) -> None:
-    write_whole(folder / MANIFEST, json.dumps(manifest, indent=1, sort_keys=True).encode())
-
-
-def _complete(folder: Path, key: str) -> bool:
-    known = _read(folder)
-    return (
-        bool(known.get("complete")) and known.get("key") == key and all((folder / name).is_file() for name in _TABLES)
-    )
-
-
-def _read(folder: Path) -> dict[str, Any]:
-    """A manifest that was written here before; a damaged one counts as none."""
-    try:
-        facts = json.loads((folder / MANIFEST).read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return facts if isinstance(facts, dict) else {}
+    return menagerie_pictures(model, profile.per_class, seed=seed, on_progress=on_progress)

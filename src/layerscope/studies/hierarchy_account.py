@@ -20,14 +20,14 @@ from layerscope.dissection.nulls import twin_evidence, twin_threshold
 from layerscope.dissection.pictures import Pictures
 from layerscope.dissection.scores import LayerScores, redrawn, score
 from layerscope.dissection.verdicts import CODED, LayerVerdict, coded, layer_verdict
+from layerscope.studies.hierarchy_arrays import exemplars, stimuli_of, tuning_curves
 from layerscope.studies.hierarchy_networks import Measured, Subject
 from layerscope.studies.hierarchy_tables import Columns, interval, layer_row, unit_columns
 from layerscope.types import Progress
 
 TOGETHER = 0.05
 """How likely any net share of the report is outside of its interval where nothing was learned (Bonferroni)."""
-TELLING, SAMPLE, EXEMPLARS = 4, 4, 9
-_SIDE = 96  # pixels of an exemplar at most
+TELLING, SAMPLE = 4, 4
 
 
 class Account:
@@ -78,17 +78,19 @@ class Account:
             "trend_p": trend.p,
             "together": 1 - TOGETHER,
             "tasks": TASKS,
+            "stimuli": stimuli_of(self._subject.exhibits.early),
             "layers": rows,
             "units": self._units,
         }
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Similarities, and by layer the pictures that excite the shown units most."""
+        """Similarities, and of every unit the pictures that excite it most, and its tuning."""
         among, beside = similarities(self._own, self._twins)
         found = {"cka": among.numpy(), "cka_twins": beside.numpy()}
-        for layer in self._own:
-            telling, sample = self._chosen(layer)
-            found[f"exemplars/{layer}"] = self._strips(layer, [*telling, *sample])
+        tops = {layer: one.top for layer, one in self._own.items() if one.top is not None}
+        found |= exemplars(self._main, tops, self._pictures.pixels)
+        for layer, one in self._own.items():
+            found |= tuning_curves(layer, one.early)
         return found
 
     @cached_property
@@ -158,14 +160,3 @@ class Account:
         random = np.random.default_rng([self._subject.seed, list(self._own).index(layer)])
         units = len(verdict.labels)
         return told[:TELLING], sorted(random.choice(units, min(SAMPLE, units), replace=False).tolist())
-
-    def _strips(self, layer: str, units: list[int]) -> NDArray[np.uint8]:
-        """uint8 [units, exemplars, side, side, channels]: the pictures that excite each unit most, strongest first."""
-        best = self._own[layer].maxima[:, units].topk(min(EXEMPLARS, len(self._pictures)), dim=0).indices.T
-        pixels = self._pictures.pixels[best.flatten()]
-        side = min(_SIDE, pixels.shape[-1])
-        if side < pixels.shape[-1]:
-            small = torch.nn.functional.interpolate(pixels.float(), (side, side), mode="bilinear", antialias=True)
-            pixels = small.round().clamp(0, 255).to(torch.uint8)
-        shaped: NDArray[np.uint8] = pixels.permute(0, 2, 3, 1).unflatten(0, best.shape).numpy()
-        return shaped

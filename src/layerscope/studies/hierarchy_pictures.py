@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from layerscope.dissection.pictures import Concept, Control, Pictures, TruthMasks
+from layerscope.dissection.pictures import TEXTURE_SWAPPED, Concept, Control, Pictures, TruthMasks
 from layerscope.dissection.stimuli.scrambled import phase_randomised, tile_shuffled
 from layerscope.errors import InputError
 from layerscope.models.datasets import PROBE_SEED, folder_images
@@ -15,7 +15,7 @@ from layerscope.models.model import VisionModel
 from layerscope.studies.probe import as_taken
 from layerscope.types import Progress, no_progress
 from layerscope.world.catalogue import CLASS_NAMES
-from layerscope.world.interventions import ScrambleParts, Silhouette
+from layerscope.world.interventions import Change, CueConflict, ScrambleParts, Silhouette
 from layerscope.world.palette import COLOUR_NAMES
 from layerscope.world.parts import PART_NAMES
 from layerscope.world.scene import NO_EDGE, ORIENTATIONS, SIZES, Scenes, render
@@ -23,6 +23,12 @@ from layerscope.world.scene import NO_EDGE, ORIENTATIONS, SIZES, Scenes, render
 MENAGERIE = "menagerie"
 MOST = 4000
 """Pictures of a folder that are used: more are passed over, evenly from all classes."""
+CHANGES: dict[str, Change] = {
+    "scattered": ScrambleParts(),
+    "silhouette": Silhouette(),
+    TEXTURE_SWAPPED: CueConflict(),
+}
+"""What is changed in the twins of scenes, by the name of the control; the first one breaks the configuration."""
 _SCENE_SEED = PROBE_SEED + 100_000  # scenes that no gallery shows, and no network of ours was trained or tested on
 _BLOCK = 400  # scenes that are rendered at once
 _CHUNK = 8 * 64**2  # pixels painted at once: with scattered parts, about 12 KiB of memory each
@@ -33,17 +39,16 @@ _LEAST_SEEN = 8  # images in each half that show a concept
 
 
 def menagerie_pictures(
-    model: VisionModel, per_class: int, *, silhouettes: bool = False, seed: int = 0, on_progress: Progress = no_progress
+    model: VisionModel, per_class: int, *, seed: int = 0, on_progress: Progress = no_progress
 ) -> Pictures:
-    """`per_class` scenes of each class that choose, and as many that score; these also with their parts scattered.
+    """`per_class` scenes of each class that choose, and as many that score; these also changed as CHANGES says.
 
-    silhouettes: and as silhouettes. Scenes go through the classes in turn, each with a seed of its own.
+    Scenes go through the classes in turn, each with a seed of its own.
     """
     size = min(max(model.input_size, SIZES[0]), SIZES[1])
     chunk = max(1, _CHUNK // size**2)
     half = per_class * len(CLASS_NAMES)
-    changes = [("scattered", ScrambleParts()), *([("silhouette", Silhouette())] if silhouettes else [])]
-    step = _Counted(on_progress, half * (2 + len(changes)))
+    step = _Counted(on_progress, half * (2 + len(CHANGES)))
     starts = [start for block in (0, half) for start in range(block, block + half, _BLOCK)]
     blocks = []
     for start in starts:
@@ -53,7 +58,7 @@ def menagerie_pictures(
         blocks.append(render(count, seed=first, size=size, things=things, chunk=chunk))
         step(count)
     scored, controls = blocks[len(blocks) // 2 :], []
-    for name, change in changes:
+    for name, change in CHANGES.items():
         twins = []
         for block in scored:
             twins.append(as_taken(block.again(change).pixels, model))

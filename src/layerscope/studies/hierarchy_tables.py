@@ -48,6 +48,9 @@ def unit_columns(
             found[f"{test}_beyond_twins"] = verdict.beyond[test].tolist()
             found[f"{test}_passed"] = verdict.passed[test].tolist()
     found |= {f"{test}_responds": held.tolist() for test, held in verdict.responds.items()}
+    found |= {
+        f"{test}_p": p.tolist() for test, p in (("object", scores.object_p), ("part", scores.part_p)) if p is not None
+    }
     found |= _early(measures) | _texture(measures) | _classes(measures, scores, pictures, seed)
     found |= _overlaps(measures, pictures)
     return {name: [_plain(value) for value in values] for name, values in found.items()}
