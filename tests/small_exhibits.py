@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import pytest
 import torch
 
 from layerscope.dissection.early import EarlyStimuli
@@ -10,6 +15,7 @@ from layerscope.dissection.pictures import Concept, Control, Pictures, TruthMask
 from layerscope.dissection.stimuli.gratings import Baselines, Gratings
 from layerscope.dissection.stimuli.hues import Hues
 from layerscope.dissection.stimuli.textures import Textures
+from layerscope.studies import hierarchy as study
 
 
 def small_early(size: int = 32, channels: int = 3) -> EarlyStimuli:
@@ -47,3 +53,14 @@ def small_pictures(size: int = 32, per_class: int = 5, classes: int = 3, masks: 
 
 def small_exhibits(**how: object) -> Exhibits:
     return Exhibits(small_early(), Textures(32, 3, 4, ("stripes", "dots", "fur")), small_pictures(**how))  # type: ignore[arg-type]
+
+
+@contextmanager
+def small_reports() -> Iterator[None]:
+    """A "quick" profile of `ls.hierarchy` that takes seconds: few twins, few stimuli."""
+    with pytest.MonkeyPatch.context() as patch:
+        small = replace(study.PROFILES["quick"], twins=3, per_class=5, exemplars=6, draws=3, splits=2)
+        patch.setitem(study.PROFILES, "quick", small)
+        patch.setattr(study, "LEAST_NULL_UNITS", 0)
+        patch.setattr(EarlyStimuli, "of", lambda size, channels, *rest, **more: small_early(size, channels))
+        yield

@@ -18,6 +18,7 @@ import pytest
 import torch
 from cheap_options import few
 from PIL import Image
+from small_exhibits import small_reports
 from torch import Tensor, nn
 
 import layerscope as ls
@@ -175,6 +176,16 @@ def _explain(model: VisionModel, folder: Path) -> None:
     ls.explain(model, picture.getvalue(), folder, methods=["deeplift", "occlusion"])
 
 
+def _hierarchy(model: VisionModel, folder: Path) -> None:
+    for number in range(20):
+        path = folder / "pictures" / f"class {number % 2}" / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        noise = torch.rand(SIZE, SIZE, 3, generator=torch.Generator().manual_seed(number))
+        Image.fromarray((noise * 255).byte().numpy()).save(path)
+    with small_reports():
+        assert ls.hierarchy(model, folder / "pictures", out=folder / "out").layers
+
+
 def _attribute(method: str) -> Callable[[VisionModel, Path], None]:
     def run(model: VisionModel, folder: Path) -> None:
         layer = {"layer": "conv2"} if "layer" in METHODS[method].needs else {}
@@ -212,6 +223,7 @@ USES = (
     Use("replace by a function", ("replace",), _replaced(torch.negative), as_it_is=True),
     *(Use(f"attribute by {method}", ("attribute",), _attribute(method), calls=(0, 2)) for method in METHODS),
     Use("explain", ("explain",), _explain, calls=(0, 3, 40)),
+    Use("hierarchy", ("hierarchy",), _hierarchy, calls=(0, 2, 60)),
     Use("effective_receptive_fields", ("effective_receptive_fields",), _effective, calls=(0, 1)),
     Use("maximise", ("maximise",), lambda model, _: ls.maximise(model, ["conv2:3", "b"], recipe="draft", steps=3), (0, 4)),
     Use("gallery", ("gallery",), lambda model, out: ls.gallery(model, "head:1", out, recipe="draft", probe=None), (0, 9)),

@@ -25,5 +25,6 @@ from .objectives import neuron as neuron
 from .site.pages import write_site as write_site
 from .studies.explain import explain as explain
 from .studies.gallery import gallery as gallery
+from .studies.hierarchy import hierarchy as hierarchy
 from .synthesis.ascent import maximise as maximise
 from .synthesis.recipes import Recipe as Recipe
