@@ -6,12 +6,14 @@ import json
 
 import pytest
 import torch
+from small_nets import SmallNet
 
-from layerscope.benchmarks import conformance, methods, networks, overhead
+from layerscope.benchmarks import conformance, methods, networks, overhead, passes
 from layerscope.benchmarks.report import Options, manifest, threads
 from layerscope.cli import main
 from layerscope.conformance.conform import Conformance
-from layerscope.errors import UnknownNameError
+from layerscope.errors import InputError, UnknownNameError
+from layerscope.models.model import wrap
 from layerscope.types import no_progress
 
 
@@ -167,3 +169,20 @@ def test_the_world_is_measured(monkeypatch):
     monkeypatch.setattr(world, "SIZES", ((32, 4),))
     made = world.measure(Options(), no_progress)
     assert made.tables["rows"][0]["images_per_second_per_core"] > 0
+
+
+def test_passes_are_timed_beside_a_plain_forward():
+    torch.manual_seed(0)
+    model = wrap(SmallNet().eval(), 32)
+    plain, *alone, together = passes.rows_of(model, 2, no_progress)
+    assert (plain["pass"], plain["units"], plain["state_mb"], plain["times"]) == ("plain forward", 0, 0, 1)
+    assert [row["units"] for row in (*alone, together)] == [28] * 5
+    assert together["state_mb"] == pytest.approx(sum(row["state_mb"] for row in alone), abs=0.2)
+    assert together["state_mb"] == pytest.approx(28 * 1026 * 4 / 1e6, abs=0.1)
+    with pytest.raises(InputError, match="passes are timed on torchvision:resnet50 alone"):
+        passes.measure(Options(networks="resnet18"), no_progress)
+
+
+def test_a_pass_says_whether_it_keeps_within_its_bounds():
+    row = {"units": 7, "state_mb": 151.0, "times": 1.3}
+    assert passes._summary([row]) == ("7 units in one pass: more than 150 MB of state, at most 1.3 times the forward")

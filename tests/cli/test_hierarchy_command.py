@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from itertools import pairwise
 
 import pytest
-from small_exhibits import small_early
+from small_exhibits import small_reports
 from small_nets import seeded
 from torch import nn
 
 from layerscope.cli import commands, main
 from layerscope.cli.hierarchy import planned
-from layerscope.dissection.early import EarlyStimuli
 from layerscope.models.model import VisionModel, wrap
-from layerscope.studies import hierarchy as study
-from layerscope.studies.hierarchy import PROFILES, Plan
+from layerscope.studies.hierarchy import Plan
 
 
 def network() -> VisionModel:
@@ -31,12 +28,7 @@ def network() -> VisionModel:
 
 @pytest.fixture(scope="module", autouse=True)
 def _small():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(
-            PROFILES, "quick", replace(PROFILES["quick"], twins=3, per_class=5, exemplars=6, draws=2, splits=2)
-        )
-        patch.setattr(study, "LEAST_NULL_UNITS", 0)
-        patch.setattr(EarlyStimuli, "of", lambda size, channels, *rest, **more: small_early(size, channels))
+    with small_reports(), pytest.MonkeyPatch.context() as patch:
         patch.setattr(commands, "_open", lambda spec, weights: network())
         yield
 
@@ -71,7 +63,8 @@ def test_the_finding_is_said_and_then_the_layers(folder, capsys):
     ]
     assert [line.split()[:2] for line in lines[3:5]] == [["2", "6"], ["5", "8"]]
     assert any(line.startswith("held-out twins: ") and "all of these are false" in line for line in lines)
-    assert lines[-1].startswith("tables and record in ")
+    assert lines[-3].startswith("tables and record in ")
+    assert lines[-1].startswith("open file://")
     assert "hierarchy: 4 networks, yours and its random twins, with " in said.err
     assert len(list((folder / "hierarchy").rglob("units.csv"))) == 1
 

@@ -35,4 +35,15 @@ def _attribution(options: Options, on_progress: Progress) -> Report:
     return measure(options, on_progress)
 
 
-SUBJECTS: dict[str, Measure] = {"world": _world, "capture": _capture, "attribution": _attribution}
+def _passes(options: Options, on_progress: Progress) -> Report:
+    from layerscope.benchmarks.passes import measure
+
+    return measure(options, on_progress)
+
+
+SUBJECTS: dict[str, Measure] = {
+    "world": _world,
+    "capture": _capture,
+    "passes": _passes,
+    "attribution": _attribution,
+}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +13,7 @@ import typer
 
 from layerscope.cli.progress import progress_bar
 from layerscope.cli.tables import quality, table
-from layerscope.errors import InputError, UnknownNameError
+from layerscope.errors import InputError
 
 if TYPE_CHECKING:
     from layerscope.models.model import VisionModel
@@ -56,8 +57,8 @@ def tour(
     recipe: Recipe = "standard",
     engine: Annotated[str | None, typer.Option(help='"local" or "processes:N" (default: one per core)')] = None,
 ) -> None:
-    """Galleries of the bundled networks, explanations of a scene, a photograph and a checkpoint, and their site."""
-    from layerscope.cli.tour import make_explanations, make_galleries
+    """Galleries and the hierarchy of the bundled networks, explanations of a scene, a photograph and a checkpoint."""
+    from layerscope.cli.tour import make_explanations, make_galleries, make_hierarchy
     from layerscope.engine import open_engine, usable_cores
     from layerscope.site.pages import check_site, write_site
 
@@ -65,7 +66,7 @@ def tour(
     with open_engine(engine or f"processes:{usable_cores()}") as executor:
         for line in make_galleries(out, recipe, executor, progress_bar):
             typer.echo(line)
-    for line in make_explanations(out, progress_bar):
+    for line in chain(make_hierarchy(out), make_explanations(out, progress_bar)):
         typer.echo(line)
     typer.echo(f"\nopen {write_site(out).resolve().as_uri()}")
 
@@ -109,9 +110,9 @@ def layers(
         opened = _open(model, weights)
         rows = opened.layers(functions)
         if not rows:
-            raise InputError(f"{model!r} {_why_no_layers(opened)}; nothing to list")
+            raise InputError(f"{model!r} {layer_table.why_none(opened)}; nothing to list")
         facts, leaves, owners = layer_table.facts_of(opened, model), opened.uncalled(), parametrised(opened)
-        measured = _effective(opened) if effective else None
+        measured = layer_table.effective(opened) if effective else None
     if as_json:
         typer.echo(json.dumps(layer_table.as_json(facts, rows, leaves, owners, measured)))
         return
@@ -120,20 +121,6 @@ def layers(
     typer.echo(f"\n{layer_table.layer_table(rows, width, measured)}")
     if below := layer_table.unseen(leaves, owners, width):
         typer.echo(f"\n{below}")
-
-
-def _why_no_layers(model: VisionModel) -> str:
-    if not any(True for _ in model.module.children()):
-        return f"is a single {type(model.module).__name__}, without parts to list"
-    return "has no layers that put out tensors with one entry per image"
-
-
-def _effective(model: VisionModel) -> dict[str, float]:
-    from layerscope.capture.effective_field import effective_receptive_fields
-
-    typer.echo("measuring effective receptive fields, with 16 gradients per layer: this takes a while", err=True)
-    with progress_bar("effective") as report:
-        return effective_receptive_fields(model, "*", on_progress=report)
 
 
 @app.command()
@@ -232,15 +219,18 @@ def hierarchy(
     weights: Weights = None,
     probe: Annotated[str, typer.Option(help='"menagerie", or a folder of class folders')] = "menagerie",
     profile: Annotated[str, typer.Option(help='"quick" or "full": how much is measured')] = "quick",
-    out: Annotated[Path, typer.Option(help="folder for the report")] = Path("outputs"),
+    out: Annotated[Path, typer.Option(help="folder for the report and its site")] = Path("outputs"),
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
     """Measure what the layers of MODEL code, edges to objects, against random twins; goes on where it was stopped."""
     from layerscope.cli import hierarchy as command
+    from layerscope.site.pages import check_site, write_site
 
+    check_site(out)
     made = command.report(_open(model, weights), probe, profile, out, seed)
-    typer.echo(command.as_json(made) if as_json else command.summary(made))
+    page = write_site(out).resolve().as_uri()
+    typer.echo(command.as_json(made) if as_json else f"{command.summary(made)}\n\nopen {page}")
 
 
 @app.command()
@@ -269,7 +259,7 @@ def train(
 
 @app.command()
 def benchmark(
-    subject: Annotated[str, typer.Argument(help="world, capture or attribution")] = "world",
+    subject: Annotated[str, typer.Argument(help="world, capture, passes or attribution")] = "world",
     networks: Annotated[
         str,
         typer.Option(
@@ -289,22 +279,13 @@ def benchmark(
 ) -> None:
     """Measure here and now: speed, and whether capture and attribution are right, with other tools beside them."""
     from layerscope.benchmarks.report import Options
-    from layerscope.benchmarks.subjects import SUBJECTS
+    from layerscope.cli.benchmarks import measured, printed
 
-    if subject not in SUBJECTS:
-        raise UnknownNameError.among("benchmark", subject, SUBJECTS)
     options = Options(networks, threads, min(rounds, 3) if quick else rounds, quick, conformance)
-    with progress_bar(subject) as report:
-        made = SUBJECTS[subject](options, report)
-    if as_json:
-        typer.echo(json.dumps({**made.tables, "summary": made.summary, "manifest": made.manifest}))
-        return
-    for title, rows in (made.shown or made.tables).items():
-        heading = f"{title}\n" if made.shown else ""
-        printed = table([{key: row[key] for key in row if key not in made.hidden} for row in rows])
-        typer.echo(f"{heading}{printed}\n")
-    if made.summary:
-        typer.echo(made.summary)
+    made = measured(subject, options)
+    typer.echo(
+        json.dumps({**made.tables, "summary": made.summary, "manifest": made.manifest}) if as_json else printed(made)
+    )
 
 
 def _open(spec: str, weights: str | None) -> VisionModel:

@@ -8,10 +8,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, TypeVar
 
+import typer
 from rich.cells import cell_len, set_cell_size
 
+from layerscope.capture.effective_field import effective_receptive_fields
 from layerscope.capture.layers import Layer
 from layerscope.capture.uncalled import Parametrised, Uncalled
+from layerscope.cli.progress import progress_bar
 from layerscope.models.model import VisionModel
 
 T = TypeVar("T")
@@ -200,3 +203,17 @@ def _entry(kind: str, why: str, names: Sequence[str], width: int) -> str:
 
 def _filled(text: str, width: int, indent: str = "") -> str:
     return textwrap.fill(text, width, subsequent_indent=indent, break_on_hyphens=False)
+
+
+def why_none(model: VisionModel) -> str:
+    """Why a network has no layers to list, after its name."""
+    if not any(True for _ in model.module.children()):
+        return f"is a single {type(model.module).__name__}, without parts to list"
+    return "has no layers that put out tensors with one entry per image"
+
+
+def effective(model: VisionModel) -> dict[str, float]:
+    """Effective receptive fields of all layers; that it takes a while is said."""
+    typer.echo("measuring effective receptive fields, with 16 gradients per layer: this takes a while", err=True)
+    with progress_bar("effective") as report:
+        return effective_receptive_fields(model, "*", on_progress=report)

@@ -1,4 +1,4 @@
-"""What `layerscope tour` makes: galleries of the bundled networks, and explanations of three kinds of image."""
+"""What `layerscope tour` makes: galleries and the hierarchy of bundled networks, explanations of three images."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 from importlib.resources import as_file, files
 from pathlib import Path
 
+from layerscope.cli import hierarchy
 from layerscope.cli.explanations import explain_all, summary
 from layerscope.models.model import VisionModel
 from layerscope.models.python_file import run_file
@@ -35,6 +36,11 @@ def make_galleries(out: Path, recipe: str, executor: Executor | None, bar: Bar) 
             made = gallery(load_model(name), out=out / "gallery", recipe=recipe, executor=executor, on_progress=report)
         yield f"{name}: {made.made} pictures made, {made.found} found, {made.seconds:.0f} s"
         yield f"  from edges to objects on one page: {write_sheet(made.folder)}"
+
+
+def make_hierarchy(out: Path) -> Iterator[str]:
+    """What the layers of the bundled network code."""
+    yield f"\nmenagerie\n{hierarchy.summary(hierarchy.report(load_model('menagerie'), 'menagerie', 'quick', out, 0))}\n"
 
 
 def make_explanations(out: Path, bar: Bar) -> Iterator[str]:
