@@ -1,4 +1,4 @@
-"""Small galleries and explanations on disk, and a browser that looks at their pages."""
+"""Small galleries, hierarchy reports and explanations on disk, and a browser that looks at their pages."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ from typing import Any
 
 import made_up
 import made_up_explanations
+import made_up_hierarchies
 import pytest
 from browsing import Visit
+
+from layerscope.site.pages import write_site
 
 CI = os.environ.get("CI") == "true"
 CANVAS_IN_SIGHT = (
@@ -38,6 +41,26 @@ def make_gallery(tmp_path: Path) -> made_up.MakeGallery:
 def make_explanation(tmp_path: Path) -> made_up_explanations.MakeExplanation:
     """Explain one image below `tmp_path` and return `tmp_path`; call it again for a second image."""
     return functools.partial(made_up_explanations.write_explanation, tmp_path)
+
+
+@pytest.fixture
+def make_hierarchy(tmp_path: Path) -> made_up_hierarchies.MakeHierarchy:
+    """Write one hierarchy report below `tmp_path` and return `tmp_path`; call it again for a second network."""
+    return functools.partial(made_up_hierarchies.write_hierarchy, tmp_path)
+
+
+@pytest.fixture(scope="session")
+def reported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The site of a hierarchy, a network without one, one in grey without masks, one being made; and a gallery of the first; to look at only."""
+    folder = tmp_path_factory.mktemp("hierarchies")
+    made_up.write_gallery(folder, layers=("conv1", "conv2"), units=8)
+    made_up_hierarchies.write_hierarchy(folder)
+    made_up_hierarchies.write_hierarchy(folder, "untrained", shown=False, header={"network": {"name": "untrained"}})
+    made_up_hierarchies.write_hierarchy(
+        folder, "grey", hues=False, masks=False, channels=1, header={"network": {"name": "grey"}}
+    )
+    made_up_hierarchies.write_hierarchy(folder, "resnet18", complete=False)
+    return write_site(folder).parent
 
 
 @pytest.fixture(scope="session")

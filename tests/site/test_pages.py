@@ -167,7 +167,10 @@ def test_without_natural_images_there_is_no_ratio_and_no_exemplar(make_gallery: 
 
 def test_no_gallery_is_one_line(tmp_path: Path):
     (tmp_path / "gallery.json").write_text('{"made by": "another program"}')
-    with pytest.raises(InputError, match=r"^no gallery and no explanation below .*; make one with `layerscope .*`$"):
+    with pytest.raises(
+        InputError,
+        match=r"^no gallery, no hierarchy report and no explanation below .*; make one with `layerscope .*`$",
+    ):
         write_site(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["gallery.json"]
 

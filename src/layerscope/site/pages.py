@@ -1,7 +1,7 @@
-"""The site over all galleries and explanations of a folder: data files, and a small client that draws the pages.
+"""The site over all galleries, hierarchy reports and explanations of a folder: data files, and a client that draws.
 
 A browser that opens a page from the disk may not fetch, so every data file is a script that assigns to one global name,
-and the client asks for a layer or an image only when somebody looks at it.
+and the client asks for a layer, a report or an image only when somebody looks at it.
 """
 
 from __future__ import annotations
@@ -22,13 +22,17 @@ from layerscope.site.explained import write_explanation
 from layerscope.site.explanations import ShownExplanation, find_explanations
 from layerscope.site.files import SiteFolder
 from layerscope.site.galleries import ShownGallery, ShownLayer, ShownUnit, find_galleries
+from layerscope.site.hierarchies import ShownHierarchy, find_hierarchies
+from layerscope.site.reported import write_hierarchy
 
 _SCRIPTS = (
     *("dom", "data", "figures", "plots", "select", "facts"),
     *("maps", "curves", "story", "causes", "poster", "image", "map", "images"),
+    *("reports", "stacks", "decoding", "tuning", "tuned", "evidence", "measures", "finding"),
+    *("report", "reportlayer", "reportunit"),
     *("home", "network", "layer", "unit", "app"),
 )
-_STYLES = ("site", "explain")
+_STYLES = ("site", "explain", "report")
 _AT_A_GLANCE = 12  # pictures that stand for a layer on the first page
 _GLANCE_SIDE = 96  # pixels
 _EXEMPLAR_SIDE = 96  # pixels
@@ -37,38 +41,55 @@ _EXEMPLAR_SIDE = 96  # pixels
 def check_site(folder: Path | str) -> None:
     """Say before any work what `write_site` would say of `folder` as it is; an empty or missing folder is fine.
 
-    Raises StorageError where index.html or site/ is somebody else's, InputError where a `gallery.json` or an
-    `explanation.json` cannot be understood. Writes nothing.
+    Raises StorageError where index.html or site/ is somebody else's, InputError where a `gallery.json`, a
+    `hierarchy.json` or an `explanation.json` cannot be understood. Writes nothing.
     """
     _opened(Path(folder))
 
 
 def write_site(folder: Path | str) -> Path:
-    """Write one static site over all galleries and explanations below `folder`; return the path of its `index.html`.
+    """Write one static site over all galleries, hierarchy reports and explanations below `folder`.
 
-    Writes `<folder>/index.html` and `<folder>/site/...` only, each file whole or not at all; the same records give the
-    same bytes. Units and images whose records are not there are counted as missing. Raises InputError where there is
-    neither gallery nor explanation, StorageError where the folder cannot be written or holds somebody else's site.
+    Returns the path of its `index.html`. Writes `<folder>/index.html` and `<folder>/site/...` only, each file whole or
+    not at all; the same records give the same bytes. What is still being made, or has lost its record, is counted.
+    Raises InputError where there is none of them, StorageError where the folder cannot be written or holds somebody
+    else's site.
     """
     folder = Path(folder)
-    files, galleries, explanations = _opened(folder)
-    if not galleries and not explanations:
+    files, galleries, reports, explanations = _opened(folder)
+    titles = [one.title for one in galleries] + [one.title for one in reports] + [one.title for one in explanations]
+    if not titles:
         raise InputError(
-            f"no gallery and no explanation below {folder}; make one with `layerscope gallery --out {folder}` "
+            f"no gallery, no hierarchy report and no explanation below {folder}; make one with "
+            f"`layerscope gallery --out {folder}`, `layerscope hierarchy --out {folder}` "
             f"or `layerscope explain IMAGE --out {folder}`"
         )
     index = {
         "networks": [_write_network(files, gallery) for gallery in galleries],
+        "hierarchies": _write_hierarchies(files, reports),
         **_write_explanations(files, explanations),
     }
     styles, (first, *others) = _write_client(files)
     scripts = [first, write_data(files, "index.js", "index", index), *others]
-    titles = [gallery.title for gallery in galleries] + [explanation.title for explanation in explanations]
     return files.finish(_page(titles, styles, scripts))
 
 
-def _opened(folder: Path) -> tuple[SiteFolder, tuple[ShownGallery, ...], tuple[ShownExplanation, ...]]:
-    return SiteFolder(folder), find_galleries(folder), find_explanations(folder)
+_Opened = tuple[SiteFolder, tuple[ShownGallery, ...], tuple[ShownHierarchy, ...], tuple[ShownExplanation, ...]]
+
+
+def _opened(folder: Path) -> _Opened:
+    return SiteFolder(folder), find_galleries(folder), find_hierarchies(folder), find_explanations(folder)
+
+
+def _write_hierarchies(files: SiteFolder, reports: Sequence[ShownHierarchy]) -> dict[str, Any]:
+    """Write the files of all complete reports; those that are being made, or have no whole record, are only named."""
+    complete = [report for report in reports if report.complete]
+    entries = [write_hierarchy(files, report) for report in complete]
+    return {
+        "reports": [entry for entry in entries if entry is not None],
+        "missing": [one.title for one, entry in zip(complete, entries, strict=True) if entry is None],
+        "making": [report.title for report in reports if not report.complete],
+    }
 
 
 def _write_explanations(files: SiteFolder, explanations: Sequence[ShownExplanation]) -> dict[str, Any]:

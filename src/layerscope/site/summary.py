@@ -51,12 +51,14 @@ def of_unit(unit: ShownUnit, gallery: Mapping[str, Any]) -> dict[str, Any]:
 def of_layer(layer: ShownLayer, units: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return what the pages show of one layer, as JSON; `units` come from `of_unit`."""
     ratios = [unit["ratio"] for unit in units if unit["ratio"] is not None]
+    numbers = [unit["unit"] for unit in units]
     return {
         **{name: layer.facts.get(name) for name in _LAYER_FACTS},
         "reach": layer.facts.get("status"),  # of the receptive field; "status" counts those of the units
         "slug": layer.slug,
         "wanted": len(layer.wanted),
         "made": len(units),
+        "some": None if numbers == list(range(len(numbers))) else numbers,
         "status": dict(sorted(Counter(unit["status"] for unit in units).items())),
         "median": number(statistics.median(ratios)) if ratios else None,
     }

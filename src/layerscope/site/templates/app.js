@@ -1,8 +1,8 @@
 "use strict";
 // Addresses, keys and the theme. An address is #/network/layer/unit, on layers followed by ?q=filter&sort=number, or
-// #/image/name/question/method, on images followed by ?why=question.
+// #/image/name/question/method, on images followed by ?why=question, or #/hierarchy/name/layer/unit.
 (() => {
-  const { el, name, address, imageAddress, findNetwork, findLayer, findImage } = LAYERSCOPE;
+  const { el, name, address, imageAddress, reportAddress, findNetwork, findLayer, findImage, findReport } = LAYERSCOPE;
   const main = document.getElementById("main");
   const scrolls = new Map();
   let current = { key: null, turn: 0 };
@@ -27,8 +27,26 @@
   const knownNetworks = () => LAYERSCOPE.networks.map((one) => [one.title, address(one)]);
   const knownImages = () => LAYERSCOPE.images.map((one) => [one.title, imageAddress(one)]);
 
-  function page({ parts: [first, second, third, fourth], view }) {
+  const knownReports = () => LAYERSCOPE.hierarchies.reports.map((one) => [one.title, reportAddress(one)]);
+
+  function reportPage(report, [, , third, fourth], view) {
+    if (third === undefined) return LAYERSCOPE.report(report);
+    const [layer, trail] = [findLayer(report, third), [[report.title, reportAddress(report)]]];
+    if (!layer) {
+      const known = report.layers.map((one) => [one.name, reportAddress(report, one)]);
+      return unknown("layer", third, known, trail);
+    }
+    if (fourth === undefined) return LAYERSCOPE.reportLayer(report, layer, view, remember);
+    if (/^\d{1,9}$/.test(fourth) && Number(fourth) < layer.units)
+      return LAYERSCOPE.reportUnit(report, layer, Number(fourth));
+    return unknown("unit", fourth, [[layer.name, reportAddress(report, layer)]], trail);
+  }
+
+  function page({ parts, view }) {
+    const [first, second, third, fourth] = parts;
     if (first === undefined) return LAYERSCOPE.home();
+    const report = first === "hierarchy" && second !== undefined && findReport(second);
+    if (report) return reportPage(report, parts, view);
     const image = first === "image" && second !== undefined && findImage(second);
     if (image) {
       return third === undefined
@@ -37,10 +55,12 @@
             unknown("map", words, [[image.title, imageAddress(image)]]),
           );
     }
-    const network = findNetwork(first); // a network may be called "image" too
+    const network = findNetwork(first); // a network may be called "image" or "hierarchy" too
     if (!network && first === "image")
       return second === undefined ? LAYERSCOPE.allImages() : unknown("image", second, knownImages());
-    if (!network) return unknown("network", first, [...knownNetworks(), ...knownImages()]);
+    if (!network && first === "hierarchy")
+      return second === undefined ? LAYERSCOPE.allReports() : unknown("hierarchy report", second, knownReports());
+    if (!network) return unknown("network", first, [...knownNetworks(), ...knownReports(), ...knownImages()]);
     if (second === undefined) return LAYERSCOPE.network(network);
     const layer = findLayer(network, second);
     if (!layer)

@@ -1,9 +1,9 @@
 "use strict";
-// Networks, layers, units and images by their addresses; layers, explanations and sheets of pictures come when they
-// are looked at.
+// Networks, layers, units, reports and images by their addresses; layers, reports, explanations and sheets of pictures
+// come when they are looked at.
 (() => {
   const { el } = LAYERSCOPE;
-  const { networks, images, missing, colours } = LAYERSCOPE.data.index;
+  const { networks, images, missing, colours, hierarchies } = LAYERSCOPE.data.index;
   const pending = new Map();
 
   function once(key, start) {
@@ -28,6 +28,8 @@
 
   const layerData = (network, layer) => script(layer.data, `${network.slug}/${layer.slug}`);
   const imageData = (image) => script(image.data, `image:${image.slug}`);
+  const reportData = (report) => script(report.data, `hierarchy:${report.slug}`);
+  const reportLayerData = (report, layer) => script(layer.data, `hierarchy:${report.slug}/${layer.slug}`);
 
   // Where tile `place` of a sprite lies: the address of its sheet and its corner there.
   function tileOf(sprite, place) {
@@ -54,10 +56,14 @@
   const imageAddress = (image, ...parts) =>
     ["#/image", segment(image.title, image.slug), ...parts.map(encodeURIComponent)].join("/");
 
+  // A report, one of its layers or one of its units: #/hierarchy/name/layer/unit.
+  const reportAddress = (report, layer, unit) => address(report, layer, unit).replace("#/", "#/hierarchy/");
+
   const byName = (things, text, key) =>
     things.find((one) => one[key] === text) || things.find((one) => one.slug === text);
   const findNetwork = (text) => byName(networks, text, "title");
   const findImage = (text) => byName(images, text, "title");
+  const findReport = (text) => byName(hierarchies.reports, text, "title");
   const findLayer = (network, text) => byName(network.layers, text, "name");
 
   const sum = (layers, key) => layers.reduce((total, layer) => total + layer[key], 0);
@@ -65,6 +71,7 @@
   // One truth for the colours of evidence: those in which the maps were drawn.
   for (const [side, colour] of Object.entries(colours)) document.documentElement.style.setProperty(`--${side}`, colour);
 
-  Object.assign(LAYERSCOPE, { networks, images, missing, sheet, layerData, imageData, tileOf, sum });
-  Object.assign(LAYERSCOPE, { address, imageAddress, findNetwork, findLayer, findImage });
+  Object.assign(LAYERSCOPE, { networks, images, missing, hierarchies, sheet, tileOf, sum });
+  Object.assign(LAYERSCOPE, { layerData, imageData, reportData, reportLayerData });
+  Object.assign(LAYERSCOPE, { address, imageAddress, reportAddress, findNetwork, findLayer, findImage, findReport });
 })();

@@ -14,6 +14,20 @@
     { rootMargin: "500px" },
   );
 
+  // A canvas that is drawn once it comes near the window. `draw` gets its width and its context and says when it is done.
+  function onSight(label, shape, draw) {
+    const canvas = el("canvas", { role: "img", "aria-label": label, title: label, "--count": 1, "--shape": shape });
+    canvas.paint = async () => {
+      const width = Math.max(1, Math.round((canvas.clientWidth || 128) * (window.devicePixelRatio || 1)));
+      canvas.width = width;
+      canvas.height = Math.max(1, Math.round(width / shape));
+      await draw(canvas.getContext("2d"), width);
+      canvas.dataset.painted = "";
+    };
+    seen.observe(canvas);
+    return canvas;
+  }
+
   // `count` tiles from `place` on, `gap` CSS pixels apart, drawn once they come near the window.
   function picture(sprite, place, label, { count = 1, gap = 0 } = {}) {
     const [width, height] = sprite.tile;
@@ -164,6 +178,7 @@
 
   Object.assign(LAYERSCOPE, {
     sees,
+    onSight,
     picture,
     scaleOf,
     ruler,

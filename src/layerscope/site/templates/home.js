@@ -1,6 +1,6 @@
 "use strict";
-// The first page: how to read a picture, one card per network, the images explained last, and the hierarchy from early
-// to late at a glance.
+// The first page: how to read a picture, one card per network, the hierarchies measured, the images explained last, and
+// pictures of the hierarchy from early to late at a glance.
 (() => {
   const {
     el,
@@ -17,7 +17,7 @@
     receptiveField,
     sees,
   } = LAYERSCOPE;
-  const { networks, address, findLayer, headline, total, latestImages } = LAYERSCOPE;
+  const { networks, address, findLayer, headline, total, latestImages, measuredHierarchies } = LAYERSCOPE;
   const chosen = { main: null, beside: null };
 
   function home() {
@@ -29,11 +29,18 @@
             introduction(),
             firstPictures(),
             el("section", { class: "cards", "aria-label": "Networks" }, networks.map(card)),
+            measuredHierarchies(),
             latestImages(),
             hierarchy(),
           ]
-        : [latestImages("h1")],
+        : withoutGallery(),
     };
+  }
+
+  // One heading of the first order, whatever there is.
+  function withoutGallery() {
+    const measured = measuredHierarchies("h1");
+    return measured ? [measured, latestImages()] : [latestImages("h1")];
   }
 
   function introduction() {

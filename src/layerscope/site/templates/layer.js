@@ -20,6 +20,7 @@
   } = LAYERSCOPE;
   const { receptiveField, sees, networks, address, findNetwork, findLayer, layerData, NUMBERS, filter, sort } =
     LAYERSCOPE;
+  const { reportsOf, reportAddress } = LAYERSCOPE;
   const FEW = 4; // exemplars under a picture; the page of the unit shows all
   const preferences = { exemplars: true };
 
@@ -78,7 +79,15 @@
           facts.map(([key, value]) => el("span", {}, key, " ", el("b", {}, value))),
         ),
         at.made ? shares(at.status, at.made) : null,
-        el("p", { class: "steps" }, step(of.layers[place - 1], "earlier: "), step(of.layers[place + 1], "later: ")),
+        el(
+          "p",
+          { class: "steps" },
+          step(of.layers[place - 1], "earlier: "),
+          step(of.layers[place + 1], "later: "),
+          reportsOf(of, at).map(([report, found]) =>
+            el("a", { href: reportAddress(report, found) }, "what its units code: report ", name(report.title, 40)),
+          ),
+        ),
       ),
       LAYERSCOPE.ratios(data.units),
     );

@@ -2,7 +2,7 @@
 // One unit: its picture beside the natural images that drive it most, and every number that was measured.
 (() => {
   const { el, name, number, ratio, percent, plural, picture, scaleOf, ruler, described, status, trace } = LAYERSCOPE;
-  const { networks, address, findLayer, layerData, factList } = LAYERSCOPE;
+  const { networks, address, findLayer, layerData, factList, reportsOf, reportAddress } = LAYERSCOPE;
 
   const MEANING = {
     converged: "The score is clear of pictures that were never climbed, and the ascent had settled.",
@@ -86,6 +86,14 @@
               {},
               "the same number in ",
               el("a", { href: address(one, findLayer(one, at.name), shown.unit) }, name(one.title, 40)),
+            ),
+          ),
+          reportsOf(of, at, shown.unit).map(([report, layer]) =>
+            el(
+              "span",
+              {},
+              "what it codes: ",
+              el("a", { href: reportAddress(report, layer, shown.unit) }, "hierarchy report ", name(report.title, 40)),
             ),
           ),
         ),

@@ -1,0 +1,149 @@
+"use strict";
+// What a hierarchy report measured of one unit beside its tuning: texture, class against controls, concepts.
+(() => {
+  const { el, svg, name, number, percent, factList, given } = LAYERSCOPE;
+
+  // Intervals on one axis from `low` to `high`, with a reference line.
+  function forest(rows, [low, high], reference, label) {
+    const [width, tall] = [360, 30];
+    const x = (value) => 4 + ((width - 8) * (Math.min(high, Math.max(low, value)) - low)) / (high - low);
+    return el(
+      "ul",
+      { class: "forest" },
+      rows.map(([words, value, from, to]) =>
+        el(
+          "li",
+          {},
+          el("span", {}, words),
+          svg(
+            "svg",
+            {
+              class: "plot",
+              viewBox: `0 0 ${width} ${tall}`,
+              role: "img",
+              "aria-label": `${label}: ${number(value)}${given(from) ? `, ${number(from)} to ${number(to)}` : ""}`,
+            },
+            svg("line", { x1: x(low), x2: x(high), y1: 15, y2: 15, class: "grid" }),
+            svg("line", { x1: x(reference), x2: x(reference), y1: 3, y2: 27, class: "reference" }),
+            given(from) ? svg("line", { x1: x(from), x2: x(to), y1: 15, y2: 15, class: "interval" }) : null,
+            given(value) ? svg("circle", { cx: x(value), cy: 15, r: 4.5, class: "point" }) : null,
+          ),
+          el(
+            "b",
+            {},
+            number(value),
+            given(from) ? el("span", { class: "small" }, ` ${number(from)} to ${number(to)}`) : null,
+          ),
+        ),
+      ),
+    );
+  }
+
+  function texture(row) {
+    if (!given(row.texture)) return null;
+    return el(
+      "div",
+      {},
+      el("h2", {}, "Texture"),
+      el(
+        "p",
+        {},
+        "Of the textures it likes ",
+        el("b", {}, name(row.texture, 40)),
+        " most, beyond noise of the same spectrum.",
+      ),
+      forest(
+        [["modulation", row.texture_modulation, row.texture_low, row.texture_high]],
+        [-1, 1],
+        0,
+        "Texture modulation",
+      ),
+      factList({ p: row.texture_p, "selectivity, d′": row.texture_selectivity }),
+    );
+  }
+
+  const controlsOf = (row) =>
+    Object.keys(row)
+      .map((key) => /^versus_(.+)_auc$/.exec(key)?.[1])
+      .filter((control) => control && given(row[`versus_${control}_auc`]));
+
+  function classes(row) {
+    if (!given(row.class)) return null;
+    const versus = controlsOf(row).map((control) => {
+      const key = `versus_${control}`;
+      return [`versus ${control.replaceAll("_", " ")}`, row[`${key}_auc`], row[`${key}_low`], row[`${key}_high`]];
+    });
+    const p = Object.fromEntries(
+      controlsOf(row).map((control) => [`p, versus ${control.replaceAll("_", " ")}`, row[`versus_${control}_p`]]),
+    );
+    return el(
+      "div",
+      {},
+      el("h2", {}, "Class"),
+      el("p", {}, "Of all classes it tells ", el("b", {}, name(row.class, 40)), " best; .5 is chance."),
+      forest([["AUC", row.class_auc, null, null], ...versus], [0, 1], 0.5, "AUC"),
+      factList({
+        ...p,
+        "most selective for": row.selective_class,
+        selectivity: row.class_selectivity,
+        "p of selectivity": row.class_selectivity_p,
+        "hit rate at 1% false alarms": given(row.hit_rate) ? percent(row.hit_rate) : null,
+      }),
+    );
+  }
+
+  function concepts(row) {
+    const there = Object.keys(row)
+      .map((key) => /^(.+)_iou$/.exec(key)?.[1])
+      .filter((category) => category && given(row[`${category}_iou`]));
+    return there.length
+      ? el(
+          "div",
+          {},
+          el("h2", {}, "Where it fires"),
+          el(
+            "p",
+            {},
+            "By kind the concept that it overlaps most, and the most that any unit of this resolution could.",
+          ),
+          el(
+            "ul",
+            { class: "overlaps" },
+            there.map((category) => overlap(row, category)),
+          ),
+        )
+      : null;
+  }
+
+  function overlap(row, category) {
+    const [iou, ceiling, rate] = ["iou", "iou_ceiling", "rate"].map((key) => row[`${category}_${key}`]);
+    return el(
+      "li",
+      {},
+      el(
+        "span",
+        {},
+        el("b", {}, name(row[`${category}_concept`] ?? "–", 32)),
+        el("span", { class: "small" }, " ", name(category, 20)),
+      ),
+      el(
+        "span",
+        { class: "track", "aria-hidden": "true" },
+        el("u", { "--share": ceiling ?? 0 }),
+        el("i", { "--share": iou }),
+      ),
+      el(
+        "span",
+        { class: "small" },
+        "IoU ",
+        el("b", {}, number(iou)),
+        ` of at most ${number(ceiling)}`,
+        given(rate) ? `, at its strongest ${percent(rate)}` : "",
+      ),
+    );
+  }
+
+  const measures = (row) => el("section", { class: "measures-of" }, texture(row), classes(row), concepts(row));
+
+  LAYERSCOPE.unitMeasures = measures;
+})();
