@@ -12,10 +12,10 @@ from small_nets import SmallNet, seeded
 from torch import nn
 
 from layerscope.capture.hooks import capture
-from layerscope.dissection.areas import RATES, _thresholds, measure_areas
+from layerscope.dissection.areas import RATES, Areas, _thresholds, measure_areas
 from layerscope.dissection.early import early_tuning
 from layerscope.dissection.measures import EXEMPLARS, LayerMeasures, Site, measure
-from layerscope.dissection.pictures import in_batches
+from layerscope.dissection.pictures import TEXTURE_SWAPPED, Control, in_batches
 from layerscope.errors import InputError
 from layerscope.models.model import wrap
 
@@ -114,6 +114,36 @@ def test_iou_is_that_of_network_dissection(exhibits):
     assert areas.labelled.shape == (4, 6)
     torch.testing.assert_close(areas.iou(torch.arange(4)), areas.iou())
     assert bool((areas.iou() <= areas.ceiling() + 1e-9).all())
+
+
+def test_overlap_with_a_part_has_to_last_in_other_textures(exhibits):
+    """Nothing is left where the twins show nothing of the unit, and all where they are the images; else what is less."""
+    model, pictures = network(), exhibits.pictures
+    scored = pictures.pixels[pictures.chosen :]
+    plain = measure_areas(model, ["relu#0"], pictures, blocks=2)["relu#0"]
+    assert torch.equal(plain.lasting_iou(), plain.iou())
+
+    def beside(twins: torch.Tensor) -> Areas:
+        controls = (*pictures.controls, Control(TEXTURE_SWAPPED, twins))
+        steps: list[int] = []
+        both = replace(pictures, controls=controls)
+        found = measure_areas(
+            model, ["relu#0"], both, blocks=2, on_progress=lambda done, total, what: steps.append(done)
+        )
+        assert steps == sorted(steps)
+        assert steps[-1] == both.for_masks == both.forwards - len(both) - 2 * len(scored)
+        assert torch.equal(found["relu#0"].iou(), plain.iou())
+        return found["relu#0"]
+
+    assert torch.equal(beside(scored).lasting_iou(), plain.iou())
+    flipped = beside(scored.flip(-1))
+    alone = measure_areas(
+        model, ["relu#0"], replace(pictures, pixels=torch.cat([pictures.pixels[: pictures.chosen], scored.flip(-1)]))
+    )["relu#0"]
+    torch.testing.assert_close(flipped.lasting_iou(), torch.minimum(plain.iou(), alone.iou()))
+    assert bool((flipped.lasting_iou() < plain.iou()).any())
+    some = torch.tensor([0, 0])
+    assert bool((flipped.lasting_iou(some) <= flipped.iou(some)).all())
 
 
 def test_no_masks_no_areas(exhibits):

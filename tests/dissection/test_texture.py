@@ -64,7 +64,7 @@ def test_every_number_is_its_definition() -> None:
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.integers(2, 14), st.integers(0, 1000))
+@given(st.integers(2, 15), st.integers(0, 1000))
 def test_sign_flips_agree_with_scipy(pairs: int, seed: int) -> None:
     differences = np.random.default_rng(seed).normal(0.3, size=(pairs, 2))
     found = sign_flip(differences)
@@ -72,7 +72,7 @@ def test_sign_flips_agree_with_scipy(pairs: int, seed: int) -> None:
         wanted = stats.permutation_test(
             (differences[:, unit],), np.mean, permutation_type="samples", alternative="greater", n_resamples=20_000
         ).pvalue
-        assert found[unit] == pytest.approx(wanted, abs=0.01 if pairs > 12 else 1e-9)
+        assert found[unit] == pytest.approx(wanted, abs=0.025 if pairs > 14 else 1e-9)
 
 
 def test_no_difference_is_no_evidence() -> None:

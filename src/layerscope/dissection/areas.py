@@ -36,8 +36,9 @@ class Areas:
     """In positions of the map, over the images that score, in blocks of images; float32.
 
     Attributes:
-        intersection, active: [blocks, units, concepts], at the threshold that was chosen for the unit and concept.
-        labelled: [blocks, concepts].
+        intersection, active: [kinds, blocks, units, concepts], at the threshold that was chosen for the unit and
+            concept. The first kind are the images, a second one, where there is it, the same in textures of others.
+        labelled: [blocks, concepts], the same for both.
         rate: [units, concepts], the share of positions that the threshold lets through (on the images that chose).
     """
 
@@ -48,16 +49,24 @@ class Areas:
 
     def iou(self, blocks: Tensor | None = None) -> Tensor:
         """float64 [units, concepts]: intersection over union, over all blocks or those of these numbers."""
-        chosen = slice(None) if blocks is None else blocks
-        both, active = (area[chosen].double().sum(0) for area in (self.intersection, self.active))
-        union = active + self.labelled[chosen].double().sum(0) - both
-        return torch.where(union > 0, both / union.clamp(min=1e-300), 0.0)
+        return self._of_kinds(blocks)[0]
+
+    def lasting_iou(self, blocks: Tensor | None = None) -> Tensor:
+        """The same, or what is left of it in other textures if that is less: a unit for stripes overlaps with the
+        bodies that have them, and with no part."""
+        return self._of_kinds(blocks).amin(0)
 
     def ceiling(self) -> Tensor:
         """float64 [units, concepts]: the largest IoU that areas of this size can have."""
-        active, labelled = self.active.double().sum(0), self.labelled.double().sum(0)
+        active, labelled = self.active[0].double().sum(0), self.labelled.double().sum(0)
         larger = torch.maximum(active, labelled.expand_as(active))
         return torch.where(larger > 0, torch.minimum(active, labelled) / larger.clamp(min=1e-300), 0.0)
+
+    def _of_kinds(self, blocks: Tensor | None) -> Tensor:
+        chosen = slice(None) if blocks is None else blocks
+        both, active = (area[:, chosen].double().sum(1) for area in (self.intersection, self.active))
+        union = active + self.labelled[chosen].double().sum(0) - both
+        return torch.where(union > 0, both / union.clamp(min=1e-300), 0.0)
 
 
 def measure_areas(
@@ -72,23 +81,26 @@ def measure_areas(
     if pictures.masks is None:
         return {}
     thresholds = _thresholds(model, names, pictures, on_progress)
-    masks, pixels, half = ConceptMasks(pictures.masks), pictures.pixels, pictures.chosen
-    batch = _batch_size(pictures.masks, pixels)
+    masks, half, total = ConceptMasks(pictures.masks), pictures.chosen, pictures.for_masks
+    batch = _batch_size(pictures.masks, pictures.pixels)
+    seen = half
 
-    def counted(first: int, stop: int) -> dict[str, Counts]:
+    def counted(pixels: Tensor, first: int) -> dict[str, Counts]:
+        """Of some pixels, whose masks are those from number `first` on."""
+        nonlocal seen
         kept = {name: [Overlap(masks, thresholds[name])] for name in names}
-        images = as_the_network_takes_them(model, in_batches(pixels[first:stop], batch))
-
-        def report(done: int, total: int, what: str) -> None:
-            on_progress(half + first + done, half + len(pixels), what)
-
-        sweep(model, images, kept, first=first, on_progress=report)
+        images = as_the_network_takes_them(model, in_batches(pixels, batch))
+        sweep(model, images, kept, first=first, on_progress=lambda done, _, what: on_progress(seen + done, total, what))
+        seen += len(pixels)
         return {name: kept[name][0].compute() for name in names}
 
-    choice = counted(0, half)
-    ends = [half + round(block * pictures.scored / blocks) for block in range(blocks + 1)]
-    parts = [counted(first, stop) for first, stop in itertools.pairwise(ends)]
-    return {name: _areas(choice[name], [part[name] for part in parts]) for name in names}
+    choice = counted(pictures.pixels[:half], 0)
+    ends = [round(block * pictures.scored / blocks) for block in range(blocks + 1)]
+    kinds = [
+        [counted(pixels[first:stop], half + first) for first, stop in itertools.pairwise(ends)]
+        for pixels in (pictures.pixels[half:], *pictures.in_other_textures)
+    ]
+    return {name: _areas(choice[name], [[part[name] for part in parts] for parts in kinds]) for name in names}
 
 
 def _batch_size(masks: TruthMasks, pixels: Tensor) -> int:
@@ -121,13 +133,15 @@ class _ByConcept:
         return cls(counts.intersection.permute(2, 0, 1), counts.active, counts.labelled)
 
 
-def _areas(choice: Counts, parts: Sequence[Counts]) -> Areas:
-    """Chosen on the one half; the other at those thresholds, block by block."""
+def _areas(choice: Counts, kinds: Sequence[Sequence[Counts]]) -> Areas:
+    """Chosen on the one half; each kind of the other at those thresholds, block by block."""
     half = _ByConcept.of(choice)
     chosen = concepts.overlaps(half, half).threshold  # [units, concepts]
+    both = [[part.intersection.gather(1, chosen[:, None])[:, 0] for part in parts] for parts in kinds]
+    active = [[part.active.gather(1, chosen) for part in parts] for parts in kinds]
     return Areas(
-        intersection=torch.stack([part.intersection.gather(1, chosen[:, None])[:, 0] for part in parts]).float(),
-        active=torch.stack([part.active.gather(1, chosen) for part in parts]).float(),
-        labelled=torch.stack([part.labelled for part in parts]).float(),
+        intersection=torch.stack([torch.stack(blocks) for blocks in both]).float(),
+        active=torch.stack([torch.stack(blocks) for blocks in active]).float(),
+        labelled=torch.stack([part.labelled for part in kinds[0]]).float(),
         rate=torch.tensor(RATES)[chosen],
     )

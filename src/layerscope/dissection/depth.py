@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from layerscope.dissection.discovery import Interval, net_share
+from layerscope.dissection.discovery import Interval, net_share, unit_correlation
 from layerscope.dissection.labels import CATEGORIES
 from layerscope.errors import InputError, UnknownNameError
 
@@ -88,8 +88,7 @@ def depth_trend(
         raise InputError(f"{len(layers)} layers and {bootstraps} bootstraps; give at least one of each")
     generator = np.random.default_rng(seed)
     tables = [_table(layer) for layer in layers]
-    each = 1 - (1 - level) / len(layers)  # so that no layer is beyond its twins by chance, all layers together
-    shares = [_beyond_twins(table, each) for table in tables]
+    shares = _beyond_twins(tables, level)
     some = np.array([share.low > 0 for share in shares])
     index = np.array([_index(table[0], table[1:]) for table in tables])
     drawn = np.stack([_redrawn(table, bootstraps, generator) for table in tables], 1)
@@ -148,9 +147,12 @@ def _table(layer: LayerCounts) -> Floats:
     return table
 
 
-def _beyond_twins(table: Floats, level: float) -> Interval:
-    coded = table[:, _CODED].sum(1).astype(int).tolist()
-    return net_share(coded[0], int(table[0].sum()), coded[1:], level)
+def _beyond_twins(tables: Sequence[Floats], level: float) -> list[Interval]:
+    """The net share of each layer that codes anything; the intervals of all layers hold together (Bonferroni)."""
+    counts = [(int(table[0].sum()), table[:, _CODED].sum(1).astype(int).tolist()) for table in tables]
+    alike = unit_correlation((units, twins) for units, (_, *twins) in counts)
+    each = 1 - (1 - level) / len(tables)
+    return [net_share(own, units, twins, each, correlation=alike) for units, (own, *twins) in counts]
 
 
 def _redrawn(table: Floats, times: int, generator: np.random.Generator) -> Floats:

@@ -108,9 +108,10 @@ class Pictures:
     def __len__(self) -> int:
         return len(self.pixels)
 
-    def has_control(self, name: str) -> bool:
-        """Whether there are twins of this name."""
-        return any(one.name == name for one in self.controls)
+    @property
+    def in_other_textures(self) -> tuple[Tensor, ...]:
+        """The twins with shape and masks of the images that score, but in textures of other things; none or one."""
+        return tuple(one.twins for one in self.controls if one.name == TEXTURE_SWAPPED)
 
     @property
     def scored(self) -> int:
@@ -126,9 +127,15 @@ class Pictures:
 
     @property
     def forwards(self) -> int:
-        """How many images a network is shown for them; for the masks once more, and once for their thresholds."""
+        """How many images a network is shown for them, those for the masks counted in."""
         twins = sum(len(one.twins) * (1 if one.images is None else 2) for one in self.controls)
-        return len(self) + (len(self) + self.chosen if self.masks else 0) + twins
+        return len(self) + twins + self.for_masks
+
+    @property
+    def for_masks(self) -> int:
+        """How many of these for the masks: those that choose twice, first for thresholds; those that score, and again
+        in other textures."""
+        return 2 * self.chosen + self.scored * (1 + len(self.in_other_textures)) if self.masks else 0
 
     def fingerprint(self) -> str:
         """sha256 over all that networks are shown, and what is known of it."""

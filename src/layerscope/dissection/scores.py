@@ -20,7 +20,8 @@ from layerscope.dissection.pictures import Pictures, one_hot
 from layerscope.dissection.redraws import drawn_tuning
 
 PERMUTATIONS = 200
-_SWAPS = 999
+_SWAPS = 9_999
+"""So that a few units among hundreds can be found: of k among n the false discovery rate asks for p <= rate k / n."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +49,7 @@ class LayerScores:
         own: int64 [units], the class that it tells best on the images that choose.
         configured: [units], images of that class against twins without their configuration.
         object_p: [units], the larger one of both questions.
-        parts: [units, parts], IoU; None without masks.
+        parts: [units, parts], IoU that lasts in other textures; None without masks.
         part_p: [units], whether the maximum depends on any part being there.
         alive: bool [units].
     """
@@ -140,13 +141,13 @@ def redrawn(measures: LayerMeasures, scores: LayerScores, pictures: Pictures, se
 
 
 def _parts(measures: LayerMeasures, pictures: Pictures, generator: torch.Generator | None = None) -> Tensor | None:
-    """IoU with parts; with a generator, over blocks of images drawn anew."""
+    """Lasting IoU with parts; with a generator, over blocks of images drawn anew."""
     areas = measures.areas
     if areas is None:
         return None
     count = len(areas.labelled)
     blocks = None if generator is None else torch.randint(count, (count,), generator=generator)
-    return areas.iou(blocks)[:, of_category(pictures, "part")]
+    return areas.lasting_iou(blocks)[:, of_category(pictures, "part")]
 
 
 def _part_p(scored: Tensor, pictures: Pictures, permutations: int, seed: int) -> Tensor | None:
@@ -155,6 +156,8 @@ def _part_p(scored: Tensor, pictures: Pictures, permutations: int, seed: int) ->
         return None
     there = pictures.masks.seen()[pictures.chosen :, of_category(pictures, "part")]
     some = there[:, there.any(0) & ~there.all(0)]
+    if not some.shape[1]:  # what is in every picture, or in none, tells nothing
+        return torch.ones(scored.shape[1], dtype=torch.float64)
     return permutation_null(auc_of(scored), some, permutations, seed).pooled_p
 
 

@@ -17,7 +17,7 @@ from layerscope.dissection.stimuli.textures import Textures
 from layerscope.dissection.tuning import interval
 from layerscope.errors import InputError
 
-_ALL_FLIPS = 12  # up to so many pairs all sign patterns are counted: 4,096
+_ALL_FLIPS = 14  # up to so many pairs all sign patterns are counted: 16,384
 _DRAWN_FLIPS = 9_999
 
 
@@ -83,7 +83,7 @@ def modulation(texture: Floats, twin: Floats) -> Floats:
 def sign_flip(differences: Floats, seed: int = 0) -> Floats:
     """One-sided p [units] of the mean of paired differences [pairs, units] being above 0, by flipping their signs.
 
-    Up to 12 pairs all patterns are counted, which makes it exact; else 9,999 drawn ones beside the observed.
+    Up to 14 pairs all patterns are counted, which makes it exact; else 9,999 drawn ones beside the observed.
     """
     pairs = len(differences)
     if pairs <= _ALL_FLIPS:

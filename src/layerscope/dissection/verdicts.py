@@ -7,14 +7,14 @@ network has beyond that is its net share.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from layerscope.dissection.discovery import Interval, net_share
+from layerscope.dissection.discovery import Interval, net_share, unit_correlation
 from layerscope.dissection.early import EarlyTuning, Limits, passes_colour, passes_edge
 from layerscope.dissection.labels import CATEGORIES, DEAD, NONE, UnitLabel, category_counts, label_units
 from layerscope.dissection.nulls import twin_evidence, twin_threshold
@@ -24,6 +24,10 @@ from layerscope.errors import InputError
 QUANTILE = 0.99
 CODED = tuple(name for name in CATEGORIES if name not in (NONE, DEAD))
 """The labels that say something."""
+ANY = "any"
+UNSURE = 0.05
+"""A texture modulation that chance gives more often counts for none: of units that answer to hardly any picture it is
+anything up to 1, and a few of these among the twins would let nothing through."""
 LEAST_TWINS = 3
 """So that each one can be judged by two others."""
 _NEVER = Limits(*[float("inf")] * 5)
@@ -57,13 +61,26 @@ class LayerVerdict:
     def false_rate(self) -> float:
         return sum(coded(counts) for counts in self.twins) / sum(sum(counts.values()) for counts in self.twins)
 
-    def net_shares(self, level: float = 0.95) -> dict[str, Interval]:
-        """By label, and of "any", the share of units beyond that of the twins, with intervals at this level."""
-        units = len(self.labels)
-        found = {
-            name: net_share(self.counts[name], units, [twin[name] for twin in self.twins], level) for name in CODED
-        }
-        return {**found, "any": net_share(coded(self.counts), units, [coded(twin) for twin in self.twins], level)}
+    def net_shares(self, level: float = 0.95, correlations: Mapping[str, float] | None = None) -> dict[str, Interval]:
+        """By label, and of "any", the share of units beyond that of the twins, with intervals at this level.
+
+        correlations: those of `unit_correlations`, where the intervals of many layers have to hold together.
+        """
+        found = {}
+        for name in (*CODED, ANY):
+            alike = None if correlations is None else correlations[name]
+            twins = [_count(twin, name) for twin in self.twins]
+            found[name] = net_share(_count(self.counts, name), len(self.labels), twins, level, correlation=alike)
+        return found
+
+
+def unit_correlations(verdicts: Iterable[LayerVerdict]) -> dict[str, float]:
+    """By label, and of "any": how alike the units of one random network are, over all layers."""
+    layers = [(len(verdict.labels), verdict.twins) for verdict in verdicts]
+    return {
+        name: unit_correlation((units, [_count(twin, name) for twin in twins]) for units, twins in layers)
+        for name in (*CODED, ANY)
+    }
 
 
 def layer_verdict(
@@ -129,16 +146,24 @@ def coded(counts: dict[str, int]) -> int:
     return sum(counts[name] for name in CODED)
 
 
+def _count(counts: dict[str, int], name: str) -> int:
+    return coded(counts) if name == ANY else counts[name]
+
+
 def _both(beyond: dict[str, Tensor], responds: dict[str, Tensor], alive: Tensor) -> dict[str, Tensor]:
     return {test: held & responds.get(test, alive) & alive for test, held in beyond.items()}
 
 
 def _groups(scores: LayerScores) -> dict[str, Groups]:
     found: dict[str, Groups] = {
-        "texture": (scores.texture[:, None],),
+        "texture": (_sure(scores.texture, scores.texture_p)[:, None],),
         "object": (scores.auc, scores.configured.auc[:, None]),
     }
     return found if scores.parts is None else {**found, "part": (scores.parts,)}
+
+
+def _sure(modulation: Tensor, p: Tensor) -> Tensor:
+    return torch.where(p <= UNSURE, modulation, modulation.clamp(max=0))
 
 
 def _least(groups: Groups, twins: Groups) -> Tensor:

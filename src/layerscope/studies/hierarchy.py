@@ -64,7 +64,7 @@ class Profile:
 
 
 PROFILES = {
-    "quick": Profile(twins=5, per_class=20, exemplars=20, draws=40, splits=6),
+    "quick": Profile(twins=5, per_class=20, exemplars=28, draws=40, splits=6),
     "full": Profile(twins=10, per_class=50, exemplars=40, draws=200, splits=20),
 }
 
@@ -144,7 +144,7 @@ def plan_hierarchy(model: VisionModel, probe: str = MENAGERIE, profile: str = "q
     swatches = Textures(model.input_size, model.channels, chosen.exemplars)
     if probe == MENAGERIE:
         half = chosen.per_class * len(CLASS_NAMES)
-        pictures = half * (5 + len(CHANGES))  # for the masks once more, and for thresholds
+        pictures = half * (6 + len(CHANGES))  # for the masks once more, in other textures, and for thresholds
     else:
         pictures = min(len(picture_files(Path(probe))[0]), MOST) * 5 // 2
     images, networks = len(early) + len(swatches) + pictures, 1 + twins_for(chosen, main)

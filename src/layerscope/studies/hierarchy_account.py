@@ -19,7 +19,7 @@ from layerscope.dissection.labels import polysemantic_units
 from layerscope.dissection.nulls import twin_evidence, twin_threshold
 from layerscope.dissection.pictures import Pictures
 from layerscope.dissection.scores import LayerScores, redrawn, score
-from layerscope.dissection.verdicts import CODED, LayerVerdict, coded, layer_verdict
+from layerscope.dissection.verdicts import CODED, LayerVerdict, coded, layer_verdict, unit_correlations
 from layerscope.studies.hierarchy_arrays import exemplars, stimuli_of, tuning_curves
 from layerscope.studies.hierarchy_networks import Measured, Subject
 from layerscope.studies.hierarchy_tables import Columns, interval, layer_row, unit_columns
@@ -61,10 +61,12 @@ class Account:
             on_progress=self._progress,
         )
         level = 1 - TOGETHER / (len(self._main) * (len(CODED) + 1))
+        alike = unit_correlations(self._verdicts.values())
         fields = effective_receptive_fields(self._subject.model, [layer.name for layer in self._main])
         rows = []
         for layer, site, depth in zip(self._main, self._subject.sites, trend.layers, strict=True):
-            row = layer_row(layer, site.early, self._verdicts[layer.name], depth, read[layer.name], level)
+            verdict = self._verdicts[layer.name]
+            row = layer_row(layer, site.early, verdict, depth, read[layer.name], verdict.net_shares(level, alike))
             own = self._own[layer.name]
             field = next((size for name, size in fields.items() if name == layer.name), None)
             telling, sample = self._chosen(layer.name)

@@ -62,9 +62,12 @@ def layer_row(
     verdict: LayerVerdict,
     depth: LayerDepth,
     read: Mapping[str, Decodability],
-    level: float,
+    net: Mapping[str, Interval],
 ) -> Row:
-    """What is told of one layer: shares with those of the twins, what can be read from it, and how deep it stands."""
+    """What is told of one layer: shares with those of the twins, what can be read from it, and how deep it stands.
+
+    net: by label, the share beyond the twins.
+    """
     units = len(verdict.labels)
     twins = len(verdict.twins)
     shares = {
@@ -81,7 +84,7 @@ def layer_row(
         "shape": list(layer.shape),
         "before_rectifier": early,
         "shares": shares,
-        "net": {name: interval(one) for name, one in verdict.net_shares(level).items()},
+        "net": {name: interval(one) for name, one in net.items()},
         "counts_of_twins": [dict(twin) for twin in verdict.twins],
         "false_rate": verdict.false_rate,
         "polysemantic": sum(one.polysemantic for one in verdict.labels),
@@ -182,18 +185,21 @@ def _classes(measures: LayerMeasures, scores: LayerScores, pictures: Pictures, s
 
 
 def _overlaps(measures: LayerMeasures, pictures: Pictures) -> Columns:
-    """By category the concept with which a unit overlaps most."""
-    if measures.areas is None:
+    """By category the concept with which a unit overlaps most; of parts, also in other textures."""
+    areas = measures.areas
+    if areas is None:
         return {}
-    iou, ceiling = measures.areas.iou(), measures.areas.ceiling()
+    iou, lasting, ceiling = areas.iou(), areas.lasting_iou(), areas.ceiling()
     found: Columns = {}
     for category in dict.fromkeys(one.category for one in pictures.concepts):
         numbers = of_category(pictures, category)
-        best = numbers[iou[:, numbers].argmax(1)]
+        best = numbers[(lasting if category == "part" else iou)[:, numbers].argmax(1)]
         found[f"{category}_concept"] = [pictures.concepts[at].name for at in best]
         found[f"{category}_iou"] = _at(iou, best)
+        if category == "part":
+            found["part_iou_lasting"] = _at(lasting, best)
         found[f"{category}_iou_ceiling"] = _at(ceiling, best)
-        found[f"{category}_rate"] = _at(measures.areas.rate, best)
+        found[f"{category}_rate"] = _at(areas.rate, best)
     return found
 
 
