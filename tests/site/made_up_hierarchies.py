@@ -100,6 +100,8 @@ def unit_rows(layer: str, units: int, classes: Sequence[str], hues: bool, masks:
         for category, concept in (("part", "wing"), ("object", "owl"), ("colour", "green")) if masks else ():
             row |= {f"{category}_concept": concept, f"{category}_iou": 0.2, f"{category}_iou_ceiling": 0.8}
             row[f"{category}_rate"] = 0.04
+        if masks:
+            row["part_iou_lasting"] = 0.15
         rows.append(row)
     return rows
 

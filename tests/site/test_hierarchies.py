@@ -15,7 +15,7 @@ from reading import assigned, index_of, local, site_files, tile
 
 from layerscope.dissection.stimuli.colours import hue_directions
 from layerscope.records import write_whole
-from layerscope.site import hierarchies
+from layerscope.site import manifests
 from layerscope.site.explained import rounded
 from layerscope.site.pages import write_site
 from layerscope.site.reported import hue_colour
@@ -248,4 +248,4 @@ def test_someone_elses_hierarchy_json_is_passed_over(make_gallery: MakeGallery):
 
 
 def test_the_schema_is_that_of_the_study():
-    assert hierarchies.SCHEMA == hierarchy_networks.SCHEMA
+    assert manifests.SCHEMA == hierarchy_networks.SCHEMA

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,9 +14,10 @@ from numpy.typing import NDArray
 from layerscope.errors import InputError
 from layerscope.models.pictures import as_rgb
 from layerscope.names import slug
-from layerscope.records import Record, Store, storage_errors
+from layerscope.records import Record, Store
+from layerscope.site.manifests import Kind
 
-SCHEMA = 1
+_KIND = Kind("gallery", "make the gallery again", keyed=False)
 
 
 @dataclass(frozen=True)
@@ -65,28 +65,9 @@ def find_galleries(folder: Path) -> tuple[ShownGallery, ...]:
 
     Raises InputError where a `gallery.json` cannot be understood.
     """
-    found = (path for path in folder.rglob("gallery.json") if path.is_file() and folder / "site" not in path.parents)
-    read = [(path, facts) for path in sorted(found) if (facts := _read(path)) is not None]
+    read = [(path, facts) for path in sorted(_KIND.paths(folder)) if (facts := _KIND.read(path)) is not None]
     names = Counter(facts["network"]["name"] for _, facts in read)
     return tuple(_gallery(path, facts, _title(path, facts, folder, names)) for path, facts in read)
-
-
-def _read(path: Path) -> dict[str, Any] | None:
-    with storage_errors("read", path):
-        data = path.read_bytes()
-    try:
-        facts = json.loads(data, parse_constant=lambda _: None)  # NaN is no JSON and no number to show
-    except ValueError as cause:
-        raise InputError(f"{path} is not JSON ({cause}); make the gallery again or move the file away") from None
-    if not isinstance(facts, dict) or facts.get("kind") != "gallery":
-        return None  # some other program's gallery.json
-    if facts.get("schema") != SCHEMA:
-        raise InputError(
-            f"{path} has schema {facts.get('schema')!r}, this Layerscope reads {SCHEMA}; make the gallery again"
-        )
-    if not isinstance(facts.get("network"), dict) or not isinstance(facts["network"].get("name"), str):
-        raise InputError(f"{path} does not name its network; make the gallery again")
-    return facts
 
 
 def _title(path: Path, facts: Mapping[str, Any], folder: Path, names: Counter[str]) -> str:

@@ -50,7 +50,7 @@
       ],
       [
         `${deep.length} of ${data.layers.length}`,
-        "layers code something beyond their random twins, each taken by itself",
+        "layers code something beyond their random twins, all layers together",
       ],
       [
         percent(data.false_rate),

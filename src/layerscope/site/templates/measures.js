@@ -116,7 +116,8 @@
   }
 
   function overlap(row, category) {
-    const [iou, ceiling, rate] = ["iou", "iou_ceiling", "rate"].map((key) => row[`${category}_${key}`]);
+    const keys = ["iou", "iou_ceiling", "rate", "iou_lasting"];
+    const [iou, ceiling, rate, lasting] = keys.map((key) => row[`${category}_${key}`]);
     return el(
       "li",
       {},
@@ -139,6 +140,7 @@
         el("b", {}, number(iou)),
         ` of at most ${number(ceiling)}`,
         given(rate) ? `, at its strongest ${percent(rate)}` : "",
+        given(lasting) ? `; at least ${number(lasting)} also in textures of other things` : "",
       ),
     );
   }
