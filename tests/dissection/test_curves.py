@@ -80,6 +80,6 @@ def test_a_random_layer_from_which_shape_can_be_read_counts_against_it(measured,
 
 def test_tasks_without_truth_are_left_out(measured, pictures):
     without = replace(pictures, controls=pictures.controls[:1], contour=None)
-    assert not without.in_other_textures
+    assert not without.twins(TEXTURE_SWAPPED)
     own = told(measured, pictures)
     assert tuple(read(own, [own], without)) == ("texture", "object", "configuration")

@@ -15,7 +15,7 @@ from layerscope.capture.hooks import capture
 from layerscope.dissection.areas import RATES, Areas, _thresholds, measure_areas
 from layerscope.dissection.early import early_tuning
 from layerscope.dissection.measures import EXEMPLARS, LayerMeasures, Site, measure
-from layerscope.dissection.pictures import TEXTURE_SWAPPED, Control, in_batches
+from layerscope.dissection.pictures import UNTEXTURED, Control, in_batches
 from layerscope.errors import InputError
 from layerscope.models.model import wrap
 
@@ -116,7 +116,7 @@ def test_iou_is_that_of_network_dissection(exhibits):
     assert bool((areas.iou() <= areas.ceiling() + 1e-9).all())
 
 
-def test_overlap_with_a_part_has_to_last_in_other_textures(exhibits):
+def test_overlap_with_a_part_has_to_last_without_textures(exhibits):
     """Nothing is left where the twins show nothing of the unit, and all where they are the images; else what is less."""
     model, pictures = network(), exhibits.pictures
     scored = pictures.pixels[pictures.chosen :]
@@ -124,7 +124,7 @@ def test_overlap_with_a_part_has_to_last_in_other_textures(exhibits):
     assert torch.equal(plain.lasting_iou(), plain.iou())
 
     def beside(twins: torch.Tensor) -> Areas:
-        controls = (*pictures.controls, Control(TEXTURE_SWAPPED, twins))
+        controls = (*pictures.controls, Control(UNTEXTURED, twins))
         steps: list[int] = []
         both = replace(pictures, controls=controls)
         found = measure_areas(

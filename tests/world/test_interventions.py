@@ -15,6 +15,7 @@ from layerscope.world import (
     CueConflict,
     MoveDistractors,
     NewBackground,
+    NoTextures,
     Recolour,
     RemovePart,
     RemoveParts,
@@ -124,6 +125,22 @@ def test_in_a_conflict_one_texture_that_no_part_had_is_everywhere(thing):
         given.append(texture)
     assert len(set(given)) > 1
     assert not torch.equal(after.pixels, before.again(CueConflict(2)).pixels)
+
+
+@pytest.mark.parametrize("thing", ["zebra", "brickhouse", "butterfly"])
+def test_without_textures_all_else_stays(thing):
+    before = render(6, seed=4, things=thing)
+    after = before.again(NoTextures())
+    inside = ~is_part(before, "background", "clutter")
+    assert (
+        set(after.texture[inside].tolist())
+        == {texture_index("plain")}
+        < set(before.texture[inside].tolist()) | {texture_index("plain")}
+    )
+    assert torch.equal(before.part, after.part)
+    assert torch.equal(before.labels, after.labels)
+    assert torch.equal(before.texture[~inside], after.texture[~inside])
+    assert not torch.equal(before.pixels, after.pixels)
 
 
 def test_conflicting_twins_are_the_same_scene():
@@ -245,6 +262,7 @@ MANY = [
     SwapPart("eye", "cat"),
     SwapTexture("dots", "eye"),
     CueConflict(),
+    NoTextures(),
 ]
 
 
@@ -254,11 +272,11 @@ def test_variants_are_the_changes_one_by_one(part_dropout, chunk):
     scenes = render(3, seed=8, size=48, things=("zebra", "turtle", "zebra"), part_dropout=part_dropout, chunk=chunk)
     together = scenes.variants(MANY)
     assert together.recipe.changes == tuple(MANY) * 3
-    assert together.seeds == (8,) * 15 + (9,) * 15 + (10,) * 15
+    assert together.seeds == (8,) * 16 + (9,) * 16 + (10,) * 16
     for place, change in enumerate(MANY):
         alone = scenes.again(change)
         for name in ("pixels", "labels", "thing", "part", "texture", "colour", "edge"):
-            assert torch.equal(getattr(together, name)[place::15], getattr(alone, name)), (change, name)
+            assert torch.equal(getattr(together, name)[place::16], getattr(alone, name)), (change, name)
 
 
 def test_variants_do_not_show_what_a_scene_lacks():
@@ -303,6 +321,7 @@ WORDS = [
     (SwapPart("head", "cat"), "with the cat's head"),
     (SwapPart("wheel", "clock", "disc"), "with the clock's disc for its wheel"),
     (CueConflict(), "in a texture of other things"),
+    (NoTextures(), "without textures"),
     (ScrambleParts(), "with its parts scattered"),
     (Silhouette(), "as a silhouette"),
     (NewBackground(), "on another background"),

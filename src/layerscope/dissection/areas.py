@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from layerscope.dissection import concepts
-from layerscope.dissection.pictures import Pictures, TruthMasks, in_batches
+from layerscope.dissection.pictures import UNTEXTURED, Pictures, TruthMasks, in_batches
 from layerscope.dissection.responses import as_the_network_takes_them
 from layerscope.passes.histogram import Histogram
 from layerscope.passes.masks import ConceptMasks
@@ -37,7 +37,7 @@ class Areas:
 
     Attributes:
         intersection, active: [kinds, blocks, units, concepts], at the threshold that was chosen for the unit and
-            concept. The first kind are the images, a second one, where there is it, the same in textures of others.
+            concept. The first kind are the images, the second one, where there is it, the same without textures.
         labelled: [blocks, concepts], the same for both.
         rate: [units, concepts], the share of positions that the threshold lets through (on the images that chose).
     """
@@ -52,8 +52,8 @@ class Areas:
         return self._of_kinds(blocks)[0]
 
     def lasting_iou(self, blocks: Tensor | None = None) -> Tensor:
-        """The same, or what is left of it in other textures if that is less: a unit for stripes overlaps with the
-        bodies that have them, and with no part."""
+        """The same, or what is left of it without textures if that is less: a unit for stripes overlaps with the bodies
+        that have them, and with no part."""
         return self._of_kinds(blocks).amin(0)
 
     def ceiling(self) -> Tensor:
@@ -98,7 +98,7 @@ def measure_areas(
     ends = [round(block * pictures.scored / blocks) for block in range(blocks + 1)]
     kinds = [
         [counted(pixels[first:stop], half + first) for first, stop in itertools.pairwise(ends)]
-        for pixels in (pictures.pixels[half:], *pictures.in_other_textures)
+        for pixels in (pictures.pixels[half:], *pictures.twins(UNTEXTURED))
     ]
     return {name: _areas(choice[name], [[part[name] for part in parts] for parts in kinds]) for name in names}
 

@@ -40,7 +40,7 @@ def decodabilities(
     on_progress: Progress = no_progress,
 ) -> dict[str, dict[str, Decodability]]:
     """By layer and task (those of TASKS of which there is truth). Progress counts layers and tasks."""
-    missing = {"edge": pictures.contour is None, "shape": not pictures.in_other_textures}
+    missing = {"edge": pictures.contour is None, "shape": not pictures.twins(TEXTURE_SWAPPED)}
     tasks = [task for task in TASKS if not missing.get(task)]
     found: dict[str, dict[str, Decodability]] = {layer: {} for layer in network}
     for done, layer in enumerate(network):

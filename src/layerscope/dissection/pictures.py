@@ -1,7 +1,7 @@
 """The labelled pictures that all networks of a report are shown, and what of them is destroyed in their twins.
 
 The first pictures choose (thresholds, a unit's class), the others score. Of those that score there are twins: the same
-parts scattered or in silhouette, other textures on them, tiles shuffled, phases randomised.
+parts scattered or in silhouette, with other textures or none, tiles shuffled, phases randomised.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from layerscope.types import Images
 
 TEXTURE_SWAPPED = "texture swapped"
 """The control whose twins keep the shape of the class, and of its textures nothing."""
+UNTEXTURED = "untextured"
+"""The one whose twins keep all but textures, so that masks of parts are theirs too."""
 LEAST_PER_CLASS = 5
 """Pictures of each class in each half: with fewer, no share of them says anything."""
 _SEEN = 1 / 512  # of the picture: a concept that covers less is not seen in it
@@ -108,10 +110,9 @@ class Pictures:
     def __len__(self) -> int:
         return len(self.pixels)
 
-    @property
-    def in_other_textures(self) -> tuple[Tensor, ...]:
-        """The twins with shape and masks of the images that score, but in textures of other things; none or one."""
-        return tuple(one.twins for one in self.controls if one.name == TEXTURE_SWAPPED)
+    def twins(self, control: str) -> tuple[Tensor, ...]:
+        """The twins of that name, one tensor; or none, where there is no such control."""
+        return tuple(one.twins for one in self.controls if one.name == control)
 
     @property
     def scored(self) -> int:
@@ -134,8 +135,8 @@ class Pictures:
     @property
     def for_masks(self) -> int:
         """How many of these for the masks: those that choose twice, first for thresholds; those that score, and again
-        in other textures."""
-        return 2 * self.chosen + self.scored * (1 + len(self.in_other_textures)) if self.masks else 0
+        without textures."""
+        return 2 * self.chosen + self.scored * (1 + len(self.twins(UNTEXTURED))) if self.masks else 0
 
     def fingerprint(self) -> str:
         """sha256 over all that networks are shown, and what is known of it."""

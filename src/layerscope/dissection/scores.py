@@ -49,7 +49,7 @@ class LayerScores:
         own: int64 [units], the class that it tells best on the images that choose.
         configured: [units], images of that class against twins without their configuration.
         object_p: [units], the larger one of both questions.
-        parts: [units, parts], IoU that lasts in other textures; None without masks.
+        parts: [units, parts], IoU that lasts without textures; None without masks.
         part_p: [units], whether the maximum depends on any part being there.
         alive: bool [units].
     """

@@ -144,7 +144,7 @@ def plan_hierarchy(model: VisionModel, probe: str = MENAGERIE, profile: str = "q
     swatches = Textures(model.input_size, model.channels, chosen.exemplars)
     if probe == MENAGERIE:
         half = chosen.per_class * len(CLASS_NAMES)
-        pictures = half * (6 + len(CHANGES))  # for the masks once more, in other textures, and for thresholds
+        pictures = half * (6 + len(CHANGES))  # for the masks once more, without textures, and for thresholds
     else:
         pictures = min(len(picture_files(Path(probe))[0]), MOST) * 5 // 2
     images, networks = len(early) + len(swatches) + pictures, 1 + twins_for(chosen, main)

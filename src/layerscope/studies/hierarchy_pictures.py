@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from layerscope.dissection.pictures import TEXTURE_SWAPPED, Concept, Control, Pictures, TruthMasks
+from layerscope.dissection.pictures import TEXTURE_SWAPPED, UNTEXTURED, Concept, Control, Pictures, TruthMasks
 from layerscope.dissection.stimuli.scrambled import phase_randomised, tile_shuffled
 from layerscope.errors import InputError
 from layerscope.models.datasets import PROBE_SEED, folder_images
@@ -15,7 +15,7 @@ from layerscope.models.model import VisionModel
 from layerscope.studies.probe import as_taken
 from layerscope.types import Progress, no_progress
 from layerscope.world.catalogue import CLASS_NAMES
-from layerscope.world.interventions import Change, CueConflict, ScrambleParts, Silhouette
+from layerscope.world.interventions import Change, CueConflict, NoTextures, ScrambleParts, Silhouette
 from layerscope.world.palette import COLOUR_NAMES
 from layerscope.world.parts import PART_NAMES
 from layerscope.world.scene import NO_EDGE, ORIENTATIONS, SIZES, Scenes, render
@@ -27,6 +27,7 @@ CHANGES: dict[str, Change] = {
     "scattered": ScrambleParts(),
     "silhouette": Silhouette(),
     TEXTURE_SWAPPED: CueConflict(),
+    UNTEXTURED: NoTextures(),
 }
 """What is changed in the twins of scenes, by the name of the control; the first one breaks the configuration."""
 _SCENE_SEED = PROBE_SEED + 100_000  # scenes that no gallery shows, and no network of ours was trained or tested on

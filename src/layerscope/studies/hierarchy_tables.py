@@ -185,7 +185,7 @@ def _classes(measures: LayerMeasures, scores: LayerScores, pictures: Pictures, s
 
 
 def _overlaps(measures: LayerMeasures, pictures: Pictures) -> Columns:
-    """By category the concept with which a unit overlaps most; of parts, also in other textures."""
+    """By category the concept with which a unit overlaps most; of parts, also without textures."""
     areas = measures.areas
     if areas is None:
         return {}

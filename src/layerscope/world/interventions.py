@@ -161,6 +161,17 @@ class CueConflict(Change):
 
 
 @dataclass(frozen=True)
+class NoTextures(Change):
+    """The thing's parts in plain colours: outlines, shading and colours stay, textures go."""
+
+    def parts(self, draft: Draft) -> list[Part]:
+        return [replace(part, texture="plain") for part in draft.own]
+
+    def __str__(self) -> str:
+        return "without textures"
+
+
+@dataclass(frozen=True)
 class SwapPart(Change):
     """Put another thing's part in the place of one's own, moved and scaled to fit: `SwapPart("head", "cat")`,
     `SwapPart("wheel", "clock", "disc")`."""

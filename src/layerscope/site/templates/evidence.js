@@ -79,7 +79,7 @@
     part: (row) => [
       name(row.part_concept ?? "–", 24),
       ` IoU ${number(row.part_iou)} of at most ${number(row.part_iou_ceiling)}`,
-      given(row.part_iou_lasting) ? `, ${number(row.part_iou_lasting)} in any texture` : "",
+      given(row.part_iou_lasting) ? `, ${number(row.part_iou_lasting)} without textures` : "",
     ],
     texture: (row) => [name(row.texture ?? "–", 24), ` modulation ${number(row.texture_modulation)}`],
     colour: (row) => [given(row.hue) ? `hue ${degrees(row.hue)}, ` : "", `index ${number(row.colour_index)}`],

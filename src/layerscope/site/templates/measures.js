@@ -140,7 +140,7 @@
         el("b", {}, number(iou)),
         ` of at most ${number(ceiling)}`,
         given(rate) ? `, at its strongest ${percent(rate)}` : "",
-        given(lasting) ? `; at least ${number(lasting)} also in textures of other things` : "",
+        given(lasting) ? `; ${number(lasting)} is left where things have no textures` : "",
       ),
     );
   }
