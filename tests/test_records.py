@@ -78,6 +78,19 @@ def test_a_record_comes_back_as_it_was_written(tmp_path):
     assert Store(tmp_path).keys() == (KEY,)
 
 
+def test_a_removed_record_is_absent(tmp_path):
+    store = Store(tmp_path)
+    key, other = content_key(a=1), content_key(a=2)
+    store.write(key, {}, {})
+    store.write(other, {}, {})
+    store.remove(key)
+    store.remove(key)
+    assert store.keys() == (other,)
+    store.path(key).mkdir()
+    with pytest.raises(StorageError, match="cannot remove"):
+        store.remove(key)
+
+
 def test_the_same_input_gives_the_same_bytes(tmp_path):
     turned = np.asfortranarray(arrays()["picture"])
     swapped = arrays()["trace"].astype(">f4")

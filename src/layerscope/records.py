@@ -113,6 +113,12 @@ class Store:
         write_whole(path, data)
         return record
 
+    def remove(self, key: str) -> None:
+        """Remove the record, where there is one. Raises StorageError where it cannot be removed."""
+        path = self.path(key)
+        with storage_errors("remove", path):
+            path.unlink(missing_ok=True)
+
     def keys(self) -> tuple[str, ...]:
         """Return the keys of all record files, sorted; a damaged file is listed too, and `find` returns None for it."""
         paths = (self.folder / "records").glob("??/*.safetensors")

@@ -173,8 +173,8 @@ def contrast(intact: Tensor, twins: Tensor, permutations: int = 999, seed: int =
 
     `intact`, `twins`: responses [images, units]; row i of both is the same scene. The AUC compares each image with each
     twin. Its interval is that of DeLong et al. 1988, with the covariance within pairs (a point where the AUC is 0 or
-    1); p is of swaps within pairs, and
-    asks whether a unit prefers what is intact. Raises InputError for shapes that differ, or fewer than 2 pairs.
+    1); p is of swaps within pairs, and asks whether a unit prefers what is intact. Raises InputError for shapes that
+    differ, or fewer than 2 pairs.
     """
     if intact.shape != twins.shape or intact.ndim != 2 or len(intact) < 2:
         raise InputError(

@@ -179,8 +179,9 @@ def hierarchy(
 
     probe: "menagerie", or a folder of class folders; without masks there is no test for parts. profile: "quick" or
     "full". The report lies in a folder of its own below `out`; what was measured before is not measured again, network
-    by network. Raises UnknownNameError for another profile, InputError for a network without layers to tell of and for
-    a folder without classes or with too few pictures, StorageError where `out` cannot be written.
+    by network, and what was measured of the twins goes when the report is whole. Raises UnknownNameError for another
+    profile, InputError for a network without layers to tell of and for a folder without classes or with too few
+    pictures, StorageError where `out` cannot be written.
     """
     chosen, began, probe = _checked(model, profile), time.perf_counter(), str(probe)
     main = _main_layers(model)
@@ -211,6 +212,8 @@ def hierarchy(
         write_whole(folder / "units.csv", as_csv(report.units))
         summary = {name: found.facts[name] for name in ("shown", "words", "false_rate")}
         write_manifest(folder, {**manifest, **summary, "seconds": round(report.seconds, 1), "complete": True})
+        for twin in range(twins):  # nobody looks at them any more, and they are large
+            store.remove(subject.key(twin))
     return report
 
 
