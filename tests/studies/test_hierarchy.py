@@ -6,6 +6,7 @@ import csv
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ from layerscope.models.model import VisionModel, wrap
 from layerscope.studies import hierarchy as study
 from layerscope.studies import hierarchy_networks as networks
 from layerscope.studies.hierarchy import PROFILES, Profile, hierarchy, plan_hierarchy, twins_for
+from layerscope.studies.hierarchy_account import Account
 from layerscope.studies.hierarchy_files import folder_of
 from layerscope.studies.hierarchy_pictures import folder_pictures, menagerie_pictures
 from layerscope.studies.main_layers import before_rectifier, main_layers
@@ -108,6 +110,9 @@ def test_rows_tell_of_every_layer_and_unit(report):
         assert len(row["decodability"]["object"]["twins"]) == len(row["counts_of_twins"]) == 3
         assert 0 < row["effective_field"] <= row["receptive_field"] + 1
         assert len(row["sample"]) == 4
+        coded = [unit for unit, label in enumerate(own) if label not in ("none", "dead")]
+        assert set(row["telling"]) <= set(coded)
+        assert len(row["telling"]) == min(4, len(coded))
     unit = report.units[0]
     assert {
         "confidence",
@@ -152,6 +157,21 @@ def test_every_unit_has_exemplars_and_curves(report):
     shown = np.take_along_axis(maxima, arrays[f"exemplars/{row['name']}"].astype(np.int64), 1)
     assert np.allclose(arrays[f"exemplar_scores/{row['name']}"], shown, rtol=1e-4, atol=1e-5)
     assert np.allclose(shown[:, 0], maxima.max(1))
+
+
+def test_the_most_telling_units_tell_of_different_things():
+    """Of units with one label for one thing, the surest comes before the others; none tells nothing."""
+    labels = ["object", "object", "part", "none", "object", "edge", "edge", "dead"]
+    evidence = torch.tensor([9.0, 8, 7, 99, 3, 2, 1, 99])
+    verdict = SimpleNamespace(
+        labels=[SimpleNamespace(category=label, confidence=1.0) for label in labels],
+        evidence=dict.fromkeys(("edge", "object", "part"), evidence),
+    )
+    table = {"label": labels, "class": ["owl", "owl", "cup", "cup", "cup", "", "", ""], "part_concept": ["eye"] * 8}
+    account = SimpleNamespace(_verdicts={"a": verdict}, _tables={"a": table})
+    assert Account._telling(account, "a") == [0, 2, 4, 5, 6, 1]
+    verdict.labels[0].confidence = 0.5
+    assert Account._telling(account, "a") == [1, 2, 4, 5, 6, 0]
 
 
 def test_tables_and_manifest_lie_beside_the_record(report):

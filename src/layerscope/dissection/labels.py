@@ -89,6 +89,12 @@ def category_of(passed: Sequence[str], alive: bool = True) -> str:
     return next(iter(best)) if len(best) == 1 else JOINT[best]
 
 
+def tests_of(label: str) -> frozenset[str]:
+    """The tests that give a label: two for a joint one, none for none and dead."""
+    joint = next((tests for tests, name in JOINT.items() if name == label), frozenset({label}))
+    return joint & TESTS.keys()
+
+
 def polysemantic_units(
     values: Tensor, passed: Tensor, categories: Sequence[str], ratio: float = POLYSEMANTIC
 ) -> Tensor:
@@ -134,8 +140,7 @@ def _confidence(label: str, bootstraps: Mapping[str, Tensor], unit: int, alive: 
 
 
 def _runner_up(label: str, evidence: Mapping[str, Tensor], unit: int) -> str | None:
-    own = next((tests for tests, joint in JOINT.items() if joint == label), frozenset({label}))
-    others = [test for test in evidence if test not in own]
+    others = [test for test in evidence if test not in tests_of(label)]
     return max(others, key=lambda test: float(evidence[test][unit])) if others and label != DEAD else None
 
 

@@ -15,7 +15,7 @@ from layerscope.capture.effective_field import effective_receptive_fields
 from layerscope.capture.layers import Layer
 from layerscope.dissection.curves import TASKS, decodabilities, similarities
 from layerscope.dissection.depth import DepthTrend, LayerCounts, depth_trend
-from layerscope.dissection.labels import polysemantic_units
+from layerscope.dissection.labels import polysemantic_units, tests_of
 from layerscope.dissection.nulls import twin_evidence, twin_threshold
 from layerscope.dissection.pictures import Pictures
 from layerscope.dissection.scores import LayerScores, redrawn, score
@@ -28,6 +28,8 @@ from layerscope.types import Progress
 TOGETHER = 0.05
 """How likely any net share of the report is outside of its interval where nothing was learned (Bonferroni)."""
 TELLING, SAMPLE = 4, 4
+_CONCEPT = {"object": "class", "part": "part_concept", "texture": "texture"}
+"""The column that says of what a unit with this label tells; edges and colours are many."""
 
 
 class Account:
@@ -128,12 +130,18 @@ class Account:
         return sum(map(coded, twins)) / sum(sum(counts.values()) for counts in twins)
 
     @cached_property
+    def _tables(self) -> dict[str, Columns]:
+        """By layer a row for each unit."""
+        pictures, seed = self._pictures, self._subject.seed
+        return {
+            layer: unit_columns(layer, measures, self._scores[0][layer], self._verdicts[layer], pictures, seed)
+            for layer, measures in self._own.items()
+        }
+
+    @property
     def _units(self) -> Columns:
         found: Columns = {}
-        for layer, measures in self._own.items():
-            columns = unit_columns(
-                layer, measures, self._scores[0][layer], self._verdicts[layer], self._pictures, self._subject.seed
-            )
+        for columns in self._tables.values():
             for name, values in columns.items():
                 found.setdefault(name, []).extend(values)
         return found
@@ -150,15 +158,22 @@ class Account:
 
     def _chosen(self, layer: str) -> tuple[list[int], list[int]]:
         """The units that tell most, and a random sample, so that nothing is cherry-picked."""
-        verdict = self._verdicts[layer]
-        strength = [
-            max(
-                (float(verdict.evidence[test][at]) for test in verdict.passed if verdict.passed[test][at]), default=-1.0
-            )
-            * (1.0 if one.confidence is None else one.confidence)
-            for at, one in enumerate(verdict.labels)
-        ]
-        told = [at for at in np.argsort(strength)[::-1].tolist() if strength[at] > 0]
         random = np.random.default_rng([self._subject.seed, list(self._own).index(layer)])
-        units = len(verdict.labels)
-        return told[:TELLING], sorted(random.choice(units, min(SAMPLE, units), replace=False).tolist())
+        units = len(self._verdicts[layer].labels)
+        sample = random.choice(units, min(SAMPLE, units), replace=False)
+        return self._telling(layer)[:TELLING], sorted(sample.tolist())
+
+    def _telling(self, layer: str) -> list[int]:
+        """Units with labels by their evidence for it and its confidence, the best of each thing that is coded first."""
+        verdict, table = self._verdicts[layer], self._tables[layer]
+        strength = {
+            unit: min(float(verdict.evidence[test][unit]) for test in tests) * (label.confidence or 0.0)
+            for unit, label in enumerate(verdict.labels)
+            if (tests := tests_of(label.category))
+        }
+        order = sorted(strength, key=strength.__getitem__, reverse=True)
+        best: dict[tuple[str, object], int] = {}
+        for unit in order:
+            label = table["label"][unit]
+            best.setdefault((label, table[_CONCEPT[label]][unit] if label in _CONCEPT else unit), unit)
+        return [*best.values(), *(unit for unit in order if unit not in best.values())]
