@@ -25,6 +25,7 @@ from layerscope.studies import hierarchy as study
 from layerscope.studies import hierarchy_networks as networks
 from layerscope.studies.hierarchy import PROFILES, Profile, hierarchy, plan_hierarchy, twins_for
 from layerscope.studies.hierarchy_account import Account
+from layerscope.studies.hierarchy_figure import COLOURS, draw
 from layerscope.studies.hierarchy_files import folder_of
 from layerscope.studies.hierarchy_pictures import folder_pictures, menagerie_pictures
 from layerscope.studies.main_layers import before_rectifier, main_layers
@@ -351,3 +352,22 @@ def test_the_layer_before_the_rectifier():
     )
     assert before_rectifier(pooled, pooled.layer("2")) == "2"
     assert before_rectifier(pooled, pooled.layer("0")) == "0"
+
+
+def test_the_figure_has_three_panels_with_the_numbers_of_the_report(report):
+    for name in ("hierarchy.png", "hierarchy.svg"):
+        assert (report.folder / name).stat().st_size > 10_000
+    assert f"key {report.record.key}" in (report.folder / "hierarchy.svg").read_text()
+    figure = draw(report.record)
+    shares, net, read = figure.axes
+    assert [label.get_text() for label in shares.get_xticklabels()] == ["2", "5", "8", "11"]
+    for place, row in enumerate(report.layers):
+        wide = [bar for bar in shares.patches if abs(bar.get_x() + bar.get_width() / 2 - (place - 0.13)) < 1e-6]
+        assert [bar.get_height() for bar in wide] == pytest.approx([row["shares"][label]["share"] for label in COLOURS])
+        assert sum(bar.get_height() for bar in wide) == pytest.approx(1)
+    assert min(path.vertices[:, 1].min() for part in net.collections for path in part.get_paths()) == pytest.approx(
+        min(one["low"] for row in report.layers for name, one in row["net"].items() if name != "any")
+    )
+    configuration = next(line for line in read.lines if line.get_label() == "configuration")
+    told = [row["decodability"]["configuration"]["accuracy"]["value"] for row in report.layers]
+    assert list(configuration.get_ydata()) == told

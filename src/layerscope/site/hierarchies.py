@@ -14,7 +14,7 @@ from layerscope.records import Record, storage_errors
 from layerscope.site.manifests import Kind
 
 _KIND = Kind("hierarchy", "make the report again")
-_TABLES = ("units.csv", "layers.csv", "hierarchy.json")
+_FILES = ("units.csv", "layers.csv", "hierarchy.json", "hierarchy.png", "hierarchy.svg")
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class ShownHierarchy:
     def tables(self) -> list[dict[str, Any]]:
         """The files to download that are there: name, address relative to the site's index.html, and bytes."""
         found = []
-        for name in _TABLES:
+        for name in _FILES:
             path = self.path.with_name(name)
             with storage_errors("read", path):
                 if path.is_file():

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LinearSegmentedColormap, Normalize
@@ -15,6 +14,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from layerscope.records import Record, write_whole
+from layerscope.studies.figures import save_figure, short
 
 FOR = (219, 100, 16)
 AGAINST = (66, 139, 240)
@@ -28,20 +28,16 @@ COLOURS = LinearSegmentedColormap.from_list(
 )
 """From against over white to for."""
 FIGURES = ("explanation.png", "explanation.svg", "maps.npz")
-_COLUMNS, _SIDE, _DPI = 5, 2.1, 200  # of small multiples; inches; dots per inch
+_COLUMNS, _SIDE = 5, 2.1  # of small multiples; inches
 
 
 def write_figures(folder: Path, record: Record) -> None:
     """Write `explanation.png`, `explanation.svg` and `maps.npz` of a record into its folder."""
-    figure = draw(record)
-    png, svg, maps = io.BytesIO(), io.BytesIO(), io.BytesIO()
-    figure.savefig(png, format="png", dpi=_DPI, metadata=_metadata(record))
-    with rc_context({"svg.hashsalt": record.key}):  # the same bytes every time
-        figure.savefig(svg, format="svg", metadata={"Date": None, **_metadata(record)})
+    save_figure(draw(record), folder, "explanation", record)
+    maps = io.BytesIO()
     arrays: dict[str, Any] = {name: array for name, array in record.arrays.items() if name.startswith("map/")}
     np.savez_compressed(maps, image=record.arrays["image"], **arrays)
-    for name, file in zip(FIGURES, (png, svg, maps), strict=True):
-        write_whole(folder / name, file.getvalue())
+    write_whole(folder / "maps.npz", maps.getvalue())
 
 
 def draw(record: Record) -> Figure:
@@ -68,8 +64,8 @@ def _draw_image(axes: Axes, record: Record) -> None:
     axes.imshow(record.arrays["image"], interpolation="nearest")
     target = record.facts["target"]
     asked = "why" if target["index"] is not None else "what speaks for"
-    words = f"{asked} {_short(target['label'], 24)}?"
-    axes.set_title(_short(record.facts["image"]["name"], 28), fontsize=8)
+    words = f"{asked} {short(target['label'], 24)}?"
+    axes.set_title(short(record.facts["image"]["name"], 28), fontsize=8)
     axes.text(0.5, -0.04, words, fontsize=7, ha="center", va="top", transform=axes.transAxes)
 
 
@@ -104,13 +100,9 @@ def _percent(share: float) -> str:
 def _title(facts: dict[str, Any]) -> str:
     first = facts["labels"][0] if facts["labels"] else None
     sure = f" {first['probability']:.2f}" if first and first["probability"] is not None else ""
-    said = f": {_short(first['class'], 30)}{sure}" if first else ""
+    said = f": {short(first['class'], 30)}{sure}" if first else ""
     warning = " (unlike what the network knows)" if facts["familiar"]["unlike"] else ""
-    return f"{_short(facts['network'], 40)}{said}{warning}"
-
-
-def _metadata(record: Record) -> dict[str, str]:
-    return {"Title": f"explanation {record.key[:12]}", "Description": f"seed {record.facts['seed']}, key {record.key}"}
+    return f"{short(facts['network'], 40)}{said}{warning}"
 
 
 def _scale() -> ScalarMappable:
@@ -120,9 +112,3 @@ def _scale() -> ScalarMappable:
 def _grey(image: NDArray[np.uint8]) -> NDArray[np.float64]:
     grey: NDArray[np.float64] = image @ np.array([0.299, 0.587, 0.114]) / 255
     return grey
-
-
-def _short(text: str, most: int) -> str:
-    """Printable, on one line, escaped where matplotlib would read it as mathematics."""
-    plain = "".join(sign if sign.isprintable() else "?" for sign in str(text)).replace("$", r"\$")
-    return plain if len(plain) <= most else f"{plain[: most - 1]}…"

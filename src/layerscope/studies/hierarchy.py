@@ -28,8 +28,10 @@ from layerscope.errors import InputError, UnknownNameError
 from layerscope.models.datasets import picture_files
 from layerscope.models.model import VisionModel
 from layerscope.records import Record, Store, content_key, write_whole
+from layerscope.studies.figures import save_figure
 from layerscope.studies.hierarchy_account import Account
-from layerscope.studies.hierarchy_files import folder_of, is_complete, manifest_of, write_manifest
+from layerscope.studies.hierarchy_figure import draw
+from layerscope.studies.hierarchy_files import FIGURE, folder_of, is_complete, manifest_of, write_manifest
 from layerscope.studies.hierarchy_networks import Subject, measured
 from layerscope.studies.hierarchy_pictures import CHANGES, MENAGERIE, MOST, folder_pictures, menagerie_pictures
 from layerscope.studies.hierarchy_synthesis import RECIPE, synthesise
@@ -41,7 +43,7 @@ from layerscope.world.catalogue import CLASS_NAMES
 LEAST_NULL_UNITS = 99
 """Of the other twins in each layer: with fewer, their largest value is exceeded more often than once in a hundred."""
 MOST_TWINS = 16
-_SECONDS_PER_UNIT = 0.01  # statistics of a unit, whatever the network
+_SECONDS_PER_UNIT = 0.02  # statistics, readers and pictures, whatever the network
 _HOOKED = 2.0  # a forward with all that is kept of it, and with making the image
 HONEST = 0.05
 """Share of the units of held-out twins that may be called anything, at most."""
@@ -210,6 +212,7 @@ def hierarchy(
     if made or not is_complete(folder, key):
         write_whole(folder / "layers.csv", as_csv([flat(row) for row in report.layers]))
         write_whole(folder / "units.csv", as_csv(report.units))
+        save_figure(draw(found), folder, FIGURE, found)
         summary = {name: found.facts[name] for name in ("shown", "words", "false_rate")}
         write_manifest(folder, {**manifest, **summary, "seconds": round(report.seconds, 1), "complete": True})
         for twin in range(twins):  # nobody looks at them any more, and they are large

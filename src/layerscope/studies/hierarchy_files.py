@@ -15,7 +15,9 @@ from layerscope.studies.hierarchy_networks import SCHEMA
 from layerscope.studies.manifest import network_facts
 
 MANIFEST = "hierarchy.json"
-TABLES = ("layers.csv", "units.csv")
+FIGURE = "hierarchy"
+OUTPUTS = ("layers.csv", "units.csv", f"{FIGURE}.png", f"{FIGURE}.svg")
+"""What lies beside the manifest of a whole report."""
 
 
 def folder_of(out: Path, model: VisionModel, key: str) -> Path:
@@ -54,10 +56,10 @@ def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
 
 
 def is_complete(folder: Path, key: str) -> bool:
-    """Whether the manifest of this report says so, and its tables are there."""
+    """Whether the manifest of this report says so, and its tables and figures are there."""
     known = _read(folder)
-    tables = all((folder / name).is_file() for name in TABLES)
-    return bool(known.get("complete")) and known.get("key") == key and tables
+    there = all((folder / name).is_file() for name in OUTPUTS)
+    return bool(known.get("complete")) and known.get("key") == key and there
 
 
 def _command(model: VisionModel, probe: str, profile: str, seed: int) -> str:

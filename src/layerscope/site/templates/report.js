@@ -225,7 +225,7 @@
       el(
         "div",
         {},
-        el("h2", {}, "Tables"),
+        el("h2", {}, "Tables and figures"),
         downloads(data),
         data.command ? LAYERSCOPE.command("The line of Python that makes it again", data.command) : null,
       ),
