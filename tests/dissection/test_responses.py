@@ -30,6 +30,7 @@ def test_all_layers_in_one_sweep(model: VisionModel) -> None:
     images = stimuli.render(np.arange(13))
     calls: list[int] = []
     assert model.layers()
+    assert model.layout  # probed once, by a forward of its own
     model.module[0].register_forward_hook(lambda _part, given, _out: calls.append(len(given[0])))
     seen: list[tuple[int, int, str]] = []
     found = respond(model, stimuli, ["0", "2", ""], batch_size=5, on_progress=lambda *now: seen.append(now))

@@ -93,7 +93,8 @@ def respond(
 
 
 def as_the_network_takes_them(model: VisionModel, batches: Iterable[Images]) -> Iterator[Images]:
-    """Batches on the network's device and in its precision."""
+    """Batches on the network's device, in its precision and in the order of memory that it is fastest with."""
     weights = (weight for weight in model.module.parameters() if weight.is_floating_point())
     weight = next(weights, torch.empty(0, dtype=torch.float32))
-    return (batch.to(weight.device, weight.dtype) for batch in batches)
+    layout = model.layout
+    return (batch.to(weight.device, weight.dtype, memory_format=layout) for batch in batches)
