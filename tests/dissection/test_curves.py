@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from scipy.stats import t as student
 from small_exhibits import small_early, small_pictures
 from small_nets import SmallNet, seeded
 
@@ -61,7 +62,7 @@ def test_shape_is_read_from_what_is_in_other_textures_and_nothing_else(measured,
     shape = read(told(measured, pictures, TEXTURE_SWAPPED), twins, pictures)
     assert tuple(shape) == tuple(TASKS) == ("edge", "texture", "shape", "object", "configuration")
     assert shape["shape"].accuracy.value > 0.9
-    assert shape["shape"].beyond_twins.low > 0
+    assert shape["shape"].beyond_twins.value > 0.4
     assert shape["shape"].beyond_shuffled.value > 0.4
     assert shape["shape"].chance == pytest.approx(1 / 3)
     assert abs(shape["object"].accuracy.value - 1 / 3) < 0.25
@@ -83,3 +84,15 @@ def test_tasks_without_truth_are_left_out(measured, pictures):
     assert not without.twins(TEXTURE_SWAPPED)
     own = told(measured, pictures)
     assert tuple(read(own, [own], without)) == ("texture", "object", "configuration")
+
+
+def test_what_is_beyond_the_twins_holds_together_for_all_layers_and_tasks(measured, pictures):
+    """Two layers with five tasks each: ten intervals, so each is wider than that of one alone, and accuracies are not."""
+    twin = told(measured, pictures, seed=1)
+    own = told(measured, pictures, TEXTURE_SWAPPED)
+    one = read(own, [twin], pictures)["shape"]
+    two = decodabilities({"a": own, "b": own}, [{"a": twin, "b": twin}], pictures, TEXTURES, splits=4)["a"]["shape"]
+    wider = student.ppf(1 - 0.05 / 20, 3) / student.ppf(1 - 0.05 / 10, 3)
+    half, alone = (found.beyond_twins.high - found.beyond_twins.value for found in (two, one))
+    assert half == pytest.approx(wider * alone)
+    assert two.accuracy == one.accuracy

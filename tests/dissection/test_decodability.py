@@ -9,6 +9,7 @@ from scipy.stats import t as student
 from torch import Tensor
 
 from layerscope.dissection.decodability import corrected_interval, decodability
+from layerscope.dissection.discovery import each_of
 from layerscope.errors import InputError
 
 
@@ -145,3 +146,17 @@ def test_what_cannot_be_read_is_refused(change, message):
     features, labels = planted(40, 3, 2, 1.0)
     with pytest.raises(InputError, match=message):
         decodability(**{"features": features, "labels": labels, **change})
+
+
+def test_only_the_interval_beyond_the_twins_has_the_level():
+    features, labels = planted(120, 12, 3, 0.5)
+    twins = [noise(120, 12, seed=5), noise(120, 12, seed=6)]
+    plain, wide = (decodability(features, labels, twins, splits=5, level=level) for level in (0.95, each_of(40)))
+    assert (plain.accuracy, plain.shuffled, plain.beyond_shuffled) == (
+        wide.accuracy,
+        wide.shuffled,
+        wide.beyond_shuffled,
+    )
+    wider = student.ppf(1 - 0.05 / 80, 4) / student.ppf(0.975, 4)
+    half, wanted = (one.beyond_twins.high - one.beyond_twins.value for one in (wide, plain))
+    assert half == pytest.approx(wider * wanted)

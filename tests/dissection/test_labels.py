@@ -136,6 +136,17 @@ def test_polysemantic_units_have_two_categories_about_as_strong(values, passed, 
     given = torch.tensor([values]), torch.tensor([passed]).bool(), ["part", "texture", "part"]
     assert polysemantic_units(*given).tolist() == [two]
     assert polysemantic_units(given[0], given[1], ["part"] * 3).tolist() == [False]
+    assert polysemantic_units(*given, related=torch.zeros(3, 3).bool()).tolist() == [two]
+    assert polysemantic_units(*given, related=torch.ones(3, 3).bool()).tolist() == [False]
+
+
+def test_a_thing_and_its_part_are_one_meaning():
+    values, passed = torch.tensor([[0.3, 0.29, 0.28], [0.3, 0.1, 0.28]]), torch.ones(2, 3).bool()
+    related = torch.eye(3).bool()
+    related[0, 1] = related[1, 0] = True  # the turtle and its shell; the third is green
+    assert polysemantic_units(values, passed, ["object", "part", "colour"], related=related).tolist() == [True, True]
+    passed[:, 2] = False
+    assert polysemantic_units(values, passed, ["object", "part", "colour"], related=related).tolist() == [False, False]
 
 
 def test_what_does_not_fit_is_refused():

@@ -15,7 +15,7 @@ from layerscope.capture.hooks import capture
 from layerscope.dissection.areas import RATES, Areas, _thresholds, measure_areas
 from layerscope.dissection.early import early_tuning
 from layerscope.dissection.measures import EXEMPLARS, LayerMeasures, Site, measure
-from layerscope.dissection.pictures import UNTEXTURED, Control, in_batches
+from layerscope.dissection.pictures import UNTEXTURED, Concept, Control, TruthMasks, in_batches
 from layerscope.errors import InputError
 from layerscope.models.model import wrap
 
@@ -198,3 +198,27 @@ def test_pictures_need_classes_and_enough_of_each():
     renamed = replace(pictures, controls=(replace(pictures.controls[0], name="other"),))
     assert renamed.fingerprint() != pictures.fingerprint()
     assert pictures.fingerprint() == small_pictures().fingerprint() != small_pictures(seed=1).fingerprint()
+
+
+def test_concepts_at_one_place_are_related():
+    """Half of the smaller one inside of the other is enough, in all images together; what is nowhere is related to none."""
+    shell = torch.zeros(2, 8, 8, dtype=torch.uint8)
+    shell[0, :4, :4] = 1
+    colour = torch.zeros_like(shell)
+    colour[0, :2, :4] = 1  # half of the shell
+    colour[1] = 1
+    thing = torch.zeros_like(shell)
+    thing[0, :4, :2] = 2
+    thing[1, :, 4:] = 2
+    concepts = [
+        Concept("part", "shell", 1),
+        Concept("colour", "green", 1),
+        Concept("object", "turtle", 2),
+        Concept("part", "wing", 7),
+    ]
+    found = TruthMasks({"part": shell, "colour": colour, "object": thing}, concepts).related()
+    assert torch.equal(found, found.T)
+    assert found[:3, :3].tolist() == [[True, True, True], [True, True, True], [True, True, True]]
+    assert not found[3].any()
+    colour[0, 1] = 0
+    assert not TruthMasks({"part": shell, "colour": colour, "object": thing}, concepts).related()[0, 1]

@@ -183,6 +183,9 @@ def test_tables_and_manifest_lie_beside_the_record(report):
     with (report.folder / "layers.csv").open() as file:
         layers = list(csv.DictReader(file))
     assert float(layers[0]["net.any.value"]) == report.layers[0]["net"]["any"]["value"]
+    whole = json.loads((report.folder / "report.json").read_text())
+    assert whole["units"] == [dict(unit) for unit in report.units]
+    assert whole["layers"] == list(report.layers)
     manifest = json.loads((report.folder / "hierarchy.json").read_text())
     assert manifest["complete"] is True
     assert (manifest["kind"], manifest["shown"], manifest["words"]) == ("hierarchy", False, report.words)

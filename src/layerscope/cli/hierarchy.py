@@ -36,7 +36,7 @@ def planned(plan: Plan) -> str:
 
 def as_json(made: Hierarchy) -> str:
     """All facts, with rows of layers and units, and the folder."""
-    facts = {**made.facts, "units": list(made.units), "folder": str(made.folder), "seconds": round(made.seconds, 1)}
+    facts = {**made.facts, "units": made.units, "folder": str(made.folder), "seconds": round(made.seconds, 1)}
     return json.dumps(facts)
 
 

@@ -43,8 +43,9 @@ class Decodability:
         accuracy: of the layer, 95 % interval over splits.
         shuffled: of the same reader where the labels of all images are shuffled; about `chance`.
         beyond_shuffled: the difference, split by split.
-        beyond_twins: accuracy minus the mean of the twins', split by split; the interval counts that one random network
-            differs from the next, so that another random network would lie in it. None without twins.
+        beyond_twins: accuracy minus the mean of the twins', split by split; the interval, at the level that was asked
+            for, counts that one random network differs from the next, so that another random network would lie in it.
+            None without twins.
         twins: accuracy of each twin.
         chance: 1 / classes.
     """
@@ -65,6 +66,7 @@ def decodability(
     groups: Tensor | None = None,
     splits: int = 20,
     seed: int = 0,
+    level: float = 0.95,
 ) -> Decodability:
     """How well labels can be read from the features of a layer, beyond twins and beyond shuffled labels.
 
@@ -73,8 +75,8 @@ def decodability(
 
     `features`: [images, ...] (means and maxima over positions, say); `labels`: int [images]; `twins`: as `features`, of
     the random twins. `groups`: int [images]; images of one group, such as an image and its scrambled twin, stay on one
-    side of each split. Raises InputError for fewer than 2 classes, fewer than 5 images (or 5 groups) of a class, or
-    fewer than 2 splits.
+    side of each split. `level`: of the interval beyond the twins; the others have 95 %. Raises InputError for fewer
+    than 2 classes, fewer than 5 images (or 5 groups) of a class, or fewer than 2 splits.
     """
     names, classes = np.unique(labels.detach().cpu().numpy(), return_inverse=True)
     parts = _splits(classes.astype(np.int64), groups, splits, seed)
@@ -90,7 +92,7 @@ def decodability(
         accuracy=corrected_interval(accuracy, ratio),
         shuffled=corrected_interval(shuffled, ratio),
         beyond_shuffled=corrected_interval(accuracy - shuffled, ratio),
-        beyond_twins=_beyond(accuracy, np.stack(of_twins), ratio) if of_twins else None,
+        beyond_twins=_beyond(accuracy, np.stack(of_twins), ratio, level) if of_twins else None,
         twins=tuple(float(one.mean()) for one in of_twins),
         chance=1 / len(names),
     )
@@ -108,11 +110,11 @@ def corrected_interval(values: Floats, ratio: float, more: float = 0.0, level: f
     return Interval(mean, mean - half, mean + half)
 
 
-def _beyond(accuracy: Floats, twins: Floats, ratio: float) -> Interval:
+def _beyond(accuracy: Floats, twins: Floats, ratio: float, level: float) -> Interval:
     """The network is one draw, the mean over twins one of several: with nothing learned, so far apart is chance."""
     networks = len(twins)
     between = float(twins.mean(1).var(ddof=1)) * (1 + 1 / networks) if networks > 1 else 0.0
-    return corrected_interval(accuracy - twins.mean(0), ratio, between)
+    return corrected_interval(accuracy - twins.mean(0), ratio, between, level)
 
 
 def _read(features: Floats, labels: Sequence[NDArray[np.int64]], parts: Sequence[Split]) -> Floats:

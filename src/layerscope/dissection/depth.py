@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from layerscope.dissection.discovery import Interval, net_share, unit_correlation
+from layerscope.dissection.discovery import Interval, each_of, net_share, unit_correlation
 from layerscope.dissection.labels import CATEGORIES
 from layerscope.errors import InputError, UnknownNameError
 
@@ -151,7 +151,7 @@ def _beyond_twins(tables: Sequence[Floats], level: float) -> list[Interval]:
     """The net share of each layer that codes anything; the intervals of all layers hold together (Bonferroni)."""
     counts = [(int(table[0].sum()), table[:, _CODED].sum(1).astype(int).tolist()) for table in tables]
     alike = unit_correlation((units, twins) for units, (_, *twins) in counts)
-    each = 1 - (1 - level) / len(tables)
+    each = each_of(len(tables), level)
     return [net_share(own, units, twins, each, correlation=alike) for units, (own, *twins) in counts]
 
 

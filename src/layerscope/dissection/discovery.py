@@ -136,6 +136,11 @@ def unit_correlation(layers: Iterable[tuple[int, Sequence[int]]]) -> float:
     return min(max(between / whole, 0.0), 1.0) if whole > 0 else 0.0
 
 
+def each_of(intervals: int, level: float = 0.95) -> float:
+    """The level of each of so many intervals with which all of them hold together at `level` (Bonferroni)."""
+    return 1 - (1 - level) / intervals
+
+
 def _quantile(level: float) -> float:
     if not 0 < level < 1:
         raise InputError(f"level={level}; a level of confidence lies between 0 and 1, such as 0.95")

@@ -96,11 +96,16 @@ def tests_of(label: str) -> frozenset[str]:
 
 
 def polysemantic_units(
-    values: Tensor, passed: Tensor, categories: Sequence[str], ratio: float = POLYSEMANTIC
+    values: Tensor,
+    passed: Tensor,
+    categories: Sequence[str],
+    ratio: float = POLYSEMANTIC,
+    related: Tensor | None = None,
 ) -> Tensor:
     """bool [units]: where concepts of two categories pass and the better is less than `ratio` times as strong.
 
-    `values`, `passed`: [units, concepts], such as IoU and whether it holds; `categories`: of each concept. Raises
+    `values`, `passed`: [units, concepts], such as IoU and whether it holds; `categories`: of each concept. `related`:
+    bool [concepts, concepts], pairs that lie at one place, as a shell and its turtle: these are one meaning. Raises
     InputError for shapes that do not fit.
     """
     if values.shape != passed.shape or values.ndim != 2 or values.shape[1] != len(categories):
@@ -109,10 +114,10 @@ def polysemantic_units(
             "give [units, concepts] twice and a category per concept"
         )
     held = values.detach().cpu().double().where(passed.cpu(), -torch.inf)
-    best = [held[:, [c == category for c in categories]].amax(1) for category in sorted(set(categories))]
-    if len(best) < 2:
-        return torch.zeros(len(values), dtype=torch.bool)
-    first, second = torch.stack(best, 1).topk(2, 1).values.T
+    first, concept = held.max(1)
+    one = torch.tensor([[mine == other for other in categories] for mine in categories])
+    alike = one if related is None else one | related.cpu()
+    second = held.masked_fill(alike[concept], -torch.inf).amax(1)
     close: Tensor = second.isfinite() & (first < ratio * second)
     return close
 

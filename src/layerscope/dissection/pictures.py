@@ -23,6 +23,7 @@ UNTEXTURED = "untextured"
 """The one whose twins keep all but textures, so that masks of parts are theirs too."""
 LEAST_PER_CLASS = 5
 """Pictures of each class in each half: with fewer, no share of them says anything."""
+_COARSE = 64  # pixels of a side at which masks are compared with each other
 _SEEN = 1 / 512  # of the picture: a concept that covers less is not seen in it
 
 
@@ -51,6 +52,14 @@ class TruthMasks:
         areas = [(self.truth[one.category] == one.value).sum((1, 2)) for one in self.concepts]
         pixels = next(iter(self.truth.values()))[0].numel()
         return torch.stack(areas, 1) > _SEEN * pixels
+
+    def related(self) -> Tensor:
+        """bool [concepts, concepts]: pairs of which one lies inside of the other, by half or more of its pixels."""
+        step = max(1, next(iter(self.truth.values())).shape[-1] // _COARSE)
+        coarse = {name: pixels[:, ::step, ::step].flatten() for name, pixels in self.truth.items()}
+        there = torch.stack([coarse[one.category] == one.value for one in self.concepts]).float()
+        both = there @ there.T
+        return both >= torch.minimum(both.diag()[:, None], both.diag()).clamp(min=1) / 2
 
     def only(self, keep: Tensor) -> TruthMasks:
         """With those concepts for which `keep` [concepts] holds."""

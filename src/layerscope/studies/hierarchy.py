@@ -1,11 +1,12 @@
 """The hierarchy of a network: what the units of each layer code, from edges to objects, beyond what random twins show.
 
 The network and each of its twins go through the same measures; the twins then say what is nothing that was learned. The
-report is one record, with `hierarchy.json`, `layers.csv` and `units.csv` beside it.
+report is one record; beside it lie `hierarchy.json` (what it is of), tables, `report.json` with all facts, and a figure.
 """
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from collections.abc import Sequence
@@ -66,7 +67,7 @@ class Profile:
 
 
 PROFILES = {
-    "quick": Profile(twins=5, per_class=20, exemplars=28, draws=40, splits=6),
+    "quick": Profile(twins=5, per_class=20, exemplars=28, draws=40, splits=8),
     "full": Profile(twins=10, per_class=50, exemplars=40, draws=200, splits=20),
 }
 
@@ -212,6 +213,7 @@ def hierarchy(
     if made or not is_complete(folder, key):
         write_whole(folder / "layers.csv", as_csv([flat(row) for row in report.layers]))
         write_whole(folder / "units.csv", as_csv(report.units))
+        write_whole(folder / "report.json", json.dumps({**report.facts, "units": report.units}).encode())
         save_figure(draw(found), folder, FIGURE, found)
         summary = {name: found.facts[name] for name in ("shown", "words", "false_rate")}
         write_manifest(folder, {**manifest, **summary, "seconds": round(report.seconds, 1), "complete": True})

@@ -15,6 +15,7 @@ from layerscope.capture.effective_field import effective_receptive_fields
 from layerscope.capture.layers import Layer
 from layerscope.dissection.curves import TASKS, decodabilities, similarities
 from layerscope.dissection.depth import DepthTrend, LayerCounts, depth_trend
+from layerscope.dissection.discovery import each_of
 from layerscope.dissection.labels import polysemantic_units, tests_of
 from layerscope.dissection.nulls import twin_evidence, twin_threshold
 from layerscope.dissection.pictures import Pictures
@@ -25,8 +26,8 @@ from layerscope.studies.hierarchy_networks import Measured, Subject
 from layerscope.studies.hierarchy_tables import Columns, interval, layer_row, unit_columns
 from layerscope.types import Progress
 
-TOGETHER = 0.05
-"""How likely any net share of the report is outside of its interval where nothing was learned (Bonferroni)."""
+TOGETHER = 0.95
+"""Level at which the net shares of all labels and layers hold together; those of any label of all layers, too."""
 TELLING, SAMPLE = 4, 4
 _CONCEPT = {"object": "class", "part": "part_concept", "texture": "texture"}
 """The column that says of what a unit with this label tells; edges and colours are many."""
@@ -62,7 +63,7 @@ class Account:
             seed=self._subject.seed,
             on_progress=self._progress,
         )
-        level = 1 - TOGETHER / (len(self._main) * (len(CODED) + 1))
+        level = each_of(len(self._main) * len(CODED), TOGETHER)
         alike = unit_correlations(self._verdicts.values())
         fields = effective_receptive_fields(self._subject.model, [layer.name for layer in self._main])
         rows = []
@@ -78,9 +79,9 @@ class Account:
             "shown": trend.shown,
             "words": trend.words,
             "false_rate": self._false_rate,
+            "together": TOGETHER,
             "trend": interval(trend.trend),
             "trend_p": trend.p,
-            "together": 1 - TOGETHER,
             "tasks": TASKS,
             "stimuli": stimuli_of(self._subject.exhibits.early),
             "layers": rows,
@@ -147,14 +148,19 @@ class Account:
         return found
 
     def _polysemantic(self, layer: str) -> Tensor | None:
-        """Which units overlap about as much with concepts of two categories, each beyond all but 1 % of the twins'."""
-        areas = self._own[layer].areas
+        """Which units overlap about as much with concepts of two categories at different places, each beyond all but 1 %
+        of the twins'."""
+        areas, masks = self._own[layer].areas, self._pictures.masks
         theirs = [one.iou() for twin in self._twins if (one := twin[layer].areas) is not None]
-        if areas is None:
+        if areas is None or masks is None:
             return None
         iou, null = areas.iou(), torch.stack(theirs)
         passed = twin_evidence(iou, null) > twin_threshold(iou, null).threshold
-        return polysemantic_units(iou, passed, [one.category for one in self._pictures.concepts])
+        return polysemantic_units(iou, passed, [one.category for one in masks.concepts], related=self._related)
+
+    @cached_property
+    def _related(self) -> Tensor | None:
+        return None if self._pictures.masks is None else self._pictures.masks.related()
 
     def _chosen(self, layer: str) -> tuple[list[int], list[int]]:
         """The units that tell most, and a random sample, so that nothing is cherry-picked."""

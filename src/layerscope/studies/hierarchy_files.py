@@ -16,7 +16,7 @@ from layerscope.studies.manifest import network_facts
 
 MANIFEST = "hierarchy.json"
 FIGURE = "hierarchy"
-OUTPUTS = ("layers.csv", "units.csv", f"{FIGURE}.png", f"{FIGURE}.svg")
+OUTPUTS = ("layers.csv", "units.csv", "report.json", f"{FIGURE}.png", f"{FIGURE}.svg")
 """What lies beside the manifest of a whole report."""
 
 

@@ -21,7 +21,7 @@ from layerscope.dissection.measures import LayerMeasures
 from layerscope.dissection.nulls import permutation_null
 from layerscope.dissection.pictures import Pictures, one_hot
 from layerscope.dissection.scores import LayerScores, compared, of_category, own_contrast
-from layerscope.dissection.verdicts import LayerVerdict
+from layerscope.dissection.verdicts import ANY, LayerVerdict
 
 Columns = dict[str, list[Any]]
 Row = dict[str, Any]
@@ -66,7 +66,7 @@ def layer_row(
 ) -> Row:
     """What is told of one layer: shares with those of the twins, what can be read from it, and how deep it stands.
 
-    net: by label, the share beyond the twins.
+    net: by label, the share beyond the twins; that of any label is `depth`'s.
     """
     units = len(verdict.labels)
     twins = len(verdict.twins)
@@ -84,11 +84,10 @@ def layer_row(
         "shape": list(layer.shape),
         "before_rectifier": early,
         "shares": shares,
-        "net": {name: interval(one) for name, one in net.items()},
+        "net": {name: interval(one) for name, one in {**net, ANY: depth.net_share}.items()},
         "counts_of_twins": [dict(twin) for twin in verdict.twins],
         "false_rate": verdict.false_rate,
         "polysemantic": sum(one.polysemantic for one in verdict.labels),
-        "coded": interval(depth.net_share),
         "depth": None if depth.index is None else interval(depth.index),
         "decodability": {task: _read(one) for task, one in read.items()},
     }
