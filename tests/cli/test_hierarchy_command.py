@@ -82,7 +82,7 @@ def test_json_has_all_facts(folder, capsys):
     ("arguments", "message"),
     [
         (["--profile", "thorough"], "error: no profile 'thorough'; there are: quick, full"),
-        (["--probe", "nowhere"], "error: no folder 'nowhere'; give a folder that holds one folder of pictures per class"),
+        (["--probe", "menagery"], "error: no folder 'menagery'; give 'menagerie', or a folder that holds one folder of pictures per class"),
     ],
 )  # fmt: skip
 def test_refusals_are_one_line(tmp_path, capsys, arguments, message):

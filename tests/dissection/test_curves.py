@@ -92,7 +92,7 @@ def test_what_is_beyond_the_twins_holds_together_for_all_layers_and_tasks(measur
     own = told(measured, pictures, TEXTURE_SWAPPED)
     one = read(own, [twin], pictures)["shape"]
     two = decodabilities({"a": own, "b": own}, [{"a": twin, "b": twin}], pictures, TEXTURES, splits=4)["a"]["shape"]
-    wider = student.ppf(1 - 0.05 / 20, 3) / student.ppf(1 - 0.05 / 10, 3)
+    wider = student.ppf(1 - 0.05 / 20, 3) / student.ppf(1 - 0.05 / 10, 3)  # of one twin: three degrees, of the splits
     half, alone = (found.beyond_twins.high - found.beyond_twins.value for found in (two, one))
     assert half == pytest.approx(wider * alone)
     assert two.accuracy == one.accuracy

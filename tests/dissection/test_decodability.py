@@ -157,6 +157,16 @@ def test_only_the_interval_beyond_the_twins_has_the_level():
         wide.shuffled,
         wide.beyond_shuffled,
     )
-    wider = student.ppf(1 - 0.05 / 80, 4) / student.ppf(0.975, 4)
     half, wanted = (one.beyond_twins.high - one.beyond_twins.value for one in (wide, plain))
-    assert half == pytest.approx(wider * wanted)
+    assert half > wanted * student.ppf(1 - 0.05 / 80, 5) / student.ppf(0.975, 5)  # 4 of splits and 1 of twins at most
+
+
+def test_two_variances_have_the_degrees_of_freedom_of_welch_and_satterthwaite():
+    values, ratio, more = np.array([0.1, 0.3, 0.2, 0.4]), 0.25, 0.02
+    own = (1 / 4 + ratio) * values.var(ddof=1)
+    degrees = (own + more) ** 2 / (own**2 / 3 + more**2 / 2)
+    half = student.ppf(0.995, degrees) * (own + more) ** 0.5
+    found = corrected_interval(values, ratio, more, 0.99, 2)
+    assert (found.value, found.high - found.value) == pytest.approx((0.25, half))
+    assert corrected_interval(values, ratio).high == pytest.approx(0.25 + student.ppf(0.975, 3) * own**0.5)
+    assert corrected_interval(np.full(4, 0.5), ratio).low == 0.5

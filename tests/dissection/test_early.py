@@ -174,12 +174,12 @@ def test_limits_are_quantiles_of_units_that_live() -> None:
     tuning = found(0.0).tuning
     limit = Limits.of(tuning, quantile=0.5)
     alive = ~tuning.gratings.dead
-    assert limit.drive == np.quantile(tuning.gratings.drive[alive], 0.5, method="higher")
+    assert limit.drive == np.quantile(tuning.gratings.drive[alive], 0.5, method="weibull")
     assert tuning.colour is not None
-    assert limit.field_drive == np.quantile(tuning.colour.field_drive[alive], 0.5, method="higher")
+    assert limit.field_drive == np.quantile(tuning.colour.field_drive[alive], 0.5, method="weibull")
     other = found(1.0).tuning
     both = np.concatenate([tuning.gratings.drive[alive], other.gratings.drive[~other.gratings.dead]])
-    assert Limits.of(tuning, other).drive == np.quantile(both, 0.99, method="higher")
+    assert Limits.of(tuning, other).drive == np.quantile(both, 0.99, method="weibull")
     dead = replace(tuning, gratings=replace(tuning.gratings, dead=np.ones_like(alive)))
     with pytest.raises(InputError, match="no null unit answers to anything"):
         Limits.of(dead)

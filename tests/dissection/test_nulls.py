@@ -10,7 +10,7 @@ from scipy.stats import kstest
 from torch import Tensor
 
 from layerscope.dissection.concepts import auc_of, overlap_of
-from layerscope.dissection.nulls import permutation_null, twin_evidence, twin_threshold
+from layerscope.dissection.nulls import TwinNull, permutation_null, upper_limit
 from layerscope.errors import InputError
 
 SIDE = 8
@@ -169,26 +169,31 @@ def networks(count: int, units: int, seed: int, spread: float = 0.0) -> Tensor:
     return (noise(count, units, 6, seed=seed) + spread * noise(count, 1, 6, seed=seed + 1)).exp() * scale
 
 
+def held_out_rate(twins: Tensor) -> float:
+    """Share of the units of each twin that pass against the other twins alone: all of these are false."""
+    found = [TwinNull.of(torch.cat([twins[:at], twins[at + 1 :]])).passes(twin) for at, twin in enumerate(twins)]
+    return float(torch.stack(found).double().mean())
+
+
 def test_threshold_is_the_quantile_of_the_maximum_over_concepts():
     twins, values = networks(5, 60, 0).double(), networks(1, 40, 1)[0].double()
-    found = twin_threshold(values, twins)
+    found = TwinNull.of(twins)
     pooled = twins.reshape(-1, 6).numpy()
     z = (pooled - pooled.mean(0)) / pooled.std(0, ddof=1).clip(0.1 * pooled.std(0, ddof=1).mean())
     own = (values.numpy() - pooled.mean(0)) / pooled.std(0, ddof=1).clip(0.1 * pooled.std(0, ddof=1).mean())
-    np.testing.assert_allclose(found.statistic, own.max(1))
-    np.testing.assert_array_equal(found.strongest, own.argmax(1))
-    np.testing.assert_allclose(twin_evidence(values, twins), own)
-    assert found.threshold == pytest.approx(np.sort(z.max(1))[297])  # the 298th of 300
-    np.testing.assert_array_equal(found.passes, own.max(1) > found.threshold)
-    np.testing.assert_allclose(found.p, [(1 + (z.max(1) >= one).sum()) / 301 for one in own.max(1)])
+    np.testing.assert_allclose(found.evidence(values), own)
+    below, above = np.sort(z.max(1))[296:298]
+    assert found.threshold == pytest.approx(below + 0.99 * (above - below))  # 301 x .99 = 297.99 of 300
+    np.testing.assert_array_equal(found.passes(values), own.max(1) > found.threshold)
+    np.testing.assert_allclose(found.p(values), [(1 + (z.max(1) >= one).sum()) / 301 for one in own.max(1)])
 
 
 def test_left_out_twins_pass_as_often_as_promised_and_so_does_a_random_network():
     rates, own = [], []
     for seed in range(0, 40, 2):
-        found = twin_threshold(networks(1, 100, seed + 1000)[0], networks(5, 100, seed))
-        rates.append(found.held_out_rate)
-        own.append(float(found.passes.double().mean()))
+        twins = networks(5, 100, seed)
+        rates.append(held_out_rate(twins))
+        own.append(float(TwinNull.of(twins).passes(networks(1, 100, seed + 1000)[0]).double().mean()))
     assert 0.005 < np.mean(rates) < 0.015
     assert 0.005 < np.mean(own) < 0.015
 
@@ -197,44 +202,54 @@ def test_a_quantile_per_concept_would_let_random_units_through():
     """Why the maximum over concepts is what is compared."""
     twins, own = networks(5, 100, 0), networks(20, 100, 1).flatten(0, 1)
     assert float((own > twins.flatten(0, 1).quantile(0.99, dim=0)).any(1).double().mean()) > 0.04
-    assert float(twin_threshold(own, twins).passes.double().mean()) < 0.02
+    assert float(TwinNull.of(twins).passes(own).double().mean()) < 0.02
 
 
 def test_units_beyond_the_twins_pass():
     values = networks(1, 50, 3)[0]
     values[:5, 2] = 5.0  # a hundred times the usual
-    found = twin_threshold(values, networks(5, 50, 0))
-    assert bool(found.passes[:5].all())
-    assert found.strongest[:5].tolist() == [2] * 5
-    assert bool((found.p[:5] == 1 / 251).all())
+    found = TwinNull.of(networks(5, 50, 0))
+    assert bool(found.passes(values)[:5].all())
+    assert found.evidence(values)[:5].argmax(1).tolist() == [2] * 5
+    assert bool((found.p(values)[:5] == 1 / 251).all())
 
 
 def test_networks_that_differ_are_seen_by_the_left_out_twins():
     """Narrow layers: units of one network are alike, so that a few twins promise too much; the report has to say so."""
-    alike = [twin_threshold(networks(1, 16, seed)[0], networks(3, 16, seed, spread=1.5)) for seed in range(20)]
-    assert np.mean([found.held_out_rate for found in alike]) > 0.04
-    assert not all(found.holds for found in alike)
-    assert twin_threshold(networks(1, 200, 5)[0], networks(8, 200, 0)).holds
+    alike = [held_out_rate(networks(3, 16, seed, spread=1.5)) for seed in range(20)]
+    assert np.mean(alike) > 0.04
+    assert held_out_rate(networks(8, 200, 0)) < 0.02
 
 
 def test_a_concept_on_which_all_twins_agree_is_not_infinitely_telling():
     twins, values = networks(4, 50, 0), networks(1, 50, 9)[0]
     twins[..., 0] = 0
     values[:, 0] = 1e-6
-    assert float(twin_evidence(values, twins)[:, 0].max()) < 1e-3
-    same = twin_threshold(torch.ones(3, 2), torch.ones(2, 4, 2))
-    assert same.passes.tolist() == [False] * 3
-    assert same.held_out_rate == 0
+    assert float(TwinNull.of(twins).evidence(values)[:, 0].max()) < 1e-3
+    assert TwinNull.of(torch.ones(2, 4, 2)).passes(torch.ones(3, 2)).tolist() == [False] * 3
+
+
+def test_a_network_and_a_held_out_twin_are_judged_at_one_level():
+    """Of as few units as narrow layers have: five twins judge the network, four a twin, each at 1 %."""
+    random = np.random.default_rng(0)
+    for units in (40, 48, 64):
+        passed = [
+            float((random.normal(size=50) > upper_limit(random.normal(size=twins * units), 0.99)).mean())
+            for twins in (4, 5)
+            for _ in range(4000)
+        ]
+        few, more = np.mean(passed[:4000]), np.mean(passed[4000:])
+        assert 0.009 < few < 0.011
+        assert 0.009 < more < 0.011
 
 
 def test_no_verdict_without_twins():
-    with pytest.raises(InputError, match="of the same concepts"):
-        twin_threshold(torch.zeros(3, 2), torch.zeros(0, 3, 2))
-    with pytest.raises(InputError, match="1 twin; at least 2 are needed"):
-        twin_threshold(torch.zeros(3, 2), torch.zeros(1, 3, 2))
-    with pytest.raises(InputError, match="of the same concepts"):
-        twin_threshold(torch.zeros(3, 2), torch.zeros(2, 3, 3))
+    for wrong in (torch.zeros(0, 3, 2), torch.zeros(1, 3, 2), torch.zeros(3, 2)):
+        with pytest.raises(InputError, match=r"give \[twins, units, concepts\] of 2 twins or more"):
+            TwinNull.of(wrong)
+    with pytest.raises(InputError, match="of the twins' 3 concepts"):
+        TwinNull.of(torch.zeros(2, 3, 3)).passes(torch.zeros(3, 2))
     with pytest.raises(InputError, match="6 values are not finite"):
-        twin_threshold(torch.full((3, 2), torch.nan), torch.zeros(2, 3, 2))
+        TwinNull.of(torch.zeros(2, 3, 2)).passes(torch.full((3, 2), torch.nan))
     with pytest.raises(InputError, match=r"it lies between 0 and 1, such as 0\.99"):
-        twin_threshold(torch.zeros(3, 2), torch.zeros(2, 3, 2), quantile=99)
+        TwinNull.of(torch.zeros(2, 3, 2), quantile=99)

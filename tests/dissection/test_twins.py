@@ -222,7 +222,9 @@ def test_a_twin_is_of_its_seed_alone():
 def test_too_few_images_or_no_weights_are_refused():
     with pytest.raises(InputError, match="1 images in batches of 64; statistics need at least 2 images in each"):
         random_twin(small_model(), images(1))
-    with pytest.raises(InputError, match="'Identity' has no weights, so it has no random twin"):
+    with pytest.raises(
+        InputError, match="'Identity' has no weights, so it has no random twin; give a network with weights"
+    ):
         random_twin(wrap(nn.Identity(), 16), images())
 
 

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from layerscope.errors import InputError
-from layerscope.models.datasets import read_picture
+from layerscope.models.datasets import read_picture, read_pictures
 
 
 def saved(path: Path, wide: int, high: int) -> Path:
@@ -28,6 +28,17 @@ def test_any_number_of_channels(channels: int, tmp_path: Path) -> None:
     assert (read.shape, read.dtype, read.is_contiguous()) == ((channels, 8, 8), torch.uint8, True)
     expected = [250, 20, 10] if channels == 3 else [88] * channels  # 0.299 * 250 + 0.587 * 20 + 0.114 * 10
     assert read[:, 4, 4].tolist() == expected
+
+
+def test_pictures_are_read_in_the_order_given(tmp_path: Path) -> None:
+    paths = [tmp_path / f"{level}.png" for level in (30, 10, 20)]
+    for path in paths:
+        Image.new("L", (9, 9), int(path.stem)).save(path)
+    told: list[tuple[int, int, str]] = []
+    read = read_pictures(paths, 8, 1, lambda *done: told.append(done))
+    assert (read.shape, read.dtype) == ((3, 1, 8, 8), torch.uint8)
+    assert read[:, 0, 4, 4].tolist() == [30, 10, 20]
+    assert told == [(1, 3, "reading pictures"), (2, 3, "reading pictures"), (3, 3, "reading pictures")]
 
 
 @pytest.mark.parametrize(("wide", "high"), [(64, 64), (70, 64), (131, 97), (97, 230), (20, 33), (1, 1), (1, 9)])

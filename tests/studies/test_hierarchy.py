@@ -5,38 +5,27 @@ from __future__ import annotations
 import csv
 import json
 from dataclasses import replace
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
-from small_exhibits import small_early
+from small_exhibits import random_network, small_reports
 from small_nets import SmallNet, seeded
 from torch import nn
 
 from layerscope.capture.hooks import capture
-from layerscope.dissection.early import EarlyStimuli
 from layerscope.dissection.labels import CATEGORIES
-from layerscope.errors import InputError, StorageError, UnknownNameError
-from layerscope.models.model import VisionModel, wrap
+from layerscope.errors import InputError, UnknownNameError
+from layerscope.models.model import wrap
 from layerscope.studies import hierarchy as study
 from layerscope.studies import hierarchy_networks as networks
-from layerscope.studies.hierarchy import PROFILES, Profile, hierarchy, plan_hierarchy, twins_for
+from layerscope.studies.hierarchy import Profile, hierarchy, plan_hierarchy, twins_for
 from layerscope.studies.hierarchy_account import Account
 from layerscope.studies.hierarchy_figure import COLOURS, draw
 from layerscope.studies.hierarchy_files import folder_of
-from layerscope.studies.hierarchy_pictures import folder_pictures, menagerie_pictures
+from layerscope.studies.hierarchy_pictures import menagerie_pictures
 from layerscope.studies.main_layers import before_rectifier, main_layers
-
-
-def random_network(seed: int = 0, widths: tuple[int, ...] = (8, 10, 12, 12)) -> VisionModel:
-    parts: list[nn.Module] = []
-    for before, width in zip((3, *widths), widths, strict=False):
-        parts += [nn.Conv2d(before, width, 3, 2, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
-    module = nn.Sequential(*parts, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(widths[-1], 3))
-    return wrap(seeded(module, seed), 32, name="random")
 
 
 @pytest.fixture(scope="module")
@@ -46,13 +35,7 @@ def scenes():
 
 @pytest.fixture(scope="module", autouse=True)
 def _small(scenes):
-    """A profile that takes seconds, in place of the quick one."""
-    with pytest.MonkeyPatch.context() as patch:
-        small = replace(PROFILES["quick"], twins=3, per_class=5, exemplars=6, draws=3, splits=2)
-        patch.setitem(PROFILES, "quick", small)
-        patch.setattr(study, "LEAST_NULL_UNITS", 0)
-        patch.setattr(study, "menagerie_pictures", lambda *given, **more: scenes)
-        patch.setattr(EarlyStimuli, "of", lambda size, channels, *rest, **more: small_early(size, channels))
+    with small_reports(scenes):
         yield
 
 
@@ -74,18 +57,6 @@ def report(out):
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.module.state_dict().items())
     assert not any(part._forward_hooks for part in model.module.modules())
     return made
-
-
-@pytest.fixture
-def folder(tmp_path) -> Path:
-    random = np.random.default_rng(0)
-    for name in ("cats", "dogs"):
-        (tmp_path / "pictures" / name).mkdir(parents=True)
-        for at in range(12):
-            Image.fromarray(random.integers(0, 256, (32, 32, 3), dtype=np.uint8)).save(
-                tmp_path / "pictures" / name / f"{at}.png"
-            )
-    return tmp_path / "pictures"
 
 
 def test_random_weights_show_no_hierarchy(report):
@@ -209,25 +180,6 @@ def test_what_was_measured_is_not_measured_again(report, out, monkeypatch):
     assert (report.folder / "units.csv").is_file()
 
 
-def test_an_interrupted_report_goes_on_and_is_the_same(report, tmp_path, monkeypatch):
-    made, whole = [], networks.measure
-
-    def interrupted(*given: object, **how: object) -> object:
-        if len(made) == 2:
-            raise KeyboardInterrupt
-        made.append(1)
-        return whole(*given, **how)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(networks, "measure", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        hierarchy(random_network(), out=tmp_path)
-    assert json.loads((tmp_path / "random" / "hierarchy.json").read_text())["complete"] is False
-    monkeypatch.setattr(networks, "measure", whole)
-    after = hierarchy(random_network(), out=tmp_path)
-    assert after.made == 2
-    assert after.facts == report.facts
-
-
 def test_another_report_of_the_same_name_has_its_own_folder(report, out):
     key = json.loads((report.folder / "hierarchy.json").read_text())["key"]
     assert folder_of(out, random_network(), key) == report.folder
@@ -249,55 +201,11 @@ def test_narrow_layers_take_more_twins(monkeypatch):
     assert twins_for(full, [replace(layer, units=1)]) == 20
 
 
-def test_a_folder_has_no_test_for_parts_and_says_so(folder, tmp_path):
-    made = hierarchy(random_network(), folder, out=tmp_path / "out")
-    assert made.facts["skipped"] == ["parts: the folder has no masks, so there is no test for them"]
-    assert made.shown is False
-    assert "part_passed" not in made.units[0]
-    assert {"versus_tiles_shuffled_auc", "versus_phases_random_auc"} <= set(made.units[0])
-    assert set(made.layers[0]["decodability"]) == {"texture", "object", "configuration"}
-
-
-def test_folders_choose_and_score_with_other_pictures(folder):
-    pictures = folder_pictures(str(folder), random_network())
-    assert (len(pictures), pictures.chosen) == (24, 12)
-    assert torch.bincount(pictures.labels[:12]).tolist() == torch.bincount(pictures.scored_labels).tolist() == [6, 6]
-    shuffled, phases = pictures.controls
-    scored = pictures.pixels[12:]
-    assert torch.equal(shuffled.twins.flatten(2).sort().values, scored.flatten(2).sort().values)
-    assert not torch.equal(shuffled.twins, scored)
-    assert phases.images is not None
-
-
-def test_scenes_score_scattered_in_silhouette_and_in_other_textures_or_none(scenes):
-    pictures = scenes
-    assert (len(pictures), pictures.chosen, [one.name for one in pictures.controls]) == (
-        200,
-        100,
-        ["scattered", "silhouette", "texture swapped", "untextured"],
-    )
-    scored = pictures.pixels[100:]
-    for one in pictures.controls:
-        assert one.images is None
-        changed = (one.twins != scored).flatten(1).any(1)
-        assert bool(changed.any() if one.name == "untextured" else changed.all())  # some things have no textures
-        assert float((one.twins == scored).float().mean()) > 0.3  # what is around stays
-    thing = pictures.masks.truth["object"][100:] < 255
-    inside = [one.twins.float().mean(1)[thing].mean() for one in pictures.controls]
-    assert inside[1] < 50 < inside[2]
-    assert torch.bincount(pictures.scored_labels).tolist() == [5] * 20
-    there = pictures.masks.seen()
-    numbers = [at for at, one in enumerate(pictures.concepts) if one.category == "object"]
-    shown = [pictures.concepts[at].value for at in numbers]
-    for at, value in zip(numbers, shown, strict=True):
-        assert not bool((there[:, at] & (pictures.labels != value)).any())
-
-
 @pytest.mark.parametrize(
     ("how", "error", "message"),
     [
         ({"profile": "quik"}, UnknownNameError, "no profile 'quik'; nearest: quick"),
-        ({"probe": "nowhere"}, InputError, "no folder 'nowhere'; give a folder that holds one folder of pictures per class"),
+        ({"probe": "menagery"}, InputError, "no folder 'menagery'; give 'menagerie', or a folder that holds one folder of pictures per class"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_said_before_any_work(how, error, message, tmp_path):
@@ -306,43 +214,6 @@ def test_what_cannot_be_is_said_before_any_work(how, error, message, tmp_path):
     with pytest.raises(error, match=message):
         plan_hierarchy(random_network(), **how)
     assert not list(tmp_path.iterdir())
-
-
-def test_too_few_pictures_are_said(folder, tmp_path):
-    for path in sorted((folder / "dogs").iterdir())[3:]:
-        path.unlink()
-    with pytest.raises(
-        InputError, match="2 classes, the smallest with 1 pictures in one of two halves; give 2 classes or more, 10"
-    ):
-        hierarchy(random_network(), folder, out=tmp_path / "out")
-
-
-def test_networks_without_layers_and_what_is_no_network(tmp_path):
-    single = wrap(seeded(nn.Conv2d(3, 4, 3)), 32, name="single")
-    with pytest.raises(InputError, match="'single' has no layers before its output; a hierarchy needs some"):
-        hierarchy(single, out=tmp_path)
-    with pytest.raises(InputError, match="a ReLU is no VisionModel; open it with load_model"):
-        hierarchy(nn.ReLU(), out=tmp_path)
-
-
-def test_a_folder_that_cannot_be_written_is_said_before_the_work(tmp_path, monkeypatch):
-    (tmp_path / "file").write_text("")
-    monkeypatch.setattr(networks, "measure", None)
-    with pytest.raises(StorageError, match="is a file, not a folder"):
-        hierarchy(random_network(), out=tmp_path / "file")
-
-
-def test_plans_tell_networks_and_images(scenes):
-    model = random_network()
-    model.module.train()
-    before = model.fingerprint
-    plan = plan_hierarchy(model)
-    assert model.fingerprint == before
-    assert model.module.training
-    assert plan.networks == 4
-    assert plan.seconds > 0
-    early, swatches = EarlyStimuli.of(32, 3), study.Textures(32, 3, 6)
-    assert plan.images == networks.Exhibits(early, swatches, scenes).forwards
 
 
 def test_the_layer_before_the_rectifier():
@@ -374,3 +245,10 @@ def test_the_figure_has_three_panels_with_the_numbers_of_the_report(report):
     configuration = next(line for line in read.lines if line.get_label() == "configuration")
     told = [row["decodability"]["configuration"]["accuracy"]["value"] for row in report.layers]
     assert list(configuration.get_ydata()) == told
+
+
+def test_rows_of_layers_are_flat_in_their_table(report):
+    with (report.folder / "layers.csv").open() as file:
+        names = next(csv.reader(file))
+    assert not [name for name in names if name.startswith(("pictures", "counts_of_twins", "telling", "sample"))]
+    assert {"net.any.low", "shares.edge.twins", "decodability.object.accuracy.value"} <= set(names)

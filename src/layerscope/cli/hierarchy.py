@@ -50,10 +50,18 @@ def summary(made: Hierarchy) -> str:
         f"held-out twins: {made.false_rate:.1%} of their units are called anything, and all of these are false"
     )
     if not made.honest:
-        lines.append("warning: that is more than 5 %; layers are narrow, so more twins are needed (--profile full)")
+        lines.append(f"warning: that is more than 5 %; {_advice(made)}")
     lines += [f"left out: {what}" for what in made.facts["skipped"]]
     lines.append(f"tables and record in {made.folder} ({made.seconds:.0f} s)")
     return "\n".join(lines)
+
+
+def _advice(made: Hierarchy) -> str:
+    from layerscope.studies.hierarchy import PROFILES
+
+    if made.facts["twins"] < PROFILES["full"].twins:
+        return "layers are narrow, so take more twins (--profile full)"
+    return "layers as narrow as these cannot be judged better"
 
 
 def _row(row: dict[str, Any]) -> dict[str, Any]:

@@ -98,15 +98,20 @@ def decodability(
     )
 
 
-def corrected_interval(values: Floats, ratio: float, more: float = 0.0, level: float = 0.95) -> Interval:
+def corrected_interval(
+    values: Floats, ratio: float, more: float = 0.0, level: float = 0.95, freedom: int = 1
+) -> Interval:
     """Mean over splits of the same images and its interval, by the corrected resampled t (Nadeau and Bengio 2003).
 
     `ratio`: images to score / images to fit. The plain variance of the mean, s^2 / splits, takes splits for independent
-    draws; theirs is (1 / splits + ratio) s^2. `more` is added to it.
+    draws; theirs is (1 / splits + ratio) s^2. `more` is added to it, a variance of so many degrees of `freedom`;
+    the sum has those of Welch and Satterthwaite.
     """
     mean, splits = float(values.mean()), len(values)
-    variance = (1 / splits + ratio) * float(values.var(ddof=1)) + more
-    half = float(student.ppf(0.5 + level / 2, splits - 1)) * variance**0.5
+    own = (1 / splits + ratio) * float(values.var(ddof=1))
+    parts = own**2 / (splits - 1) + more**2 / freedom
+    degrees = (own + more) ** 2 / parts if parts > 0 else splits - 1
+    half = float(student.ppf(0.5 + level / 2, degrees)) * (own + more) ** 0.5
     return Interval(mean, mean - half, mean + half)
 
 
@@ -114,7 +119,7 @@ def _beyond(accuracy: Floats, twins: Floats, ratio: float, level: float) -> Inte
     """The network is one draw, the mean over twins one of several: with nothing learned, so far apart is chance."""
     networks = len(twins)
     between = float(twins.mean(1).var(ddof=1)) * (1 + 1 / networks) if networks > 1 else 0.0
-    return corrected_interval(accuracy - twins.mean(0), ratio, between, level)
+    return corrected_interval(accuracy - twins.mean(0), ratio, between, level, max(1, networks - 1))
 
 
 def _read(features: Floats, labels: Sequence[NDArray[np.int64]], parts: Sequence[Split]) -> Floats:

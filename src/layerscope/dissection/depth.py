@@ -4,7 +4,8 @@ The index of a layer is the mean depth of what its units code beyond random twin
 net shares s = (share - twins' share) / (1 - twins' share) and the depths w of `labels.TESTS`: edge and colour 0,
 texture 1, part 2, object 3. Its trend is Spearman's rank correlation with the order of the layers. The report must be
 able to say that there is none: a layer with nothing beyond its twins has no index, and a trend is shown only where its
-interval lies above 0 and few orders of the layers would give one as strong.
+interval lies above 0 and few orders of the layers would give one as strong. Neither alone would do: where shares thin
+out with depth, what is left of noise in them is a rising index.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ MOST_EXACT = 8
 """Layers up to which all orders are gone through."""
 _ORDERS = 9999
 _CODED = [depth is not None for depth in CATEGORIES.values()]
+FAMILY = sum(_CODED) + 1
+"""Net shares that are told of a layer: of each label, and of any."""
 _DEPTHS = [depth for depth in CATEGORIES.values() if depth is not None]
 Floats = NDArray[np.float64]
 
@@ -148,10 +151,11 @@ def _table(layer: LayerCounts) -> Floats:
 
 
 def _beyond_twins(tables: Sequence[Floats], level: float) -> list[Interval]:
-    """The net share of each layer that codes anything; the intervals of all layers hold together (Bonferroni)."""
+    """The net share of each layer that codes anything; the intervals of all layers, and of all labels in them if these
+    are made at the same level, hold together (Bonferroni)."""
     counts = [(int(table[0].sum()), table[:, _CODED].sum(1).astype(int).tolist()) for table in tables]
     alike = unit_correlation((units, twins) for units, (_, *twins) in counts)
-    each = each_of(len(tables), level)
+    each = each_of(len(tables) * FAMILY, level)
     return [net_share(own, units, twins, each, correlation=alike) for units, (own, *twins) in counts]
 
 

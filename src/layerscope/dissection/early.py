@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from layerscope.dissection.colour import ColourTuning, Seen, colour_tuning
 from layerscope.dissection.harmonics import Baseline
+from layerscope.dissection.nulls import upper_limit
 from layerscope.dissection.responses import respond
 from layerscope.dissection.stimuli.colours import chromatic_axes
 from layerscope.dissection.stimuli.gratings import Baselines, Gratings, frequencies_for
@@ -143,12 +144,13 @@ class Limits:
     def of(cls, *nulls: EarlyTuning, quantile: float = QUANTILE) -> Limits:
         """From random filters of the same kernels, or one layer of random-weight twins, taken together; not dead ones.
 
-        Of few units, the next higher of their values. Raises InputError where all are dead, or without any.
+        Of so few units that none of their values is high enough, the largest. Raises InputError where all are dead, or
+        without any.
         """
         pooled = [np.concatenate(measure) for measure in zip(*map(_measures, nulls), strict=True)]
         if not pooled or not len(pooled[0]):
             raise InputError("no null unit answers to anything; take other random weights")
-        limits = [float(np.quantile(measure, quantile, method="higher")) for measure in pooled]
+        limits = [upper_limit(measure, quantile) for measure in pooled]
         return cls(*limits, *[np.inf] * (5 - len(limits)))
 
 

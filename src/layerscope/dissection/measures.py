@@ -23,6 +23,7 @@ from layerscope.dissection.responses import as_the_network_takes_them, respond
 from layerscope.dissection.stimuli.textures import Textures
 from layerscope.dissection.texture import TextureTuning, texture_tuning
 from layerscope.dissection.tuning import GratingTuning
+from layerscope.errors import InputError
 from layerscope.passes.accumulators import ImageMaxima, ImageMeans, Top, TopK
 from layerscope.passes.moments import Moments, Statistics
 from layerscope.passes.sweep import sweep
@@ -141,16 +142,17 @@ def measure(
 
     draws: how often stimuli are drawn anew, for the confidence of labels; twins need none, nor `top`, and 0 leaves both
     out. Memory: 4 bytes for each unit, of all sites together, and image. Raises InputError where the images do not fit
-    the network.
+    the network, and for activations that are no numbers.
     """
     step = _Steps(on_progress, exhibits.forwards)
     names, before = [site.name for site in sites], list(dict.fromkeys(site.early for site in sites))
+    strongest = {name: TopK(EXEMPLARS) for name in names} if draws else {}
+    seen, statistics = _see(model, names, exhibits.pictures, strongest, step)
+    _refuse_what_is_no_number(model, seen["means"])
     shown = early_responses(model, before, exhibits.early, on_progress=step)
     step.on(len(exhibits.early))
     swatches = respond(model, exhibits.textures, names, reading="excitation", on_progress=step)
     step.on(len(exhibits.textures))
-    strongest = {name: TopK(EXEMPLARS) for name in names} if draws else {}
-    seen, statistics = _see(model, names, exhibits.pictures, strongest, step)
     areas = measure_areas(model, names, exhibits.pictures, blocks=8 if draws else 1, on_progress=step)
     bootstraps = 200 if draws else 0
     found = {}
@@ -207,6 +209,16 @@ def _see(
         found[f"{label}maxima"] = {name: kept[name][1].compute() for name in names}
         statistics = statistics or {name: kept[name][2].compute() for name in names}
     return found, statistics
+
+
+def _refuse_what_is_no_number(model: VisionModel, means: Mapping[str, Tensor]) -> None:
+    for name, values in means.items():
+        wrong = int((~values.isfinite().all(1)).sum())
+        if wrong:
+            raise InputError(
+                f"layer {name!r} of {model.name!r} gives NaN or infinity for {wrong} of {len(values)} pictures; "
+                "mend the network, or the pictures that it gets"
+            )
 
 
 def _shown(pictures: Pictures) -> Iterator[tuple[str, Tensor]]:

@@ -9,10 +9,11 @@ lets a fifth of the units of random networks through.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from layerscope.dissection.concepts import Statistic
@@ -45,37 +46,64 @@ class PermutationNull:
 
 @dataclass(frozen=True, eq=False)
 class TwinNull:
-    """Whether units exceed those of random-weight twins.
+    """What the units of random-weight twins show, made once by `of`, as a measure for the units of others.
 
     Attributes:
-        statistic: float64 [units], standard deviations of the twins' units above their mean, for the concept for which
-            that is most.
-        strongest: int64 [units], that concept.
-        threshold: the quantile of the same statistic over all units of the twins.
-        p: float64 [units], share of the twins' units with a statistic as large, the unit itself counted.
-        passes: bool [units], statistic above threshold.
-        held_out: bool [twins, units], which units of each twin pass against the other twins alone: nothing was learned
-            there, so whatever passes is false.
-        quantile: of the threshold.
+        mean, deviation: float64 [concepts], over all units of the twins; a deviation is at least a tenth of their mean.
+        maxima: float64 [twin units], sorted: how many deviations each is above the mean, for its best concept.
+        threshold: the quantile of these.
     """
 
-    statistic: Tensor
-    strongest: Tensor
+    mean: Tensor
+    deviation: Tensor
+    maxima: Tensor
     threshold: float
-    p: Tensor
-    passes: Tensor
-    held_out: Tensor
-    quantile: float
 
-    @property
-    def held_out_rate(self) -> float:
-        """Share of the units of left-out twins that pass; 1 - quantile is promised."""
-        return float(self.held_out.double().mean())
+    @classmethod
+    def of(cls, twins: Tensor, quantile: float = 0.99) -> TwinNull:
+        """From values [twins, units, concepts], the larger the more alike.
 
-    @property
-    def holds(self) -> bool:
-        """Whether left-out twins pass at most twice as often as promised; where not, more twins are needed."""
-        return self.held_out_rate <= 2 * (1 - self.quantile) + 1e-12
+        The threshold stands at (n + 1) quantile of the n sorted maxima, between two of them or at the last one, so that
+        an exchangeable unit passes with probability 1 - quantile, whatever n is, if it is large enough for that. Units
+        of one twin are less different than those of several, so hold twins out and look. Raises InputError for values
+        that are not finite, or fewer than 2 twins.
+        """
+        if twins.ndim != 3 or not twins.numel() or len(twins) < 2:
+            raise InputError(
+                f"twins of shape {tuple(twins.shape)}; give [twins, units, concepts] of 2 twins or more, so that one "
+                "can be held out against the others"
+            )
+        units = _finite(twins).flatten(0, 1)
+        deviation = units.std(0)
+        deviation = deviation.clamp(min=max(STEADY * float(deviation.mean()), torch.finfo(torch.float64).tiny))
+        mean = units.mean(0)
+        maxima = ((units - mean) / deviation).amax(1).sort().values
+        return cls(mean, deviation, maxima, upper_limit(maxima.numpy(), quantile))
+
+    def evidence(self, values: Tensor) -> Tensor:
+        """float64 [units, concepts]: how many deviations each value is above the mean. Raises InputError for values
+        [units, concepts] that are not finite or of other concepts."""
+        if values.ndim != 2 or values.shape[1:] != self.mean.shape:
+            raise InputError(
+                f"values of shape {tuple(values.shape)}; give [units, concepts] of the twins' {len(self.mean)} concepts"
+            )
+        return (_finite(values) - self.mean) / self.deviation
+
+    def passes(self, values: Tensor) -> Tensor:
+        """bool [units]: which units exceed the threshold with their best concept."""
+        return self.evidence(values).amax(1) > self.threshold
+
+    def p(self, values: Tensor) -> Tensor:
+        """float64 [units]: share of the twins' units with as much evidence, the unit itself counted."""
+        return _rank_p(self.evidence(values).amax(1), self.maxima)
+
+
+def upper_limit(values: NDArray[np.float64], quantile: float) -> float:
+    """The value that an exchangeable one exceeds with probability 1 - quantile (Weibull's position). Raises InputError
+    for a quantile that does not lie between 0 and 1."""
+    if not 0 < quantile < 1:
+        raise InputError(f"quantile={quantile}; it lies between 0 and 1, such as 0.99")
+    return float(np.quantile(values, quantile, method="weibull"))
 
 
 def permutation_null(
@@ -106,58 +134,6 @@ def permutation_null(
     null = pool[1:].amax(2)
     as_large = (null >= best - _ROUNDING * best.abs()).sum(0).double()
     return PermutationNull(pool[0].clone(), strongest, (1 + as_large) / (permutations + 1), _rank_p(best, null))
-
-
-def twin_threshold(values: Tensor, twins: Tensor, quantile: float = 0.99) -> TwinNull:
-    """Compare units' values [units, concepts], the larger the more alike, with those of twins [twins, units, concepts].
-
-    The threshold is the k-th smallest of n twin units with k = (n + 1) quantile rounded up, at most n, so that an
-    exchangeable unit passes with probability at most 1 - quantile where n is large enough for it. Units of one twin are
-    less different than units of several, so look at the held-out rate. Raises InputError for values that are not
-    finite, shapes that do not fit, or fewer than 2 twins.
-    """
-    if values.ndim != 2 or twins.ndim != 3 or twins.shape[2] != values.shape[1] or not twins.numel():
-        raise InputError(
-            f"values of shape {tuple(values.shape)} and twins {tuple(twins.shape)}; "
-            "give [units, concepts] and [twins, units, concepts] of the same concepts"
-        )
-    if len(twins) < 2:
-        raise InputError(f"{len(twins)} twin; at least 2 are needed, so that one can be held out against the others")
-    if not 0 < quantile < 1:
-        raise InputError(f"quantile={quantile}; it lies between 0 and 1, such as 0.99")
-    own, null = _finite(values), _finite(twins)
-    threshold, maxima = _threshold(null, quantile)
-    evidence = _evidence(own, null)
-    statistic, strongest = evidence.max(1)
-    held_out = torch.stack([_passes_the_others(null, left_out, quantile) for left_out in range(len(null))])
-    p = _rank_p(statistic, maxima)
-    return TwinNull(statistic, strongest, threshold, p, statistic > threshold, held_out, quantile)
-
-
-def twin_evidence(values: Tensor, twins: Tensor) -> Tensor:
-    """float64 [units, concepts]: how many standard deviations of the twins' units each value is above their mean.
-
-    `twins`: [twins, units, concepts]. A deviation counts for at least a tenth of the mean one over concepts.
-    """
-    return _evidence(_finite(values), _finite(twins))
-
-
-def _evidence(values: Tensor, twins: Tensor) -> Tensor:
-    units = twins.flatten(0, 1)
-    deviation = units.std(0) if len(units) > 1 else torch.zeros_like(units[0])
-    deviation = deviation.clamp(min=max(STEADY * float(deviation.mean()), torch.finfo(torch.float64).tiny))
-    return (values - units.mean(0)) / deviation
-
-
-def _threshold(twins: Tensor, quantile: float) -> tuple[float, Tensor]:
-    maxima = _evidence(twins.flatten(0, 1), twins).amax(1)
-    at = min(len(maxima), math.ceil((len(maxima) + 1) * quantile - 1e-9))
-    return float(maxima.sort().values[at - 1]), maxima
-
-
-def _passes_the_others(twins: Tensor, left_out: int, quantile: float) -> Tensor:
-    others = torch.cat([twins[:left_out], twins[left_out + 1 :]])
-    return _evidence(twins[left_out], others).amax(1) > _threshold(others, quantile)[0]
 
 
 def _rank_p(values: Tensor, null: Tensor) -> Tensor:

@@ -105,14 +105,7 @@ class Pictures:
     contour: Tensor | None = None
 
     def __post_init__(self) -> None:
-        classes = len(self.class_names)
-        halves = (self.labels[: self.chosen], self.labels[self.chosen :])
-        least = min(int(torch.bincount(half, minlength=classes).min()) for half in halves)
-        if classes < 2 or least < LEAST_PER_CLASS:
-            raise InputError(
-                f"{self.name!r} has {classes} classes, the smallest with {least} pictures in one of two halves; "
-                f"give 2 classes or more, {2 * LEAST_PER_CLASS} pictures of each"
-            )
+        check_halves(self.name, self.labels[: self.chosen], self.scored_labels, len(self.class_names))
         if not self.controls or any(len(one.twins) != self.scored for one in self.controls):
             raise InputError(f"{len(self.controls)} controls of {self.scored} images; each needs one twin per image")
 
@@ -156,6 +149,16 @@ class Pictures:
         for tensor in (self.pixels, self.labels, *twins, *truth):
             digest.update(tensor.contiguous().numpy().tobytes())
         return digest.hexdigest()
+
+
+def check_halves(name: str, chosen: Tensor, scored: Tensor, classes: int) -> None:
+    """Raise InputError for too few classes, or too few pictures of one in a half: `chosen` and `scored` are labels."""
+    least = min(int(torch.bincount(half, minlength=classes).min()) for half in (chosen, scored))
+    if classes < 2 or least < LEAST_PER_CLASS:
+        raise InputError(
+            f"{name!r} has {classes} classes, the smallest with {least} pictures in one of two halves; "
+            f"give 2 classes or more, {2 * LEAST_PER_CLASS} pictures of each"
+        )
 
 
 def one_hot(labels: Tensor, classes: int) -> Tensor:

@@ -1,7 +1,8 @@
 """What measures would have been for other stimuli of the same kinds: how sure a label is.
 
-Gratings and hues: every second orientation, phase and hue, beginning at either, with the noise drawn anew. Textures:
-the exemplars that choose, and those that score, drawn anew.
+Gratings and hues: every second orientation, phase and hue, beginning at either, with the noise drawn anew; selectivity,
+a mean over frequencies, of half of these (half-sampling). Textures: the exemplars that choose, and those that score,
+drawn anew.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from layerscope.dissection.texture import texture_tuning
 
 Drawn = dict[str, NDArray[np.float32]]
 _Shown = NDArray[np.float32]
+_FEW = 6  # frequencies of which half would not do for a tuning curve
 GRATING_MEASURES = ("drive", "selectivity")
 COLOUR_MEASURES = ("grating_drive", "grating_selectivity", "field_drive", "index")
 
@@ -27,7 +29,7 @@ COLOUR_MEASURES = ("grating_drive", "grating_selectivity", "field_drive", "index
 def early_draws(shown: Sequence[_Shown], stimuli: EarlyStimuli, draws: int, seed: int = 0) -> Drawn:
     """[draws, units] of each measure that edges and colours are told by; of `shown` as `tuning_of` takes it."""
     random = np.random.default_rng([seed, 5])
-    found = [_measures(tuning_of(*_thinned(shown, stimuli, random), bootstraps=0)) for _ in range(draws)]
+    found = [_drawn(shown, stimuli, random) for _ in range(draws)]
     return {name: np.stack([one[name] for one in found]).astype(np.float32) for name in (found[0] if found else ())}
 
 
@@ -52,6 +54,16 @@ def texture_draws(responses: _Shown, textures: Textures, draws: int, seed: int =
         tuned = texture_tuning(shaped[:, order].reshape(responses.shape), textures, bootstraps=0)
         found.append(tuned.best_modulation)
     return {"texture_modulation": np.stack(found).astype(np.float32)} if found else {}
+
+
+def _drawn(
+    shown: Sequence[_Shown], stimuli: EarlyStimuli, random: np.random.Generator
+) -> dict[str, NDArray[np.float64]]:
+    """A drive is the largest of all frequencies: half of them would have less, and not by chance."""
+    thin, fewer = _thinned(shown, stimuli, random)
+    found = _measures(tuning_of(thin, fewer, bootstraps=0))
+    half = _measures(tuning_of(*_of_half_the_frequencies(thin, fewer, random), bootstraps=0))
+    return found | {name: half[name] for name in found if name.endswith("selectivity")}
 
 
 def _measures(tuning: EarlyTuning) -> dict[str, NDArray[np.float64]]:
@@ -92,6 +104,31 @@ def _every_second(
     if phase is not None:
         shaped = shaped[:, :, phase::2]
         fewer = replace(fewer, phases=shaped.shape[2])
+    return shaped.reshape(-1, shaped.shape[-1]), fewer
+
+
+def _of_half_the_frequencies(
+    shown: Sequence[_Shown], stimuli: EarlyStimuli, random: np.random.Generator
+) -> tuple[list[_Shown], EarlyStimuli]:
+    baselines, gratings, *coloured = shown
+    thin, fewer = _with_frequencies(gratings, stimuli.gratings, _half(stimuli.gratings, random))
+    if not stimuli.chromatic:
+        return [baselines, thin, *coloured], replace(stimuli, gratings=fewer)
+    same = _half(stimuli.chromatic[0], random)
+    along = [_with_frequencies(*pair, same) for pair in zip(coloured, stimuli.chromatic, strict=False)]
+    kept = [baselines, thin, *(responses for responses, _ in along), *coloured[len(along) :]]
+    return kept, replace(stimuli, gratings=fewer, chromatic=tuple(which for _, which in along))
+
+
+def _half(gratings: Gratings, random: np.random.Generator) -> NDArray[np.int64]:
+    """The numbers of half of the frequencies, in their order; of all where there are few."""
+    count = len(gratings.frequencies)
+    return np.arange(count) if count < _FEW else np.sort(random.choice(count, count // 2, replace=False))
+
+
+def _with_frequencies(responses: _Shown, gratings: Gratings, numbers: NDArray[np.int64]) -> tuple[_Shown, Gratings]:
+    shaped = responses.reshape(*gratings.shape, -1)[:, numbers]
+    fewer = replace(gratings, frequencies=tuple(gratings.frequencies[number] for number in numbers))
     return shaped.reshape(-1, shaped.shape[-1]), fewer
 
 

@@ -46,7 +46,7 @@ def random_twin(model: VisionModel, images: Images, seed: int = 0, batch_size: i
     for parameter in module.parameters():
         parameter.grad = None
     if next(module.parameters(), None) is None:
-        raise InputError(f"{model.name!r} has no weights, so it has no random twin")
+        raise InputError(f"{model.name!r} has no weights, so it has no random twin; give a network with weights")
     _thaw(module)
     twin = replace(model, module=module, name=f"{model.name}, random twin {seed}", card={}, spec=None, weights=None)
     batches = images.tensor_split(max(1, len(images) // batch_size))

@@ -17,7 +17,7 @@ from torch import Tensor
 from layerscope.dissection.discovery import Interval, net_share, unit_correlation
 from layerscope.dissection.early import EarlyTuning, Limits, passes_colour, passes_edge
 from layerscope.dissection.labels import CATEGORIES, DEAD, NONE, UnitLabel, category_counts, label_units
-from layerscope.dissection.nulls import twin_evidence, twin_threshold
+from layerscope.dissection.nulls import TwinNull
 from layerscope.dissection.scores import LayerScores
 from layerscope.errors import InputError
 
@@ -115,29 +115,28 @@ class Judge:
     def __init__(self, twins: Sequence[LayerScores], quantile: float = QUANTILE) -> None:
         self._early = [twin.early for twin in twins]
         self._limits = _limits(self._early, quantile)
-        self._quantile = quantile
+        self._alive = any(bool(twin.alive.any()) for twin in twins)
         every = [_groups(twin) for twin in twins]
-        self._twins = {
-            test: tuple(torch.stack(measure) for measure in zip(*(groups[test] for groups in every), strict=True))
+        self._nulls = {
+            test: [TwinNull.of(torch.stack(same), quantile) for same in zip(*(one[test] for one in every), strict=True)]
             for test in every[0]
         }
 
     def beyond(self, scores: LayerScores) -> dict[str, Tensor]:
-        """By test, bool [units]: which units exceed all but 1 % of the twins' units."""
+        """By test, bool [units]: which units exceed all but 1 % of the twins' units; none where all those are dead."""
         found = {
             "edge": torch.from_numpy(passes_edge(scores.early, self._limits)),
             "colour": torch.from_numpy(passes_colour(scores.early, self._limits)),
         }
         for test, groups in _groups(scores).items():
-            pairs = zip(groups, self._twins[test], strict=True)
-            each = [twin_threshold(own, twins, self._quantile).passes for own, twins in pairs]
-            found[test] = torch.stack(each).all(0)
+            each = [null.passes(own) for own, null in zip(groups, self._nulls[test], strict=True)]
+            found[test] = torch.stack(each).all(0) & self._alive
         return found
 
     def evidence(self, scores: LayerScores) -> dict[str, Tensor]:
         """By test, float64 [units], standard deviations of the twins' units above their mean: for the best concept, and
         of the measures that a test needs the least. None above 0 for colour of a unit that light moves more."""
-        found = {test: _least(groups, self._twins[test]) for test, groups in _groups(scores).items()}
+        found = {test: _least(groups, self._nulls[test]) for test, groups in _groups(scores).items()}
         return {**_early_evidence(scores.early, self._early), **found}
 
 
@@ -166,9 +165,9 @@ def _sure(modulation: Tensor, p: Tensor) -> Tensor:
     return torch.where(p <= UNSURE, modulation, modulation.clamp(max=0))
 
 
-def _least(groups: Groups, twins: Groups) -> Tensor:
+def _least(groups: Groups, nulls: Sequence[TwinNull]) -> Tensor:
     """[units]: the least over measures of the most evidence for any concept."""
-    evidence = [twin_evidence(own, null).amax(1) for own, null in zip(groups, twins, strict=True)]
+    evidence = [null.evidence(own).amax(1) for own, null in zip(groups, nulls, strict=True)]
     return torch.stack(evidence).amin(0)
 
 
@@ -182,7 +181,7 @@ def _limits(twins: Sequence[EarlyTuning], quantile: float) -> Limits:
 def _early_evidence(own: EarlyTuning, twins: Sequence[EarlyTuning]) -> dict[str, Tensor]:
     def above(part: str, name: str) -> Tensor:
         values, null = getattr(getattr(own, part), name), [getattr(getattr(twin, part), name) for twin in twins]
-        return twin_evidence(_column(values), torch.from_numpy(np.stack(null)).double()[..., None])[:, 0]
+        return TwinNull.of(torch.from_numpy(np.stack(null)).double()[..., None]).evidence(_column(values))[:, 0]
 
     edge = torch.minimum(above("gratings", "drive"), above("gratings", "selectivity"))
     if own.colour is None:

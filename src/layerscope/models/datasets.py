@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,12 +74,18 @@ def read_picture(path: Path, size: int, channels: int = 3) -> Tensor:
     return read_photo(path, size, channels).pixels
 
 
-def folder_images(folder: Path, size: int, channels: int = 3, on_progress: Progress = no_progress) -> LabelledImages:
-    """All pictures of a folder of class folders, in memory at `size` pixels."""
-    paths, labels, names = picture_files(folder)
+def read_pictures(paths: Sequence[Path], size: int, channels: int = 3, on_progress: Progress = no_progress) -> Tensor:
+    """Pictures as `read_picture` gives them, in memory: uint8 [pictures, channels, size, size]."""
     pixels = torch.empty(len(paths), channels, size, size, dtype=torch.uint8)
     for index, path in enumerate(paths):
         pixels[index] = read_picture(path, size, channels)
         on_progress(index + 1, len(paths), "reading pictures")
+    return pixels
+
+
+def folder_images(folder: Path, size: int, channels: int = 3, on_progress: Progress = no_progress) -> LabelledImages:
+    """All pictures of a folder of class folders, in memory at `size` pixels."""
+    paths, labels, names = picture_files(folder)
+    pixels = read_pictures(paths, size, channels, on_progress)
     origin = {"folder": folder.name, "pictures": len(paths), "size": size}
     return LabelledImages(pixels, torch.tensor(labels), names, origin)

@@ -1,13 +1,14 @@
 """The hierarchy of a network: what the units of each layer code, from edges to objects, beyond what random twins show.
 
 The network and each of its twins go through the same measures; the twins then say what is nothing that was learned. The
-report is one record; beside it lie `hierarchy.json` (what it is of), tables, `report.json` with all facts, and a figure.
+report is one record; beside it lie `hierarchy.json` (what it is of), tables, `report.json` (all facts) and a figure.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,7 +27,6 @@ from layerscope.dissection.pictures import Pictures
 from layerscope.dissection.responses import as_the_network_takes_them
 from layerscope.dissection.stimuli.textures import Textures
 from layerscope.errors import InputError, UnknownNameError
-from layerscope.models.datasets import picture_files
 from layerscope.models.model import VisionModel
 from layerscope.records import Record, Store, content_key, write_whole
 from layerscope.studies.figures import save_figure
@@ -34,7 +34,7 @@ from layerscope.studies.hierarchy_account import Account
 from layerscope.studies.hierarchy_figure import draw
 from layerscope.studies.hierarchy_files import FIGURE, folder_of, is_complete, manifest_of, write_manifest
 from layerscope.studies.hierarchy_networks import Subject, measured
-from layerscope.studies.hierarchy_pictures import CHANGES, MENAGERIE, MOST, folder_pictures, menagerie_pictures
+from layerscope.studies.hierarchy_pictures import CHANGES, MENAGERIE, folder_files, folder_pictures, menagerie_pictures
 from layerscope.studies.hierarchy_synthesis import RECIPE, synthesise
 from layerscope.studies.hierarchy_tables import Row, as_csv, flat
 from layerscope.studies.main_layers import before_rectifier, main_layers
@@ -136,12 +136,12 @@ def twins_for(profile: Profile, main: Sequence[Layer]) -> int:
     return min(max(profile.twins, math.ceil(LEAST_NULL_UNITS / narrowest) + 1), max(profile.twins, MOST_TWINS))
 
 
-def plan_hierarchy(model: VisionModel, probe: str = MENAGERIE, profile: str = "quick") -> Plan:
+def plan_hierarchy(model: VisionModel, probe: str | Path = MENAGERIE, profile: str = "quick") -> Plan:
     """What a report would take; the network is run on a few images to find out.
 
     Raises as `hierarchy` does, for what can be seen before the work.
     """
-    chosen = _checked(model, profile)
+    chosen, probe = _checked(model, profile), _named(probe)
     main = _main_layers(model)
     early = EarlyStimuli.of(model.input_size, model.channels)
     swatches = Textures(model.input_size, model.channels, chosen.exemplars)
@@ -149,7 +149,7 @@ def plan_hierarchy(model: VisionModel, probe: str = MENAGERIE, profile: str = "q
         half = chosen.per_class * len(CLASS_NAMES)
         pictures = half * (6 + len(CHANGES))  # for the masks once more, without textures, and for thresholds
     else:
-        pictures = min(len(picture_files(Path(probe))[0]), MOST) * 5 // 2
+        pictures = folder_files(probe).forwards
     images, networks = len(early) + len(swatches) + pictures, 1 + twins_for(chosen, main)
     units = sum(layer.units for layer in main)
     return Plan(networks, images, networks * (images * _seconds_per_image(model) + _SECONDS_PER_UNIT * units))
@@ -181,12 +181,13 @@ def hierarchy(
     """Measure what the units of each main layer code, and whether that rises from edges to objects.
 
     probe: "menagerie", or a folder of class folders; without masks there is no test for parts. profile: "quick" or
-    "full". The report lies in a folder of its own below `out`; what was measured before is not measured again, network
-    by network, and what was measured of the twins goes when the report is whole. Raises UnknownNameError for another
-    profile, InputError for a network without layers to tell of and for a folder without classes or with too few
-    pictures, StorageError where `out` cannot be written.
+    "full". seed: from 0 to 2^32 - 1. The report lies in a folder of its own below `out`; what was measured before is
+    not measured again, network by network, and what was measured of the twins goes when the report is whole. Raises
+    UnknownNameError for another profile, InputError for a network without layers to tell of, or whose activations are
+    no numbers, for a folder without classes or with too few pictures, and for another seed; StorageError where `out`
+    cannot be written.
     """
-    chosen, began, probe = _checked(model, profile), time.perf_counter(), str(probe)
+    chosen, began, probe = _checked(model, profile, seed), time.perf_counter(), _named(probe)
     main = _main_layers(model)
     pictures = _pictures(model, probe, chosen, seed, on_progress)
     size, channels = model.input_size, model.channels
@@ -216,9 +217,9 @@ def hierarchy(
         write_whole(folder / "report.json", json.dumps({**report.facts, "units": report.units}).encode())
         save_figure(draw(found), folder, FIGURE, found)
         summary = {name: found.facts[name] for name in ("shown", "words", "false_rate")}
-        write_manifest(folder, {**manifest, **summary, "seconds": round(report.seconds, 1), "complete": True})
         for twin in range(twins):  # nobody looks at them any more, and they are large
             store.remove(subject.key(twin))
+        write_manifest(folder, {**manifest, **summary, "seconds": round(report.seconds, 1), "complete": True})
     return report
 
 
@@ -234,11 +235,18 @@ def _told(
     return {**manifest, **facts, "layers": rows, "recipe": RECIPE}, {**arrays, **pictures}
 
 
-def _checked(model: VisionModel, profile: str) -> Profile:
+def _named(probe: str | Path) -> str:
+    """A path is a folder, whatever its name is."""
+    return probe if isinstance(probe, str) else os.path.join(".", probe)  # noqa: PTH118 (Path drops the dot)
+
+
+def _checked(model: VisionModel, profile: str, seed: int = 0) -> Profile:
     if not isinstance(model, VisionModel):
         raise InputError(f"a {type(model).__name__} is no VisionModel; open it with load_model, or wrap(module)")
     if profile not in PROFILES:
         raise UnknownNameError.among("profile", profile, PROFILES)
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
+        raise InputError(f"seed={seed!r}; give a whole number from 0 to {2**32 - 1}")
     return PROFILES[profile]
 
 

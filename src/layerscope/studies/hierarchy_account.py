@@ -14,20 +14,20 @@ from torch import Tensor
 from layerscope.capture.effective_field import effective_receptive_fields
 from layerscope.capture.layers import Layer
 from layerscope.dissection.curves import TASKS, decodabilities, similarities
-from layerscope.dissection.depth import DepthTrend, LayerCounts, depth_trend
+from layerscope.dissection.depth import FAMILY, DepthTrend, LayerCounts, depth_trend
 from layerscope.dissection.discovery import each_of
 from layerscope.dissection.labels import polysemantic_units, tests_of
-from layerscope.dissection.nulls import twin_evidence, twin_threshold
+from layerscope.dissection.nulls import TwinNull
 from layerscope.dissection.pictures import Pictures
 from layerscope.dissection.scores import LayerScores, redrawn, score
-from layerscope.dissection.verdicts import CODED, LayerVerdict, coded, layer_verdict, unit_correlations
+from layerscope.dissection.verdicts import LayerVerdict, coded, layer_verdict, unit_correlations
 from layerscope.studies.hierarchy_arrays import exemplars, stimuli_of, tuning_curves
 from layerscope.studies.hierarchy_networks import Measured, Subject
-from layerscope.studies.hierarchy_tables import Columns, interval, layer_row, unit_columns
+from layerscope.studies.hierarchy_tables import Columns, interval, layer_row, plain, unit_columns
 from layerscope.types import Progress
 
 TOGETHER = 0.95
-"""Level at which the net shares of all labels and layers hold together; those of any label of all layers, too."""
+"""Level at which the net shares of all labels, and of any, hold together in all layers."""
 TELLING, SAMPLE = 4, 4
 _CONCEPT = {"object": "class", "part": "part_concept", "texture": "texture"}
 """The column that says of what a unit with this label tells; edges and colours are many."""
@@ -63,17 +63,16 @@ class Account:
             seed=self._subject.seed,
             on_progress=self._progress,
         )
-        level = each_of(len(self._main) * len(CODED), TOGETHER)
+        level = each_of(len(self._main) * FAMILY, TOGETHER)
         alike = unit_correlations(self._verdicts.values())
         fields = effective_receptive_fields(self._subject.model, [layer.name for layer in self._main])
         rows = []
         for layer, site, depth in zip(self._main, self._subject.sites, trend.layers, strict=True):
             verdict = self._verdicts[layer.name]
             row = layer_row(layer, site.early, verdict, depth, read[layer.name], verdict.net_shares(level, alike))
-            own = self._own[layer.name]
-            field = next((size for name, size in fields.items() if name == layer.name), None)
             telling, sample = self._chosen(layer.name)
-            dead = float((~own.alive).double().mean())
+            dead = float((~self._own[layer.name].alive).double().mean())
+            field = plain(fields.get(layer.name))
             rows.append({**row, "effective_field": field, "dead": dead, "telling": telling, "sample": sample})
         return {
             "shown": trend.shown,
@@ -148,14 +147,14 @@ class Account:
         return found
 
     def _polysemantic(self, layer: str) -> Tensor | None:
-        """Which units overlap about as much with concepts of two categories at different places, each beyond all but 1 %
-        of the twins'."""
+        """Which units overlap about as much with concepts of two categories, at different places, each beyond all but
+        1 % of the twins'."""
         areas, masks = self._own[layer].areas, self._pictures.masks
         theirs = [one.iou() for twin in self._twins if (one := twin[layer].areas) is not None]
         if areas is None or masks is None:
             return None
-        iou, null = areas.iou(), torch.stack(theirs)
-        passed = twin_evidence(iou, null) > twin_threshold(iou, null).threshold
+        iou, null = areas.iou(), TwinNull.of(torch.stack(theirs))
+        passed = null.evidence(iou) > null.threshold
         return polysemantic_units(iou, passed, [one.category for one in masks.concepts], related=self._related)
 
     @cached_property

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from layerscope.dissection.pictures import Pictures
+from layerscope.dissection.stimuli.colours import chromatic_axes
 from layerscope.models.model import VisionModel
 from layerscope.names import slug
 from layerscope.records import write_whole
@@ -24,7 +25,7 @@ def folder_of(out: Path, model: VisionModel, key: str) -> Path:
     """One folder per network; another report under the same name gets one of its own."""
     folder = out / slug(model.name)
     known = _read(folder).get("key")
-    return folder if known in (None, key) else folder.with_name(f"{folder.name}-{key[:8]}")
+    return folder if not isinstance(known, str) or known == key else folder.with_name(f"{folder.name}-{key[:8]}")
 
 
 def manifest_of(
@@ -46,7 +47,7 @@ def manifest_of(
         "profile": profile,
         "twins": twins,
         "seed": seed,
-        "skipped": [] if pictures.masks else ["parts: the folder has no masks, so there is no test for them"],
+        "skipped": _skipped(model, pictures),
         "command": _command(model, probe, profile, seed),
     }
 
@@ -60,6 +61,15 @@ def is_complete(folder: Path, key: str) -> bool:
     known = _read(folder)
     there = all((folder / name).is_file() for name in OUTPUTS)
     return bool(known.get("complete")) and known.get("key") == key and there
+
+
+def _skipped(model: VisionModel, pictures: Pictures) -> list[str]:
+    found = []
+    if not chromatic_axes(model.channels):
+        found.append("colours: the network takes images without hues, so there is no test for them")
+    if pictures.masks is None:
+        found.append("parts: the folder has no masks, so there is no test for them")
+    return found
 
 
 def _command(model: VisionModel, probe: str, profile: str, seed: int) -> str:

@@ -100,8 +100,12 @@ def _of_layer(record: Record, layer: str) -> dict[str, Any]:
 
 
 def _calibration(subject: Subject) -> Images:
-    """Some of the images that choose, evenly from all of them: folders list class by class."""
+    """Some of the images that choose, evenly from all of them: folders list class by class.
+
+    Shuffled, always alike, since twins without BatchNorm are matched to the network on the first batch of them.
+    """
     pictures = subject.exhibits.pictures
-    places = torch.linspace(0, pictures.chosen - 1, min(_CALIBRATION, pictures.chosen)).round().long()
-    images = pictures.pixels[places.unique()].float() / 255
+    places = torch.linspace(0, pictures.chosen - 1, min(_CALIBRATION, pictures.chosen)).round().long().unique()
+    places = places[torch.randperm(len(places), generator=torch.Generator().manual_seed(0))]
+    images = pictures.pixels[places].float() / 255
     return next(as_the_network_takes_them(subject.model, [images]))

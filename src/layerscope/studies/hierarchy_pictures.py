@@ -2,27 +2,38 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from layerscope.dissection.pictures import TEXTURE_SWAPPED, UNTEXTURED, Concept, Control, Pictures, TruthMasks
+from layerscope.dissection.pictures import (
+    LEAST_PER_CLASS,
+    TEXTURE_SWAPPED,
+    UNTEXTURED,
+    Concept,
+    Control,
+    Pictures,
+    TruthMasks,
+    check_halves,
+)
 from layerscope.dissection.stimuli.scrambled import phase_randomised, tile_shuffled
 from layerscope.errors import InputError
-from layerscope.models.datasets import PROBE_SEED, folder_images
+from layerscope.models.datasets import PROBE_SEED, picture_files, read_pictures
 from layerscope.models.model import VisionModel
 from layerscope.studies.probe import as_taken
 from layerscope.types import Progress, no_progress
 from layerscope.world.catalogue import CLASS_NAMES
-from layerscope.world.interventions import Change, CueConflict, NoTextures, ScrambleParts, Silhouette
+from layerscope.world.interventions import Change, ScrambleParts, Silhouette
 from layerscope.world.palette import COLOUR_NAMES
 from layerscope.world.parts import PART_NAMES
 from layerscope.world.scene import NO_EDGE, ORIENTATIONS, SIZES, Scenes, render
+from layerscope.world.texture_changes import CueConflict, NoTextures
 
 MENAGERIE = "menagerie"
 MOST = 4000
-"""Pictures of a folder that are used: more are passed over, evenly from all classes."""
+"""Pictures of a folder that are used, or as few of each class as will do: more are passed over, in every class."""
 CHANGES: dict[str, Change] = {
     "scattered": ScrambleParts(),
     "silhouette": Silhouette(),
@@ -78,38 +89,80 @@ def menagerie_pictures(
     )
 
 
-def folder_pictures(folder: str, model: VisionModel, *, seed: int = 0, on_progress: Progress = no_progress) -> Pictures:
+@dataclass(frozen=True)
+class FolderFiles:
+    """The pictures of a folder that a report is made of, before any is read.
+
+    Attributes:
+        name: what the folder is called.
+        paths: of the pictures; the first ones choose, the others score.
+        labels: int64 [pictures].
+        class_names: what the labels mean.
+        chosen: how many choose.
+    """
+
+    name: str
+    paths: tuple[Path, ...]
+    labels: Tensor
+    class_names: tuple[str, ...]
+    chosen: int
+
+    @property
+    def forwards(self) -> int:
+        """How many images a network is shown for them: for each that scores three more, in two controls."""
+        return self.chosen + 4 * (len(self.paths) - self.chosen)
+
+
+def folder_files(folder: str | Path) -> FolderFiles:
+    """Which pictures of a folder of class folders are used: of each class as many, every second one chooses.
+
+    Raises InputError where there is no such folder, or it holds no classes, or too few pictures of one.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(
+            f"no folder {str(folder)!r}; give {MENAGERIE!r}, or a folder that holds one folder of pictures per class"
+        )
+    paths, numbers, names = picture_files(folder)
+    labels = torch.tensor(numbers)
+    chosen, scored = _halves(labels, MOST // 2)
+    check_halves(folder.name, labels[chosen], labels[scored], len(names))
+    order = torch.cat([chosen, scored])
+    used = tuple(paths[place] for place in order.tolist())
+    return FolderFiles(folder.name, used, labels[order], names, len(chosen))
+
+
+def folder_pictures(
+    folder: str | Path, model: VisionModel, *, seed: int = 0, on_progress: Progress = no_progress
+) -> Pictures:
     """The pictures of a folder of class folders: every second one of a class chooses, the others score.
 
-    These also with their tiles shuffled, and with random phases. There are no masks. Raises InputError for a folder
-    without classes, or with too few pictures.
+    These also with their tiles shuffled, and with random phases. There are no masks. Raises as `folder_files` does,
+    and InputError for a file that is no picture.
     """
-    data = folder_images(Path(folder), model.input_size, model.channels, on_progress)
-    chosen, scored = _halves(data.labels, MOST // 2)
-    order = torch.cat([chosen, scored])
-    pixels = data.pixels[scored]
-    if min(len(chosen), len(scored)) < 1:
-        raise InputError(f"{folder!r} has {len(data)} pictures; give some more")
+    files = folder_files(folder)
+    pixels = read_pictures(files.paths, model.input_size, model.channels, on_progress)
+    scored = pixels[files.chosen :]
     shuffled, rescaled, randomised = [], [], []
-    for start in range(0, len(pixels), 64):
-        batch = pixels[start : start + 64].float() / 255
+    for start in range(0, len(scored), 64):
+        batch = scored[start : start + 64].float() / 255
         numbers = range(start, start + len(batch))
         shuffled.append(_bytes(tile_shuffled(batch, seed=seed, numbers=numbers)))
         pair = phase_randomised(batch, seed, numbers, seamless=True)
         rescaled.append(_bytes(pair.images))
         randomised.append(_bytes(pair.twins))
-        on_progress(start + len(batch), len(pixels), "making twins")
+        on_progress(start + len(batch), len(scored), "making twins")
     controls = (
         Control("tiles shuffled", torch.cat(shuffled)),
         Control("phases random", torch.cat(randomised), torch.cat(rescaled)),
     )
-    return Pictures(Path(folder).name, data.pixels[order], data.labels[order], data.class_names, len(chosen), controls)
+    return Pictures(files.name, pixels, files.labels, files.class_names, files.chosen, controls)
 
 
 def _halves(labels: Tensor, most: int) -> tuple[Tensor, Tensor]:
     """Numbers of the images that choose, and of those that score: alternately within each class."""
     classes = int(labels.max()) + 1
-    each = max(1, most // classes)
+    each = max(LEAST_PER_CLASS, most // classes)
     members = [(labels == one).nonzero()[:, 0][: 2 * each] for one in range(classes)]
     return torch.cat([own[::2] for own in members]), torch.cat([own[1::2] for own in members])
 

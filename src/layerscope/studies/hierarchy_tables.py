@@ -23,6 +23,7 @@ from layerscope.dissection.pictures import Pictures, one_hot
 from layerscope.dissection.scores import LayerScores, compared, of_category, own_contrast
 from layerscope.dissection.verdicts import ANY, LayerVerdict
 
+_NOT_FLAT = frozenset({"counts_of_twins", "pictures", "telling", "sample"})
 Columns = dict[str, list[Any]]
 Row = dict[str, Any]
 
@@ -53,7 +54,7 @@ def unit_columns(
     }
     found |= _early(measures) | _texture(measures) | _classes(measures, scores, pictures, seed)
     found |= _overlaps(measures, pictures)
-    return {name: [_plain(value) for value in values] for name, values in found.items()}
+    return {name: [plain(value) for value in values] for name, values in found.items()}
 
 
 def layer_row(
@@ -94,9 +95,14 @@ def layer_row(
 
 
 def flat(row: Row) -> Row:
-    """A row of nested facts as one of plain cells: {"net": {"edge": {"low": 0}}} becomes {"net.edge.low": 0}."""
+    """A row of nested facts as one of plain cells: {"net": {"edge": {"low": 0}}} becomes {"net.edge.low": 0}.
+
+    What is of single units or twins has no place in it.
+    """
     found: Row = {}
     for name, value in row.items():
+        if name in _NOT_FLAT:
+            continue
         if isinstance(value, dict):
             found |= {f"{name}.{inner}": cell for inner, cell in flat(value).items()}
         else:
@@ -115,7 +121,7 @@ def as_csv(rows: Sequence[Row]) -> bytes:
 
 
 def interval(one: Interval) -> dict[str, float | None]:
-    return {name: _plain(getattr(one, name)) for name in ("value", "low", "high")}
+    return {name: plain(getattr(one, name)) for name in ("value", "low", "high")}
 
 
 def _early(measures: LayerMeasures) -> Columns:
@@ -156,6 +162,7 @@ def _texture(measures: LayerMeasures) -> Columns:
         "texture_high": list(tuned.best_interval[:, 1]),
         "texture_p": list(tuned.p),
         "texture_selectivity": list(tuned.selectivity),
+        "texture_invariance": list(tuned.invariance),
     }
 
 
@@ -218,7 +225,7 @@ def _read(one: Decodability) -> Row:
     }
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """As JSON takes it: numbers of six digits, None for what is not finite."""
     if isinstance(value, (float, np.floating)):
         return float(f"{value:.6g}") if math.isfinite(value) else None

@@ -7,21 +7,19 @@ without_wings = scenes.again(layerscope.world.RemovePart("wing"))
 from layerscope.world.catalogue import CLASS_NAMES, THINGS, part_names
 from layerscope.world.interventions import (
     Change,
-    CueConflict,
     MoveDistractors,
     NewBackground,
-    NoTextures,
     Recolour,
     RemovePart,
     RemoveParts,
     ScrambleParts,
     Silhouette,
     SwapPart,
-    SwapTexture,
 )
 from layerscope.world.palette import COLOUR_NAMES
 from layerscope.world.parts import PART_NAMES
 from layerscope.world.scene import NO_EDGE, ORIENTATIONS, Scenes, render
+from layerscope.world.texture_changes import CueConflict, NoTextures, SwapTexture
 from layerscope.world.textures import TEXTURE_NAMES
 
 __all__ = [
