@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -29,6 +30,11 @@ FAINT_WORDS = """() => {
   return faint;
 }"""
 """Words whose contrast is below the 4.5 to 1 of WCAG 2."""
+
+
+def as_shown(name: str) -> str:
+    """A name as pages show it: marks that turn the direction of writing are replaced."""
+    return re.sub("[\u202a-\u202e\u2066-\u2069]", "\ufffd", name)
 
 
 def fits_a_telephone(page: Any) -> None:

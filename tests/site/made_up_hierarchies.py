@@ -135,8 +135,7 @@ def layer_row(name: str, place: int, units: int, shown: bool) -> dict[str, Any]:
         "false_rate": 0.03125 if shown else 0.0,
         "polysemantic": 1,
         "dead": 0.125,
-        "coded": interval(beyond, 0.125),
-        "depth": interval(float(place), 0.25) if shown else None,
+        "depth": interval(float(min(place, 3)), 0.25) if shown else None,
         "decodability": {task: decoding(place, task, shown) for task in TASKS},
         "telling": TELLING if shown else [],
         "sample": SAMPLE,
@@ -145,7 +144,7 @@ def layer_row(name: str, place: int, units: int, shown: bool) -> dict[str, Any]:
 
 
 def decoding(place: int, task: str, shown: bool) -> dict[str, Any]:
-    gain = 0.1 * place if shown else 0.0
+    gain = 0.1 * min(place, 4) if shown else 0.0
     compared = task != "texture"
     return {
         "accuracy": interval(0.5 + gain, 0.04),
@@ -258,5 +257,6 @@ def write_hierarchy(
     if tables:
         write_whole(home / "units.csv", b"layer,unit,label\n")
         write_whole(home / "layers.csv", b"name,units\n")
+        write_whole(home / "report.json", b"{}")
     write_whole(home / "hierarchy.json", json.dumps(told).encode())
     return out

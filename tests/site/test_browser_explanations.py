@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from browsing import FAINT_WORDS, TELEPHONE, Visit, fits_a_telephone
+from browsing import FAINT_WORDS, TELEPHONE, Visit, as_shown, fits_a_telephone
 from made_up import CLASSES, HOSTILE, MakeGallery, write_gallery
 from made_up_explanations import MakeExplanation, explanation_facts, write_explanation
 from PIL import Image
@@ -666,6 +666,6 @@ def test_hostile_names_are_shown_as_they_are(visit: Visit, make_explanation: Mak
         fits_a_telephone(page)
         assert page.locator("main script, main iframe").count() == 0
         page.goto(f"{(folder / 'index.html').as_uri()}#/image")
-    whole = [name or "unnamed" for name in HOSTILE if len(name) <= 80]
+    whole = [as_shown(name) or "unnamed" for name in HOSTILE if len(name) <= 80]
     assert {title for title in seen if not title.endswith("…")} == set(whole)
     assert sum(title.endswith("…") for title in seen) == len(HOSTILE) - len(whole)

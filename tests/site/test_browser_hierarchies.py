@@ -17,6 +17,7 @@ from layerscope.site.pages import write_site
 REPORT, NOTHING, GREY = "#/hierarchy/menagerie", "#/hierarchy/untrained", "#/hierarchy/grey"
 LAYER = f"{REPORT}/conv2"
 UNIT, DEAD = f"{LAYER}/6", f"{LAYER}/0"
+UNFINISHED = "1 hierarchy report is not finished, being made or interrupted (the same command goes on)"
 ADDRESSES = (
     *("", "#/hierarchy", REPORT, NOTHING, GREY, LAYER, f"{NOTHING}/conv1", UNIT, DEAD),
     *(f"{LAYER}/1", f"{LAYER}/7", f"{GREY}/conv1/4", "#/menagerie/conv1", "#/menagerie/conv1/3"),
@@ -88,7 +89,7 @@ def test_every_link_goes_somewhere(visit: Visit, reported: Path):
     assert {urllib.parse.unquote(link).rpartition("/")[2] for link in files} == {
         "units.csv",
         "layers.csv",
-        "hierarchy.json",
+        "report.json",
     }
     for link in files:
         assert (reported / urllib.parse.unquote(link)).is_file(), link
@@ -127,14 +128,17 @@ def test_pages_are_dark_and_light_by_the_button(visit: Visit, reported: Path):
 def test_the_banner_says_what_was_found_and_what_was_not(report: Any):
     assert report.locator("h1").inner_text() == "A hierarchy is shown"
     said = report.locator(".finding").inner_text()
-    assert "Deeper layers code more demanding things (rank correlation 1.00)." in said
+    assert "Deeper layers code more demanding things.\n" in said  # its numbers are those of the facts
+    assert "rank correlation of depth and layer, 1.00 to 1.00, p = 0.040" in said
     assert "3.1%" in said
     assert "of the units of held-out random twins are called anything: all of these labels are false" in said
     assert re.search(
         r"object\s+units beyond the twins in 1 of 4 layers, most in conv4: \+74.0% \(61.5% to 86.5%\)", said
     )
     assert re.search(
-        r"configuration can be read better than from twins in 3 of 4 layers, most from conv4: \+30.0%", said
+        r"configuration can be read better than from twins in 3 of 4 layers, furthest beyond them from conv4: "
+        r"80.0% against 50.0% of the twins, \+30.0% \(25.0% to 35.0%\)",
+        said,
     )
     assert re.search(r"No\s+colour\s+units for sure; most in conv1: 0% \(\u221212.5% to 12.5%\)", said)
     assert "left out" not in said
@@ -268,7 +272,7 @@ def test_the_first_page_tells_of_every_report(visit: Visit, reported: Path):
     section = page.locator(".measured-of")
     assert section.locator(".finding-of h3").all_inner_texts() == ["grey", "menagerie", "untrained"]
     said = section.inner_text()
-    assert "1 hierarchy report is being made: resnet18" in said
+    assert f"{UNFINISHED}: resnet18" in said
     assert "False labels on held-out random twins: 3.1%." in said
     stacks = section.locator(".finding-of").nth(1).locator(".stacks")
     assert "conv4: object 75.0%, twins 3.1%" in stacks.get_attribute("aria-label")
@@ -289,5 +293,5 @@ def test_a_site_of_reports_alone_has_a_first_page(visit: Visit, make_hierarchy: 
 def test_a_site_of_a_report_that_is_being_made_says_so(visit: Visit, make_hierarchy: MakeHierarchy):
     folder = make_hierarchy(complete=False)
     write_site(folder)
-    assert "1 hierarchy report is being made: menagerie" in visit(folder).locator("main").inner_text()
+    assert f"{UNFINISHED}: menagerie" in visit(folder).locator("main").inner_text()
     assert "There is no hierarchy report" in visit(folder, REPORT).locator("h1").inner_text()

@@ -42,13 +42,13 @@ def test_telling_units_stand_beside_a_random_sample(report: Any):
     assert cards == ["1", "2", "0", "7"]
     edge = block.locator(".coded-unit").nth(0).inner_text()
     assert "1.50\u00d7 natural" in edge
-    assert "51.0% sure" in edge
+    assert "51.0% of redraws" in edge
     assert "bars at 22.5°, 0.125 cycles/px" in edge
     assert "evidence edge 2.00" in edge
     dead = block.locator(".coded-unit").nth(2)
     assert "dead: no picture" in dead.inner_text()
     label = block.locator(".coded-unit").nth(0).locator("canvas").nth(1).get_attribute("aria-label")
-    assert label.startswith("Unit 1 of conv2: edge, 51.0% sure, edge evidence 2.00; what it sees")
+    assert label.startswith("Unit 1 of conv2: edge, 51.0% of redraws, edge evidence 2.00; what it sees")
 
 
 def test_a_crop_shows_what_the_unit_sees_and_nothing_else(visit: Visit, reported: Path):
@@ -99,12 +99,12 @@ def test_the_page_of_a_unit_has_every_test_beside_its_limits(visit: Visit, repor
     assert "not asked" in rows["edge"]
     assert "not passed" in rows["edge"]
     said = page.locator("main").inner_text()
-    assert "56.0% sure: the share of redrawn stimuli that give this label" in said
+    assert "same label in 56.0% of redraws: how stable it is" in said
     for words in ("stripes", "turtle", "IoU 0.200 of at most 0.800", "versus scattered", "0.750 0.625 to 0.850"):
         assert words in said
     assert page.locator(".tunings.of-unit svg").count() == 3
     assert "bars at 135° (132° to 138°), selectivity 0.400" in said
-    assert "hue 270° (260° to 280°), colour index 0.250" in said
+    assert "hue 270° (260° to 280°), colour index 0.250" in re.sub(r"\s+", " ", said)
     assert "0.125 cycles per pixel (0.100 to 0.150), bandwidth unknown" in said
 
 

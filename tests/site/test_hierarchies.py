@@ -18,7 +18,7 @@ from layerscope.records import write_whole
 from layerscope.site import manifests
 from layerscope.site.explained import rounded
 from layerscope.site.pages import write_site
-from layerscope.site.reported import hue_colour
+from layerscope.site.reported_units import hue_colour
 from layerscope.studies import hierarchy_networks
 
 
@@ -104,7 +104,7 @@ def test_the_shown_units_lie_in_the_report_itself(make_hierarchy: MakeHierarchy)
     assert told["chosen"]["exemplars"] == [layer_of(folder)["exemplars"][unit] for unit in (1, 2, 0, 7)]
     assert told["dots"]["orientation"] == layer_of(folder)["units"]["orientation"]
     assert set(told["dots"]) == {
-        *("unit", "label", "edge_passed", "colour_passed", "orientation", "orientation_selectivity"),
+        *("unit", "label", "confidence", "edge_passed", "colour_passed", "orientation", "orientation_selectivity"),
         *("frequency", "hue", "colour_index"),
     }
 
@@ -156,7 +156,7 @@ def test_the_tables_that_lie_beside_the_record_can_be_downloaded(make_hierarchy:
     folder = make_hierarchy(folder="a b/ü#?&%/..x")
     write_site(folder)
     tables = data_of(folder)["tables"]
-    assert [one["name"] for one in tables] == ["units.csv", "layers.csv", "hierarchy.json"]
+    assert [one["name"] for one in tables] == ["units.csv", "layers.csv", "report.json"]
     for one in tables:
         assert one["url"].startswith("./a%20b/")
         path = folder / urllib.parse.unquote(one["url"])
@@ -166,7 +166,7 @@ def test_the_tables_that_lie_beside_the_record_can_be_downloaded(make_hierarchy:
 def test_tables_that_are_not_there_are_not_linked(make_hierarchy: MakeHierarchy):
     folder = make_hierarchy(tables=False)
     write_site(folder)
-    assert [one["name"] for one in data_of(folder)["tables"]] == ["hierarchy.json"]
+    assert [one["name"] for one in data_of(folder)["tables"]] == []
 
 
 def test_a_folder_named_like_a_scheme_stays_a_folder(make_hierarchy: MakeHierarchy):

@@ -14,7 +14,7 @@ from layerscope.records import Record, storage_errors
 from layerscope.site.manifests import Kind
 
 _KIND = Kind("hierarchy", "make the report again")
-_FILES = ("units.csv", "layers.csv", "hierarchy.json", "hierarchy.png", "hierarchy.svg")
+_FILES = ("units.csv", "layers.csv", "report.json", "hierarchy.png", "hierarchy.svg")
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from layerscope.errors import InputError
 from layerscope.records import Record, Store, storage_errors
 
 SCHEMA = 1
+_DEEPEST = 64  # brackets within brackets; nobody's manifest has ten
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,12 @@ class Kind:
             data = path.read_bytes()
         try:
             facts = json.loads(data, parse_constant=lambda _: None)  # NaN is no JSON and no number to show
+        except RecursionError:
+            raise self._too_deep(path) from None
         except ValueError as cause:
             raise InputError(f"{path} is not JSON ({cause}); {self.again} or move the file away") from None
+        if _is_deeper(facts, _DEEPEST):
+            raise self._too_deep(path)
         if not isinstance(facts, dict) or facts.get("kind") != self.name:
             return None
         self._same_schema(str(path), facts)
@@ -54,10 +59,18 @@ class Kind:
 
     def record(self, path: Path, facts: Mapping[str, Any]) -> Record | None:
         """The record that a manifest names, or None where it is missing or damaged; InputError for another schema's."""
-        record = Store(path.parent).find(facts["key"])
+        try:
+            record = Store(path.parent).find(facts["key"])
+        except RecursionError:
+            raise self._too_deep(f"the record of {path}") from None
         if record is not None:
+            if _is_deeper(record.facts, _DEEPEST):
+                raise self._too_deep(f"the record of {path}")
             self._same_schema(f"the record of {path}", record.facts)
         return record
+
+    def _too_deep(self, what: Path | str) -> InputError:
+        return InputError(f"{what} has brackets within brackets more than {_DEEPEST} deep; {self.again}")
 
     def _check_key(self, path: Path, facts: Mapping[str, Any]) -> None:
         try:
@@ -69,3 +82,17 @@ class Kind:
         if facts.get("schema") != SCHEMA:
             schema = facts.get("schema")
             raise InputError(f"{what} has schema {schema!r}, this Layerscope reads {SCHEMA}; {self.again}")
+
+
+def _is_deeper(facts: Any, most: int) -> bool:
+    """Whether JSON holds lists and objects within each other more than `most` deep; read level by level."""
+    level = [facts]
+    for _ in range(most):
+        level = [one for held in level for one in _held(held)]
+    return bool(level)
+
+
+def _held(value: Any) -> Iterable[Any]:
+    """The lists and objects that a list or an object holds."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return (one for one in inner if isinstance(one, (dict, list)))

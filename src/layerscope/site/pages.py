@@ -26,10 +26,10 @@ from layerscope.site.hierarchies import ShownHierarchy, find_hierarchies
 from layerscope.site.reported import write_hierarchy
 
 _SCRIPTS = (
-    *("dom", "data", "figures", "plots", "select", "facts"),
+    *("dom", "data", "fitted", "figures", "plots", "select", "facts"),
     *("maps", "curves", "story", "causes", "poster", "image", "map", "images"),
-    *("reports", "stacks", "decoding", "tuning", "tuned", "evidence", "measures", "finding"),
-    *("report", "reportlayer", "reportunit"),
+    *("reports", "stacks", "nets", "decoding", "alike", "tuning", "tuned", "evidence", "measures", "finding"),
+    *("reportnumbers", "report", "reportlayer", "tests", "reportunit"),
     *("home", "network", "layer", "unit", "app"),
 )
 _STYLES = ("site", "explain", "report")

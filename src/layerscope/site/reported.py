@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,7 +16,8 @@ from layerscope.site.assets import write_data, write_pictures
 from layerscope.site.explained import rounded
 from layerscope.site.files import SiteFolder
 from layerscope.site.hierarchies import ShownHierarchy
-from layerscope.site.reported_units import dots, table, tuning
+from layerscope.site.reported_checks import check_facts, check_header
+from layerscope.site.reported_units import dots, hue_colour, table, tuning
 
 _PROBE_SIDE, _PICTURE_SIDE = 96, 224  # pixels, at most
 
@@ -30,26 +30,20 @@ def write_hierarchy(files: SiteFolder, report: ShownHierarchy) -> dict[str, Any]
 
     Raises InputError where the record does not hold what a report holds.
     """
+    check_header(report.path, report.facts)
     record = report.record()
     if record is None:
         return None
     try:
+        check_facts(record.facts, record.arrays)
         return _written(files, report, record)
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as cause:
         if isinstance(cause, InputError):
             raise
-        what = f"{type(cause).__name__}: {str(cause)[:200]}"
+        what = str(cause)[:200] if isinstance(cause, ValueError) else f"{type(cause).__name__}: {str(cause)[:200]}"
         raise InputError(
             f"the record of {report.path} does not describe a hierarchy ({what}); make the report again"
         ) from None
-
-
-def hue_colour(degrees: float) -> str:
-    """The colour of a hue as the stimuli have it: 0 red, 90 blue, 180 green, 270 yellow."""
-    across, along = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
-    red_green, blue_yellow = (1.5**0.5, -(1.5**0.5), 0.0), (-(0.5**0.5), -(0.5**0.5), 2**0.5)
-    parts = (across * one + along * other for one, other in zip(red_green, blue_yellow, strict=True))
-    return "#" + bytes(round(255 * min(1, max(0, 0.55 + 0.3 * part))) for part in parts).hex()
 
 
 def _written(files: SiteFolder, report: ShownHierarchy, record: Record) -> dict[str, Any]:
@@ -116,7 +110,7 @@ def _stimuli(facts: Mapping[str, Any]) -> dict[str, Any]:
 
 def _entry(report: ShownHierarchy, data: Mapping[str, Any]) -> dict[str, Any]:
     """What cards and links show before the data are loaded."""
-    names = ("shown", "words", "false_rate", "twins", "title")
+    names = ("shown", "words", "trend", "trend_p", "false_rate", "twins", "title")
     return {
         **{name: data[name] for name in names},
         "slug": report.slug,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ from layerscope.site.explained import rounded
 from layerscope.site.summary import number
 
 _DOTS = (
-    *("unit", "label", "edge_passed", "colour_passed"),
+    *("unit", "label", "confidence", "edge_passed", "colour_passed"),
     *("orientation", "orientation_selectivity", "frequency", "hue", "colour_index"),
 )
 _CURVES = ("orientation", "frequency", "hue")
@@ -24,7 +25,8 @@ def table(columns: Columns, rows: Sequence[int], arrays: Arrays, layer: str, uni
     """All numbers of some `units` of a layer by column, and the pictures of the probe that excite each most.
 
     `rows`: the places of the layer's units in `columns`. "exemplars" holds by unit the numbers into the probe's sheet,
-    "scores" the activations there, and "boxes" what the unit sees of each: left, top and side as parts of its side.
+    "scores" the activations there, and "boxes" what the unit sees of each: left, top and side as parts of its side;
+    "hue_colours" the colours of the hues in "units".
     """
     places = [rows[unit] for unit in units]
     told = {
@@ -36,8 +38,10 @@ def table(columns: Columns, rows: Sequence[int], arrays: Arrays, layer: str, uni
     exemplars = arrays[f"exemplars/{layer}"][chosen]
     if exemplars.size and not 0 <= exemplars.min() <= exemplars.max() < len(arrays["probe"]):
         raise ValueError(f"exemplars of {layer[:80]!r} are no pictures of the probe")
+    hues = told.get("hue")
     return {
         "units": told,
+        "hue_colours": None if hues is None else [None if hue is None else hue_colour(hue) for hue in hues],
         "exemplars": exemplars.tolist(),
         "scores": _plain(arrays[f"exemplar_scores/{layer}"][chosen]),
         "boxes": _plain(arrays[f"exemplar_boxes/{layer}"][chosen]),
@@ -57,6 +61,14 @@ def tuning(arrays: Arrays, layer: str) -> dict[str, Any]:
         if curves is not None:
             found[name] = [_plain(curve) if np.isfinite(curve).any() else None for curve in curves]
     return found
+
+
+def hue_colour(degrees: float) -> str:
+    """The colour of a hue as the stimuli have it: 0 red, 90 blue, 180 green, 270 yellow."""
+    across, along = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    red_green, blue_yellow = (1.5**0.5, -(1.5**0.5), 0.0), (-(0.5**0.5), -(0.5**0.5), 2**0.5)
+    parts = (across * one + along * other for one, other in zip(red_green, blue_yellow, strict=True))
+    return "#" + bytes(round(255 * min(1, max(0, 0.55 + 0.3 * part))) for part in parts).hex()
 
 
 def _plain(values: NDArray[Any]) -> Any:

@@ -1,7 +1,7 @@
 "use strict";
-// What can be read from whole layers by a linear reader, and how alike layers are.
+// What can be read from whole layers by a linear reader.
 (() => {
-  const { el, svg, name, number, percent, plural } = LAYERSCOPE;
+  const { el, svg, name, percent, fitted, everyNth, room } = LAYERSCOPE;
   const { signed, between, layerTicks } = LAYERSCOPE;
   const ORDER = ["configuration", "edge", "texture", "shape", "object"]; // first the one that carries the claim
   const TITLES = { edge: "edges", texture: "textures", shape: "shapes", object: "objects" };
@@ -16,10 +16,10 @@
     return there.sort((a, b) => place(a) - place(b));
   }
 
-  function panel(data, task, large) {
-    const narrow = innerWidth < 600;
-    const [width, height] = narrow ? [358, large ? 250 : 190] : large ? [580, 470] : [286, 190];
-    const [left, right, top, bottom] = [34, 6, 8, 24];
+  function panel(data, task, large, width) {
+    const height = large ? (room() < 600 ? 250 : room() < 936 ? 320 : 470) : 190;
+    const [left, right, top, bottom] = [40, 6, 18, 24];
+    const nth = everyNth((width - left - right) / data.layers.length, 44);
     const slot = (width - left - right) / data.layers.length;
     const x = (place) => left + (place + 0.5) * slot;
     // Intervals of few images reach beyond what an accuracy can be.
@@ -43,7 +43,9 @@
         line(left, y(share), width - right, y(share), "grid"),
         text(left - 6, y(share) + 4, "end", `${100 * share}%`),
       ]),
-      layerTicks(data.layers, slot).map((words, place) => text(x(place), height - 7, "middle", words, "tiny")),
+      layerTicks(data.layers, slot).map((words, place) =>
+        words ? text(x(place), height - 7, "middle", words, "tiny") : null,
+      ),
       curve("chance", (one) => one.chance),
       curve("shuffled", (one) => one.shuffled.value),
       Array.from({ length: twins }, (_, turn) => curve("twin", (one) => one.twins[turn])),
@@ -53,13 +55,18 @@
         line(x(place), y(one.accuracy.low), x(place), y(one.accuracy.high), "interval"),
         svg(
           "circle",
-          { cx: x(place), cy: y(one.accuracy.value), r: large ? 4.5 : 3.5, class: "point" },
-          svg("title", {}, `${data.layers[place].name}: ${told(one)}`),
+          {
+            cx: x(place),
+            cy: y(one.accuracy.value),
+            r: Math.max(1.2, Math.min(large ? 4.5 : 3.5, 0.4 * slot)),
+            class: "point",
+          },
+          svg("title", {}, `${LAYERSCOPE.short(data.layers[place].name, 60)}: ${told(one)}`),
         ),
-        large
+        large && place % nth === 0
           ? text(
               x(place),
-              y(one.accuracy.high) - 7,
+              Math.max(10, y(one.accuracy.high) - 7),
               "middle",
               percent(one.accuracy.value).replace(/\.\d+%/, "%"),
               "note",
@@ -79,21 +86,49 @@
     return `${LAYERSCOPE.short(task, 40)}, accuracy by layer: ${words.join("; ")}`;
   };
 
-  function best(data, task) {
+  // The layer that is furthest beyond its twins, and the one of the network that is read best where that is another.
+  function furthest(data, task) {
     const there = data.layers.filter((layer) => layer.decodability[task]?.beyond_twins);
-    if (!there.length) return "not compared with twins";
     const gain = (layer) => layer.decodability[task].beyond_twins;
     const beyond = there.filter((layer) => gain(layer).low > 0);
-    const layer = (beyond.length ? beyond : there).reduce((a, b) => (gain(b).value > gain(a).value ? b : a));
+    const among = beyond.length ? beyond : there;
+    if (!among.length) return null;
+    const read = (layer) => layer.decodability[task].accuracy.value;
+    const layer = among.reduce((a, b) => (gain(b).value > gain(a).value ? b : a));
+    const top = there.reduce((a, b) => (read(b) > read(a) ? b : a));
+    return { there, beyond, layer, top: read(top) > read(layer) ? top : null };
+  }
+
+  // Both sides of what is beyond the twins, so that no gain is taken for a height.
+  const bothSides = (one) => [
+    `${percent(one.accuracy.value)} against ${percent(mean(one.twins))} of the twins, `,
+    el("b", {}, signed(one.beyond_twins.value)),
+    ` (${between(one.beyond_twins)})`,
+  ];
+
+  const bestRead = (layer, task, link = (one) => name(one.name, 24)) =>
+    layer ? ["; read best from ", link(layer), `: ${percent(layer.decodability[task].accuracy.value)}`] : null;
+
+  function best(data, task) {
+    const found = furthest(data, task);
+    if (!found) return "not compared with twins";
+    const { there, beyond, layer, top } = found;
     return [
       beyond.length
-        ? `Beyond the twins in ${beyond.length} of ${there.length} layers, most in `
-        : "In no layer beyond the twins; most in ",
+        ? `Beyond the twins in ${beyond.length} of ${there.length} layers, furthest in `
+        : "In no layer beyond the twins; furthest in ",
       name(layer.name, 24),
-      " ",
-      el("b", {}, signed(gain(layer).value)),
-      ` (${between(gain(layer))})`,
+      ": ",
+      bothSides(layer.decodability[task]),
+      bestRead(top, task),
     ];
+  }
+
+  // How many like it would stand side by side.
+  function columnsFor(task) {
+    const large = task === "configuration";
+    if (innerWidth > 1000) return large ? 2 : 4;
+    return innerWidth > 600 && !large ? 2 : 1;
   }
 
   const figure = (data, task) =>
@@ -102,7 +137,7 @@
       { class: `reads${task === "configuration" ? " is-large" : ""}` },
       el("h3", {}, name(TITLES[task] ?? task, 40)),
       el("p", { class: "small" }, name(data.tasks[task] ?? "", 160)),
-      panel(data, task, task === "configuration"),
+      fitted((width) => panel(data, task, task === "configuration", width), columnsFor(task), 28),
       el("figcaption", { class: "small" }, best(data, task)),
     );
 
@@ -129,7 +164,8 @@
         { class: "quiet lines" },
         "Accuracy of a linear reader on held-out images. Edges, textures and classes can be read from random layers too, so ",
         "the height of a curve says little; its distance from the twins is what was learned. Whole pictures against the same parts ",
-        "apart is the task that carries the claim.",
+        "apart is the task that carries the claim. The intervals beyond the twins hold together over all layers and tasks, those ",
+        "of the accuracies drawn here each for itself.",
       ),
       el(
         "ul",
@@ -147,76 +183,5 @@
       ),
     );
 
-  const below = (value) => value !== null && value <= -0.005;
-  const hundredths = (value) =>
-    value === null ? "–" : (below(value) ? "−" : "") + Math.abs(value).toFixed(2).replace(/^0/, "");
-
-  function heat(data, matrix, title, words) {
-    const names = data.layers.map((layer) => layer.name);
-    const cell = (value, row, column) =>
-      el(
-        "td",
-        {
-          class: below(value) ? "below" : null,
-          "--size": value === null ? 0 : Math.min(1, Math.abs(value)),
-          title: `${names[row]} and ${names[column]}: ${number(value)}`,
-        },
-        hundredths(value),
-      );
-    const short = layerTicks(data.layers, innerWidth < 600 ? 30 : 60); // their numbers where there is no room
-    const head = (words) => el("th", { scope: "col" }, el("span", {}, words));
-    return el(
-      "figure",
-      { class: "agreement alike" },
-      el("h3", {}, title),
-      el("p", { class: "small" }, words),
-      el(
-        "div",
-        { class: "scroller", tabindex: "0", role: "region", "aria-label": title },
-        el(
-          "table",
-          { "--count": names.length },
-          el("thead", {}, el("tr", {}, el("td", {}), short.map(head))),
-          el(
-            "tbody",
-            {},
-            matrix.map((values, row) =>
-              el(
-                "tr",
-                {},
-                el("th", { scope: "row" }, `${row + 1} `, name(names[row], 18)),
-                values.map((value, column) => cell(value, row, column)),
-              ),
-            ),
-          ),
-        ),
-      ),
-    );
-  }
-
-  const alikeSection = (data) =>
-    el(
-      "section",
-      { class: "chapter" },
-      el("h2", {}, "How alike the layers are"),
-      el(
-        "p",
-        { class: "quiet lines" },
-        "Debiased linear CKA of what the layers answer to the same images: 1 alike up to a rotation, 0 unrelated.",
-      ),
-      el(
-        "div",
-        { class: "two-of" },
-        heat(data, data.cka, "Among the layers of the network", "Rows and columns from early to late."),
-        heat(
-          data,
-          data.cka_twins,
-          "With the layers of the twins",
-          `Rows: the network; columns: its twins, mean over ${plural(data.twins, "twin")}.`,
-        ),
-      ),
-      el("p", { class: "shades small" }, "0", el("i"), "1", el("i", { class: "striped" }), "below 0"),
-    );
-
-  Object.assign(LAYERSCOPE, { decodingSection, alikeSection, tasksOf });
+  Object.assign(LAYERSCOPE, { decodingSection, tasksOf, meanOf: mean, furthest, bothSides, bestRead });
 })();

@@ -19,8 +19,11 @@ window.LAYERSCOPE = { data: {} };
   const el = (tag, attributes, ...children) => fill(document.createElement(tag), attributes, children);
   const svg = (tag, attributes, ...children) => fill(document.createElementNS(SVG, tag), attributes, children);
 
+  // Marks that turn the direction of writing would reorder the words around a name: they are shown as unreadable.
+  const TURNS = /[\u202a-\u202e\u2066-\u2069]/g;
+
   function short(text, most) {
-    const letters = Array.from(String(text));
+    const letters = Array.from(String(text).replace(TURNS, "\ufffd"));
     return letters.length > most ? letters.slice(0, most - 1).join("") + "…" : letters.join("");
   }
 

@@ -2,12 +2,14 @@
 // One unit as a hierarchy report tells of it: what excites it, what it is called, and the numbers for that.
 (() => {
   const { el, name, number, percent, ratio, picture, onSight, tileOf, sheet } = LAYERSCOPE;
-  const { CATEGORIES, tag, degrees, reportAddress } = LAYERSCOPE;
+  const { CATEGORIES, tag, degrees, chipOf, reportAddress } = LAYERSCOPE;
   const GAP = 3; // pixels of the screen between crops
 
   // The table is by column; a row is what the cards and the page of a unit read.
-  const rowAt = (table, place) =>
-    Object.fromEntries(Object.entries(table.units).map(([key, values]) => [key, values[place]]));
+  const rowAt = (table, place) => ({
+    ...Object.fromEntries(Object.entries(table.units).map(([key, values]) => [key, values[place]])),
+    hue_colour: table.hue_colours?.[place],
+  });
   const excites = (table, place) =>
     table.exemplars[place].map((tile, turn) => ({
       tile,
@@ -82,21 +84,28 @@
       given(row.part_iou_lasting) ? `, ${number(row.part_iou_lasting)} without textures` : "",
     ],
     texture: (row) => [name(row.texture ?? "–", 24), ` modulation ${number(row.texture_modulation)}`],
-    colour: (row) => [given(row.hue) ? `hue ${degrees(row.hue)}, ` : "", `index ${number(row.colour_index)}`],
+    colour: (row) => [hueOf(row), given(row.hue) ? ", " : "", `index ${number(row.colour_index)}`],
     edge: (row) => [
       given(row.orientation) ? `bars at ${degrees(row.orientation)}, ` : "",
       given(row.frequency) ? `${number(row.frequency)} cycles/px` : "",
     ],
     "colour-edge": (row) => [
       given(row.orientation) ? `bars at ${degrees(row.orientation)}, ` : "",
-      given(row.hue) ? `hue ${degrees(row.hue)}` : `index ${number(row.colour_index)}`,
+      given(row.hue) ? hueOf(row) : `index ${number(row.colour_index)}`,
     ],
   };
+  const hueOf = (row) => (given(row.hue) ? ["hue ", chipOf(row), degrees(row.hue)] : null);
 
   // What a unit of a category codes, in words with their number; null for none and dead.
   const codes = (row, category = row.label) => (Object.hasOwn(words, category) ? words[category](row) : null);
 
-  const sure = (row) => (given(row.confidence) ? `${percent(row.confidence)} sure` : "not redrawn");
+  // A label is as stable as it is the same where the stimuli are drawn anew: that does not make it right.
+  const STABLE = 0.5;
+  const isUnstable = (row) => given(row.confidence) && row.confidence < STABLE;
+  const unstableOf = (units) => units.confidence?.filter((confidence) => isUnstable({ confidence })).length ?? 0;
+  const stability = (row) => (given(row.confidence) ? `${percent(row.confidence)} of redraws` : "not redrawn");
+  const sure = (row) =>
+    el(isUnstable(row) ? "span" : "b", { class: isUnstable(row) ? "unsure" : null }, stability(row));
   const evidenceOf = (row) => {
     const tests = row.label === "colour-edge" ? ["edge", "colour"] : [row.label];
     return tests.filter((test) => given(row[`${test}_evidence`])).map((test) => [test, row[`${test}_evidence`]]);
@@ -105,7 +114,7 @@
   function described(layer, row) {
     const label = CATEGORIES.includes(row.label) ? row.label : "unlabelled";
     const evidence = evidenceOf(row).map(([test, value]) => `, ${test} evidence ${number(value)}`);
-    return `Unit ${row.unit} of ${LAYERSCOPE.short(layer.name, 60)}: ${label}, ${sure(row)}${evidence.join("")}`;
+    return `Unit ${row.unit} of ${LAYERSCOPE.short(layer.name, 60)}: ${label}, ${stability(row)}${evidence.join("")}`;
   }
 
   const synthetic = (data, layer, row, made) =>
@@ -155,7 +164,7 @@
     el(
       "div",
       { class: "codes" },
-      el("p", {}, tag(row.label), " ", el("b", {}, sure(row))),
+      el("p", { class: "labelled" }, tag(row.label), sure(row)),
       codes(row) ? el("p", {}, codes(row)) : null,
       evidenceOf(row).length
         ? el(
@@ -174,10 +183,10 @@
             ` ${number(row[`${row.runner_up}_evidence`])}`,
           )
         : null,
-      row.polysemantic ? el("p", { class: "small" }, "two meanings") : null,
+      row.polysemantic ? el("p", { class: "small" }, "overlaps two kinds of concept about equally") : null,
     );
 
-  Object.assign(LAYERSCOPE, { rowAt, excites, crops, framed, codes, sure, evidenceOf, given });
+  Object.assign(LAYERSCOPE, { rowAt, excites, crops, framed, codes, sure, stability, unstableOf, given });
   Object.assign(LAYERSCOPE, {
     unitCard: card,
     naturalCrops: natural,

@@ -2,7 +2,7 @@
 // The head of a hierarchy report: the finding in words, what it rests on, what the network shows and what it does not.
 (() => {
   const { el, name, number, percent, whole, plural, mark, reportAddress, networks, address } = LAYERSCOPE;
-  const { CODED, tag, signed, between, tasksOf } = LAYERSCOPE;
+  const { CODED, tag, signed, between, tasksOf, withoutNumbers, trendOf, furthest, bothSides, bestRead } = LAYERSCOPE;
   const PROMISED = 0.05; // of the units of held-out twins that may be called anything
 
   function banner(of, data) {
@@ -33,29 +33,35 @@
     );
   }
 
-  // The head says already whether one is shown.
+  // The head says already whether one is shown, and the numbers stand below.
   const withoutHead = (words) =>
-    String(words)
+    withoutNumbers(words)
       .replace(/^(A|No) hierarchy (is )?shown: /, "")
       .replace(/^./u, (letter) => letter.toUpperCase());
 
-  function tellers(data) {
-    const { trend } = data;
-    const deep = data.layers.filter((layer) => layer.depth);
-    const honest = data.false_rate <= PROMISED;
+  const layersOf = (data, words) => `${words} of ${data.layers.length}`;
+
+  // The layers of which more than is promised is called anything in held-out twins, the worst first.
+  const worst = (data) =>
+    data.layers.filter((layer) => layer.false_rate > PROMISED).sort((a, b) => b.false_rate - a.false_rate);
+
+  function falseWords(data) {
+    const most = data.layers.reduce((a, b) => (b.false_rate > a.false_rate ? b : a));
     return [
-      [
-        number(trend.value),
-        `rank correlation of depth and layer, ${number(trend.low)} to ${number(trend.high)}, p = ${number(data.trend_p)}`,
-      ],
-      [
-        `${deep.length} of ${data.layers.length}`,
-        "layers code something beyond their random twins, all layers together",
-      ],
-      [
-        percent(data.false_rate),
-        `of the units of held-out random twins are called anything: all of these labels are false${honest ? "" : ". More than the 5% that is promised"}`,
-      ],
+      "of the units of held-out random twins are called anything: all of these labels are false",
+      data.false_rate <= PROMISED ? "" : ". More than the 5% that is promised",
+      most.false_rate > data.false_rate
+        ? [`, at most ${percent(most.false_rate)} in one layer (`, name(most.name, 24), ")"]
+        : null,
+    ];
+  }
+
+  function tellers(data) {
+    const coding = data.layers.filter((layer) => layer.net.any.low > 0);
+    return [
+      [number(data.trend.value), `rank correlation of depth and layer, ${trendOf(data)}`],
+      [layersOf(data, coding.length), "layers code something beyond their random twins, all layers together"],
+      [percent(data.false_rate), falseWords(data)],
       [
         whole(data.layers.reduce((sum, layer) => sum + layer.units, 0)),
         `units of ${plural(data.layers.length, "layer")}, beside ${plural(data.twins, "twin")} with random weights`,
@@ -65,9 +71,13 @@
 
   const line = (word, ...content) => el("li", { class: `of-${word}` }, mark(word), el("span", {}, content));
 
-  // To a layer, or to those of its units that have a label.
+  // To a layer, or to those of its units that have a label where any has it.
   const layerLink = (of, layer, label) =>
-    el("a", { href: reportAddress(of, layer) + (label ? `?label=${label}` : "") }, name(layer.name, 24));
+    el(
+      "a",
+      { href: reportAddress(of, layer) + (label && layer.shares[label]?.units ? `?label=${label}` : "") },
+      name(layer.name, 24),
+    );
 
   function strongest(data, net) {
     const there = data.layers.filter((layer) => net(layer));
@@ -91,17 +101,17 @@
         ),
       );
     const read = tasksOf(data)
-      .map((task) => [task, strongest(data, (layer) => layer.decodability[task]?.beyond_twins)])
-      .filter(([, found]) => found.beyond.length)
-      .map(([task, { there, beyond, best }]) =>
+      .map((task) => [task, furthest(data, task)])
+      .filter(([, found]) => found?.beyond.length)
+      .map(([task, { there, beyond, layer, top }]) =>
         line(
           "good",
           name(task, 40),
-          ` can be read better than from twins in ${beyond.length} of ${plural(there.length, "layer")}, most from `,
-          layerLink(of, best),
+          ` can be read better than from twins in ${beyond.length} of ${plural(there.length, "layer")}, furthest beyond them from `,
+          layerLink(of, layer),
           ": ",
-          el("b", {}, signed(best.decodability[task].beyond_twins.value)),
-          ` (${between(best.decodability[task].beyond_twins)})`,
+          bothSides(layer.decodability[task]),
+          bestRead(top, task, (one) => layerLink(of, one)),
         ),
       );
     return told.length + read.length
@@ -123,9 +133,8 @@
         ),
       );
     const unread = tasksOf(data)
-      .map((task) => [task, strongest(data, (layer) => layer.decodability[task]?.beyond_twins)])
-      .filter(([, found]) => found.best && !found.beyond.length)
-      .map(([task]) => line("open", name(task, 40), " can be read no better than from twins"));
+      .filter((task) => furthest(data, task)?.beyond.length === 0)
+      .map((task) => line("open", name(task, 40), " can be read no better than from twins"));
     return [
       missing,
       unread,
@@ -136,6 +145,17 @@
             `${percent(data.false_rate)} false labels are more than the 5% that is promised: more twins or wider layers are needed`,
           )
         : null,
+      worst(data)
+        .slice(0, 4)
+        .map((layer) =>
+          line(
+            "poor",
+            "In ",
+            layerLink(of, layer),
+            ` ${percent(layer.false_rate)} of the units of held-out twins are called anything, more than the 5% that is promised`,
+          ),
+        ),
+      worst(data).length > 4 ? line("poor", `and in ${plural(worst(data).length - 4, "further layer")}`) : null,
       line("open", "A label says what a unit answers to in these images, not what the network uses it for."),
     ];
   }

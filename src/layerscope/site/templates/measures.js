@@ -39,19 +39,30 @@
     );
   }
 
+  // Only a test that passed says what a unit likes.
+  function liked(row) {
+    const best = el("b", {}, name(row.texture, 40));
+    if (row.texture_passed) return ["Of the textures it likes ", best, " most, beyond noise of the same spectrum."];
+    const missing = row.texture_responds
+      ? "but no more beyond noise of the same spectrum than units of random twins."
+      : "but not beyond noise of the same spectrum.";
+    return ["Strongest of the textures is ", best, `, ${missing}`];
+  }
+
+  function told(row) {
+    const best = el("b", {}, name(row.class, 40));
+    return row.object_passed
+      ? ["Of all classes it tells ", best, " best, and whole objects from their parts apart; .5 is chance."]
+      : ["Best told of all classes is ", best, ", but the test for objects does not pass; .5 is chance."];
+  }
+
   function texture(row) {
     if (!given(row.texture)) return null;
     return el(
       "div",
       {},
       el("h2", {}, "Texture"),
-      el(
-        "p",
-        {},
-        "Of the textures it likes ",
-        el("b", {}, name(row.texture, 40)),
-        " most, beyond noise of the same spectrum.",
-      ),
+      el("p", {}, liked(row)),
       forest(
         [["modulation", row.texture_modulation, row.texture_low, row.texture_high]],
         [-1, 1],
@@ -80,7 +91,7 @@
       "div",
       {},
       el("h2", {}, "Class"),
-      el("p", {}, "Of all classes it tells ", el("b", {}, name(row.class, 40)), " best; .5 is chance."),
+      el("p", {}, told(row)),
       forest([["AUC", row.class_auc, null, null], ...versus], [0, 1], 0.5, "AUC"),
       factList({
         ...p,

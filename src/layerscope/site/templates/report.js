@@ -1,9 +1,10 @@
 "use strict";
 // A hierarchy report: the finding, the layers from early to late, units as evidence, and all numbers.
 (() => {
-  const { el, name, number, percent, whole, plural, shape, pixels, factList, sees } = LAYERSCOPE;
-  const { reportData, reportAddress, CODED, CATEGORIES, tag, signed, between, findingOf, reportLayerLink } = LAYERSCOPE;
-  const { layersSection, netSection, decodingSection, alikeSection, tasksOf, layerTuning, unitCard } = LAYERSCOPE;
+  const { el, name, whole, plural, factList, sees } = LAYERSCOPE;
+  const { reportData, reportAddress, CODED, tag, signed, between, findingOf, reportLayerLink, numbersOf } = LAYERSCOPE;
+  const { layersSection, netSection, decodingSection, alikeSection, layerTuning, tuningKey, unitCard } = LAYERSCOPE;
+  const { depthIn, unstableIn } = LAYERSCOPE;
 
   async function report(of) {
     const data = await reportData(of);
@@ -20,7 +21,7 @@
         decodingSection(data),
         alikeSection(data),
         evidence(of, data),
-        numbers(of, data),
+        numbersOf(of, data),
         making(of, data),
       ],
     };
@@ -38,10 +39,37 @@
         { class: "quiet lines" },
         "To what the units of each layer are tuned, a dot for each; the units that tell most, and beside them as many ",
         `that nobody chose: drawn at random, with seed ${data.seed}. Left in each pair the picture made for the unit, right what it sees where `,
-        "natural images excite it most. Evidence is in standard deviations of the twins’ units.",
+        "natural images excite it most. Evidence is in standard deviations of the twins’ units. Beside each label the share of redraws, of ",
+        "stimuli and images, in which the unit has the same label: how stable it is, not how right.",
       ),
-      data.layers.map((layer, place) => block(of, data, layer, place)),
+      tuningKey(),
+      blocks(
+        data.layers.map((layer, place) => block(of, data, layer, place)),
+        data.layers,
+      ),
     );
+
+  // The layers, below a list to jump to each of them.
+  const blocks = (made, layers) => [
+    el(
+      "nav",
+      { class: "jumps", "aria-label": "Layers" },
+      layers.map((layer, place) =>
+        el(
+          "button",
+          { type: "button", onclick: () => jump(made[place]) },
+          el("span", { class: "number" }, `${place + 1} `),
+          name(layer.name, 24),
+        ),
+      ),
+    ),
+    made,
+  ];
+
+  function jump(block) {
+    block.scrollIntoView();
+    block.focus({ preventScroll: true });
+  }
 
   function block(of, data, layer, place) {
     const at = (unit) => layer.chosen.units.unit.indexOf(unit);
@@ -60,7 +88,7 @@
       );
     return el(
       "article",
-      { class: "layer-block" },
+      { class: "layer-block", tabindex: "-1" },
       el(
         "header",
         {},
@@ -71,10 +99,11 @@
           el("span", {}, `sees ${sees(layer)}`),
           el("span", {}, plural(layer.units, "unit")),
           el("span", {}, "beyond twins ", el("b", {}, signed(layer.net.any.value)), ` (${between(layer.net.any)})`),
-          el("span", {}, "depth ", el("b", {}, layer.depth ? number(layer.depth.value) : "–")),
+          depthIn(layer),
           CODED.filter((one) => layer.shares[one]?.units).map((one) =>
             el("span", {}, tag(one), ` ${layer.shares[one].units}`),
           ),
+          unstableIn(layer),
         ),
       ),
       layerTuning(layer, data.stimuli),
@@ -93,82 +122,6 @@
           `All ${plural(layer.units, "unit")} of `,
           name(layer.name, 24),
           " →",
-        ),
-      ),
-    );
-  }
-
-  // --- all numbers
-
-  const interval = (one) =>
-    one
-      ? [el("b", {}, number(one.value)), el("span", { class: "small" }, `${number(one.low)} to ${number(one.high)}`)]
-      : "–";
-  const share = (one) =>
-    one ? [el("b", {}, percent(one.share)), el("span", { class: "small" }, `twins ${percent(one.twins)}`)] : "–";
-  const accuracy = (one) =>
-    one
-      ? [
-          el("b", {}, percent(one.accuracy.value)),
-          el("span", { class: "small" }, between(one.accuracy)),
-          one.beyond_twins ? el("span", { class: "small" }, `twins ${signed(one.beyond_twins.value)}`) : null,
-        ]
-      : "–";
-
-  function columns(of, data) {
-    return [
-      ["kind", (layer) => name(layer.kind ?? "–", 24)],
-      ["shape", (layer) => shape(layer.shape)],
-      ["units", (layer) => whole(layer.units)],
-      ["sees", (layer) => sees(layer)],
-      ["effective field", (layer) => (layer.effective_field ? pixels(+layer.effective_field.toFixed(1)) : "–")],
-      ["stride", (layer) => pixels(layer.stride)],
-      ...CATEGORIES.map((one) => [tag(one), (layer) => share(layer.shares[one])]),
-      [
-        "any, net",
-        (layer) => [el("b", {}, signed(layer.net.any.value)), el("span", { class: "small" }, between(layer.net.any))],
-      ],
-      ["depth", (layer) => interval(layer.depth)],
-      ["two meanings", (layer) => whole(layer.polysemantic)],
-      ["false rate", (layer) => percent(layer.false_rate)],
-      ...tasksOf(data).map((task) => [["reading ", name(task, 20)], (layer) => accuracy(layer.decodability[task])]),
-    ];
-  }
-
-  function numbers(of, data) {
-    const shown = columns(of, data);
-    return el(
-      "section",
-      { class: "chapter" },
-      el("h2", {}, "All numbers by layer"),
-      el(
-        "div",
-        { class: "scroller", tabindex: "0", role: "region", "aria-label": "All numbers by layer" },
-        el(
-          "table",
-          { class: "all-numbers" },
-          el(
-            "thead",
-            {},
-            el(
-              "tr",
-              {},
-              el("th", { scope: "col" }, "layer"),
-              shown.map(([head]) => el("th", { scope: "col" }, head)),
-            ),
-          ),
-          el(
-            "tbody",
-            {},
-            data.layers.map((layer, place) =>
-              el(
-                "tr",
-                {},
-                el("th", { scope: "row" }, `${place + 1} `, reportLayerLink(of, layer)),
-                shown.map(([, value]) => el("td", {}, value(layer))),
-              ),
-            ),
-          ),
         ),
       ),
     );

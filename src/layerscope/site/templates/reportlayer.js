@@ -4,7 +4,8 @@
   const { el, name, number, percent, plural, sees } = LAYERSCOPE;
   const { reportData, reportLayerData, reportAddress, address, galleriesOf, CATEGORIES, TESTS, tag, signed, between } =
     LAYERSCOPE;
-  const { rowAt, naturalCrops, codes, sure, given, layerTuning } = LAYERSCOPE;
+  const { rowAt, naturalCrops, codes, sure, given, layerTuning, tuningKey, layerClaims, depthIn, unstableIn } =
+    LAYERSCOPE;
 
   // `view` is what the address says after "?": label, sort, down.
   async function layer(of, at, view, remember) {
@@ -23,7 +24,15 @@
       ],
       previous: step(of.layers[place - 1]),
       next: step(of.layers[place + 1]),
-      content: [head(of, at, told), layerTuning(told, data.stimuli), toolbar(state), state.message, state.grid],
+      content: [
+        head(of, at, told),
+        layerClaims(told, data),
+        tuningKey(),
+        layerTuning(told, data.stimuli),
+        toolbar(state),
+        state.message,
+        state.grid,
+      ],
     };
   }
 
@@ -55,7 +64,8 @@
           el("span", {}, "sees ", el("b", {}, sees(told))),
           el("span", {}, "units ", el("b", {}, String(told.units))),
           el("span", {}, "beyond twins ", el("b", {}, signed(told.net.any.value)), ` (${between(told.net.any)})`),
-          el("span", {}, "depth ", el("b", {}, told.depth ? number(told.depth.value) : "–")),
+          depthIn(told),
+          unstableIn(told),
           galleriesOf(of, at, 0).map(([network, found]) =>
             el(
               "span",
@@ -82,6 +92,8 @@
     "orientation_selectivity",
     "frequency",
   ];
+  // The label to show; what is none of them is no filter.
+  const wanted = (view) => (CATEGORIES.includes(view.get("label")) ? view.get("label") : null);
   const sortName = (view) => (NUMBERS.includes(view.get("sort")) ? view.get("sort") : "unit");
   const isDown = (view) => (view.get("down") ?? (sortName(view) === "unit" ? "0" : "1")) === "1";
 
@@ -89,7 +101,7 @@
     const { view, rows } = state;
     state.message = el("p", { class: "message", role: "status", id: "count" });
     state.grid = el("ul", { class: "grid coded-grid" });
-    const there = CATEGORIES.filter((one) => rows.some((row) => row.label === one));
+    const there = CATEGORIES.filter((one) => one === wanted(view) || rows.some((row) => row.label === one));
     const label = el(
       "select",
       { id: "label", onchange: () => change(state, "label", label.value) },
@@ -97,7 +109,7 @@
       there.map((one) =>
         el(
           "option",
-          { value: one, selected: view.get("label") === one },
+          { value: one, selected: wanted(view) === one },
           `${one} (${rows.filter((row) => row.label === one).length})`,
         ),
       ),
@@ -133,10 +145,10 @@
 
   function show(state) {
     const { view, rows } = state;
-    const [wanted, key] = [view.get("label"), sortName(view)];
+    const [label, key] = [wanted(view), sortName(view)];
     const sign = isDown(view) ? -1 : 1;
     const shown = rows
-      .filter((row) => !wanted || row.label === wanted)
+      .filter((row) => !label || row.label === label)
       .sort((a, b) =>
         given(a[key]) && given(b[key])
           ? sign * (a[key] - b[key]) || a.unit - b.unit
@@ -149,7 +161,7 @@
       isDown(view) ? "Highest first; switch to lowest first" : "Lowest first; switch to highest first",
     );
     const share = rows.length ? ` ${percent(shown.length / rows.length)} of the layer.` : "";
-    state.message.textContent = `${plural(shown.length, "unit")}.${wanted ? share : ""}`;
+    state.message.textContent = `${plural(shown.length, "unit")}.${label ? share : ""}`;
   }
 
   function card(state, row, key) {
@@ -168,7 +180,7 @@
         "a",
         { href: reportAddress(of, told, row.unit) },
         naturalCrops(data, told, row, table, row.unit, 4),
-        el("span", { class: "under" }, el("span", { class: "number" }, `#${row.unit}`), el("b", {}, sure(row))),
+        el("span", { class: "under" }, el("span", { class: "number" }, `#${row.unit}`), sure(row)),
       ),
       el(
         "div",

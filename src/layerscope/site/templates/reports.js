@@ -1,7 +1,7 @@
 "use strict";
 // Hierarchy reports: what their categories are called and in which colours, and each of them at a glance.
 (() => {
-  const { el, svg, name, percent, plural, networks, hierarchies, findLayer, reportAddress } = LAYERSCOPE;
+  const { el, svg, name, number, percent, plural, networks, hierarchies, findLayer, reportAddress } = LAYERSCOPE;
   const { reports, missing, making } = hierarchies;
 
   // From the bottom of a stack to its top: what is coded the deeper the higher, then what codes nothing.
@@ -20,6 +20,7 @@
   };
 
   const known = (category) => (CATEGORIES.includes(category) ? category : "none");
+  const hue = (colour) => el("i", { class: "swatch-of is-hue", "--tone": colour, "aria-hidden": "true" });
   const swatch = (category) => el("i", { class: `swatch-of is-${known(category)}`, "aria-hidden": "true" });
   const tag = (category) => el("span", { class: "tag" }, swatch(category), name(category, 20));
 
@@ -34,7 +35,8 @@
   const between = ({ low, high }) => `${percent(low)} to ${percent(high)}`.replaceAll("-", "−");
 
   // One stack of shares as rectangles from the bottom up; a title tells the number of each.
-  function stack(shares, { x, y, width, height }, told) {
+  function stack(shares, { x, y, width, height }, words) {
+    const told = LAYERSCOPE.short(words, 60);
     let at = y + height;
     return CATEGORIES.map((category) => {
       const size = height * (shares[category] ?? 0);
@@ -42,7 +44,14 @@
       at -= size;
       return svg(
         "rect",
-        { x, y: at, width, height: Math.max(0.5, size - 0.75), class: `share is-${category}`, "data-of": category },
+        {
+          x: x + 0.5,
+          y: at,
+          width: Math.max(0.5, width - 1),
+          height: Math.max(0.5, size - 0.75),
+          class: `share is-${category}`,
+          "data-of": category,
+        },
         svg("title", {}, `${told}: ${category} ${percent(shares[category])}`),
       );
     });
@@ -80,6 +89,24 @@
     );
   }
 
+  // The label that most units of a layer have, with their share; null where none has any.
+  function largest(shares) {
+    const there = CODED.filter((one) => shares[one]);
+    return there.length ? there.reduce((a, b) => (shares[b] > shares[a] ? b : a)) : null;
+  }
+
+  function most(layer, words) {
+    const label = largest(side(layer, 0));
+    const share = label ? `${Math.round(100 * layer.shares[label][0])}% ${label}` : "nothing";
+    return el("span", {}, name(layer.name, 24), " ", el("b", {}, share), ` (${words})`);
+  }
+
+  // What the words say without their numbers: these stand beside them, all written in one way.
+  const withoutNumbers = (words) => String(words).replace(/ \((rank correlation|trend) [^()]*\)/, "");
+
+  // How sure the trend is, from the numbers of the record.
+  const trendOf = ({ trend, trend_p: p }) => `${number(trend.low)} to ${number(trend.high)}, p = ${number(p)}`;
+
   function card(report) {
     const [first, last] = [report.layers[0], report.layers[report.layers.length - 1]];
     return el(
@@ -87,20 +114,24 @@
       { class: `finding-of ${report.shown ? "is-shown" : "is-not-shown"}` },
       el("h3", {}, el("a", { href: reportAddress(report) }, name(report.title, 80))),
       small(report),
+      el("p", { class: "under small" }, first ? most(first, "early") : null, last ? most(last, "late") : null),
+      el("p", {}, name(withoutNumbers(report.words), 600)),
       el(
         "p",
-        { class: "under small" },
-        el("span", {}, first ? name(first.name, 24) : null, " (early)"),
-        el("span", {}, last ? name(last.name, 24) : null, " (late)"),
+        { class: "small" },
+        `Rank correlation of depth and layer ${number(report.trend.value)}, ${trendOf(report)}.`,
       ),
-      el("p", {}, name(report.words, 600)),
       el("p", { class: "small" }, `False labels on held-out random twins: ${percent(report.false_rate)}.`),
     );
   }
 
+  const unfinished = ["is", "are"].map(
+    (verb) => `${verb} not finished, being made or interrupted (the same command goes on)`,
+  );
+
   const absent = () =>
     [
-      [making, "is being made", "are being made"],
+      [making, ...unfinished],
       [missing, "has no whole record; make it again", "have no whole record; make them again"],
     ]
       .filter(([titles]) => titles.length)
@@ -165,6 +196,7 @@
       .flatMap((network) => sameLayer(network, layer).map((found) => [network, found]))
       .filter(([, found]) => (found.some ? found.some.includes(unit) : unit < found.made));
 
-  Object.assign(LAYERSCOPE, { CODED, CATEGORIES, TESTS, tag, legendOf: legend, signed, between, stack });
+  Object.assign(LAYERSCOPE, { CODED, CATEGORIES, TESTS, tag, hueChip: hue, legendOf: legend, signed, between });
+  Object.assign(LAYERSCOPE, { stack, largestOf: largest, withoutNumbers, trendOf });
   Object.assign(LAYERSCOPE, { measuredHierarchies: measured, allReports: all, reportsOf, galleriesOf });
 })();

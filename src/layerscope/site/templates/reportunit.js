@@ -1,8 +1,8 @@
 "use strict";
 // One unit of a hierarchy report: what it is called, how sure that is, and everything that was measured for it.
 (() => {
-  const { el, name, number, percent, plural, mark, factList, ruler, scaleOf } = LAYERSCOPE;
-  const { reportData, reportLayerData, reportAddress, address, galleriesOf, TESTS, tag } = LAYERSCOPE;
+  const { el, name, number, percent, plural, factList, ruler, scaleOf } = LAYERSCOPE;
+  const { reportData, reportLayerData, reportAddress, address, galleriesOf, tag } = LAYERSCOPE;
   const {
     rowAt,
     excites,
@@ -16,6 +16,7 @@
     describedUnit,
     unitTuning,
     unitMeasures,
+    unitTests,
   } = LAYERSCOPE;
 
   async function unit(of, at, index) {
@@ -39,7 +40,7 @@
           "section",
           { class: "pictures of-report" },
           el("div", { class: "made-of" }, synthetic(data, layer, row), seen(data, layer, row, excites(table, index))),
-          evidence(row),
+          unitTests(row),
         ),
         natural(data, excites(table, index)),
         el(
@@ -54,7 +55,7 @@
           unitTuning(row, table.tuning, index, data.stimuli),
         ),
         unitMeasures(row),
-        everything(row),
+        everything(table, index),
       ],
     };
   }
@@ -94,15 +95,14 @@
           el(
             "span",
             {},
-            el("b", {}, sure(row)),
-            given(row.confidence) ? ": the share of redrawn stimuli that give this label" : null,
+            given(row.confidence) ? "same label in " : null,
+            sure(row),
+            given(row.confidence) ? ": how stable it is where stimuli and images are drawn anew, not how right" : null,
           ),
           row.runner_up
             ? el("span", {}, "next ", tag(row.runner_up), row.runner_up_passed ? " passes too" : " does not pass")
             : null,
-          row.polysemantic
-            ? el("span", {}, el("b", {}, "two meanings"), ": concepts of two categories are about as strong")
-            : null,
+          row.polysemantic ? el("span", {}, "overlaps ", el("b", {}, "two kinds of concept"), " about equally") : null,
           el(
             "span",
             {},
@@ -205,87 +205,11 @@
       el("figcaption", { class: "small" }, "What it sees of each, at one scale."),
     );
 
-  // --- the tests
-
-  const ASKS = {
-    object: "Does it tell one class from all others, and whole objects from their parts apart?",
-    part: "Does it fire where one kind of part is?",
-    texture: "Does it answer to a texture more than to noise of the same spectrum?",
-    colour: "Does hue move it more than light?",
-    edge: "Does it answer to gratings, and to one orientation of them?",
-  };
-
-  const answer = (value, yes = "yes", no = "no") =>
-    given(value)
-      ? el("span", { class: `answer-to${value ? " of-good" : ""}` }, value ? mark("good") : null, value ? yes : no)
-      : el("span", { class: "answer-to" }, "not asked");
-
-  function evidence(row) {
-    const there = TESTS.filter((test) => given(row[`${test}_passed`]));
-    return el(
-      "div",
-      { class: "why" },
-      el("h2", {}, "Why it is called that"),
-      el(
-        "p",
-        { class: "quiet lines" },
-        "The most demanding test that it passes gives the label. Evidence is in deviations of the units of random twins; to be beyond them, ",
-        "a unit has to exceed all but 1% of these; to respond, images with permuted labels.",
-      ),
-      el(
-        "div",
-        { class: "scroller", tabindex: "0", role: "region", "aria-label": "Tests" },
-        el(
-          "table",
-          { class: "tests" },
-          el(
-            "thead",
-            {},
-            el(
-              "tr",
-              {},
-              ["test", "evidence", "responds", "beyond twins", "passed", "best"].map((head) =>
-                el("th", { scope: "col" }, head),
-              ),
-            ),
-          ),
-          el(
-            "tbody",
-            {},
-            there.map((test) => testRow(row, test)),
-          ),
-        ),
-      ),
-    );
-  }
-
-  const testRow = (row, test) =>
-    el(
-      "tr",
-      { class: row[`${test}_passed`] ? "is-passed" : null },
-      el("th", { scope: "row" }, tag(test), el("span", { class: "small" }, ASKS[test])),
-      el(
-        "td",
-        { class: "value", "data-head": "evidence" },
-        el("b", {}, number(row[`${test}_evidence`])),
-        bar(row[`${test}_evidence`], test),
-      ),
-      el("td", { "data-head": "responds" }, answer(row[`${test}_responds`])),
-      el("td", { "data-head": "beyond twins" }, answer(row[`${test}_beyond_twins`])),
-      el("td", { "data-head": "test" }, answer(row[`${test}_passed`], "passed", "not passed")),
-      el("td", { "data-head": "best" }, codes(row, test)),
-    );
-
-  const bar = (value, test) =>
-    el("i", {
-      class: `bar-of is-${test}`,
-      "--share": Math.min(1, Math.max(0, (value ?? 0) / 12)),
-      "aria-hidden": "true",
-    });
-
-  function everything(row) {
+  function everything(table, index) {
     const facts = Object.fromEntries(
-      Object.entries(row).map(([key, fact]) => [key, typeof fact === "boolean" ? (fact ? "yes" : "no") : fact]),
+      Object.entries(table.units)
+        .map(([key, values]) => [key, values[index]])
+        .map(([key, fact]) => [key, typeof fact === "boolean" ? (fact ? "yes" : "no") : fact]),
     );
     return el(
       "details",

@@ -1,19 +1,20 @@
 "use strict";
-// The layers from early to late: what share of their units codes what, beside the mean of the random twins, how deep
-// that stands, and by category what is beyond the twins.
+// The layers from early to late: what share of their units codes what, beside the mean of the random twins, and how deep
+// that stands.
 (() => {
-  const { el, svg, name, number, percent, plural, ticks } = LAYERSCOPE;
-  const { CODED, CATEGORIES, tag, signed, between, stack } = LAYERSCOPE;
+  const { el, svg, number, percent, plural, fitted, everyNth } = LAYERSCOPE;
+  const { CODED, CATEGORIES, stack, largestOf } = LAYERSCOPE;
   const FLOORS = ["edges and colours", "textures", "parts", "objects"];
 
   const text = (x, y, anchor, words, kind) => svg("text", { x, y, "text-anchor": anchor, class: kind }, words);
   const line = (x1, y1, x2, y2, kind) => svg("line", { x1, y1, x2, y2, class: kind });
-  const isNarrow = () => innerWidth < 600;
 
-  // The names of the layers where there is room for them, and else their numbers.
+  // The names of the layers where there is room for them, else their numbers, else some of these; null is no word.
   function namesOf(layers, room) {
     const names = layers.map((layer) => LAYERSCOPE.short(layer.name, 60) || "unnamed");
-    return names.every((one) => 6.8 * one.length < room) ? names : names.map((_, place) => String(place + 1));
+    if (names.every((one) => 6.8 * one.length < room)) return names;
+    const nth = everyNth(room, 8 + 7 * String(names.length).length);
+    return names.map((_, place) => (place % nth ? null : String(place + 1)));
   }
 
   const sides = (layer) => [
@@ -21,62 +22,76 @@
     Object.fromEntries(CATEGORIES.map((one) => [one, layer.shares[one]?.twins ?? 0])),
   ];
 
-  // Percentages on the parts of a stack that have room for one.
-  function written(shares, { x, y, width, height }) {
+  // Percentages on the parts of a stack that have room for one; where it is thin, the largest of what is coded.
+  function written(shares, { x, y, width, height }, isThin) {
     let at = y + height;
+    const only = isThin ? largestOf(shares) : null;
     return CATEGORIES.map((one) => {
       const size = height * shares[one];
       at -= size;
-      return size < 15 || width < 30 || one === "dead"
-        ? null
-        : text(x + width / 2, at + size / 2 + 4, "middle", `${Math.round(100 * shares[one])}%`, `on-${one}`);
+      const fits = isThin ? one === only && size >= 12 && width >= 22 : size >= 15 && width >= 30 && one !== "dead";
+      const words = `${Math.round(100 * shares[one])}%`;
+      return fits ? text(x + width / 2, at + size / 2 + 4, "middle", words, `on-${one}${isThin ? " thin" : ""}`) : null;
     });
   }
 
-  function graph(data) {
-    const narrow = isNarrow();
-    const [width, left, right, tall] = narrow ? [358, 34, 2, 250] : [1216, 124, 4, 300];
-    const slot = (width - left - right) / data.layers.length;
-    const [own, twins, gap] = [Math.min(68, 0.52 * slot), Math.min(34, 0.25 * slot), Math.min(5, 0.05 * slot)];
-    const frame = { left, right: width - right, top: 8, bottom: 8 + tall, slot, narrow };
-    const x = (place) => left + place * slot + (slot - own - gap - twins) / 2;
-    const y = (share) => frame.bottom - tall * share;
-    const columns = data.layers.map((layer, place) => {
-      const [network, mean] = sides(layer);
-      const box = { x: x(place), y: frame.top, width: own, height: tall };
-      const beside = { ...box, x: box.x + own + gap, width: twins };
-      return [
-        stack(network, box, layer.name),
-        written(network, box),
-        svg("g", { class: "beside" }, stack(mean, beside, `${layer.name}, mean of the twins`), written(mean, beside)),
-        narrow || slot < 110
-          ? null
-          : [
-              text(box.x + own / 2, frame.bottom + 15, "middle", "network", "tiny"),
-              text(beside.x + twins / 2, frame.bottom + 15, "middle", "twins", "tiny"),
-            ],
-      ];
-    });
-    const below = frame.bottom + (narrow ? 18 : 34);
-    const names = namesOf(data.layers, slot).map((words, place) =>
-      text(left + (place + 0.5) * slot, below, "middle", words, "layer-name"),
-    );
+  // Where everything stands, at this width of the page in pixels.
+  function layout(count, width) {
+    const narrow = width < 600;
+    const [left, right, tall] = narrow ? [44, 4, 250] : [132, 4, 300];
+    const slot = (width - left - right) / count;
+    const own = Math.min(68, (narrow ? 0.62 : 0.52) * slot);
+    const [twins, gap] = [Math.min(34, (narrow ? 0.2 : 0.25) * slot), Math.min(5, 0.05 * slot)];
+    const [top, bottom] = [8, 8 + tall];
+    const below = bottom + (narrow || slot < 96 ? 18 : 34);
+    const [high, low] = [below + 26, below + (narrow ? 138 : 164)];
+    return { width, narrow, left, right: width - right, slot, own, twins, gap, top, bottom, tall, below, high, low };
+  }
+
+  function graph(data, width) {
+    const at = layout(data.layers.length, width);
+    const y = (share) => at.bottom - at.tall * share;
     return svg(
       "svg",
       {
-        class: "plot graph",
-        viewBox: `0 0 ${width} ${below + (narrow ? 150 : 176)}`,
+        class: `plot graph${at.slot < 32 ? " is-fine" : ""}`,
+        viewBox: `0 0 ${width} ${at.low + 12}`,
         role: "img",
         "aria-label": spoken(data),
       },
       [0, 0.25, 0.5, 0.75, 1].map((share) => [
-        line(left, y(share), width - right, y(share), "grid"),
-        text(left - 7, y(share) + 4, "end", `${100 * share}%`),
+        line(at.left, y(share), at.right, y(share), "grid"),
+        text(at.left - 7, y(share) + 4, "end", `${100 * share}%`),
       ]),
-      columns,
-      names,
-      depths(data, { ...frame, top: below + 26, bottom: below + (narrow ? 138 : 164) }),
+      data.layers.map((layer, place) => column(layer, place, at)),
+      namesOf(data.layers, at.slot).map((words, place) =>
+        words ? text(at.left + (place + 0.5) * at.slot, at.below, "middle", words, "layer-name") : null,
+      ),
+      depths(data, at),
     );
+  }
+
+  function column(layer, place, at) {
+    const [network, mean] = sides(layer);
+    const x = at.left + place * at.slot + (at.slot - at.own - at.gap - at.twins) / 2;
+    const box = { x, y: at.top, width: at.own, height: at.tall };
+    const beside = { ...box, x: x + at.own + at.gap, width: at.twins };
+    return [
+      stack(network, box, layer.name),
+      written(network, box, at.own < 30),
+      svg(
+        "g",
+        { class: "beside" },
+        stack(mean, beside, `${LAYERSCOPE.short(layer.name, 36)}, mean of the twins`),
+        at.own < 30 ? null : written(mean, beside),
+      ),
+      at.below - at.bottom < 30
+        ? null
+        : [
+            text(box.x + at.own / 2, at.bottom + 15, "middle", "network", "tiny"),
+            text(beside.x + at.twins / 2, at.bottom + 15, "middle", "twins", "tiny"),
+          ],
+    ];
   }
 
   function spoken(data) {
@@ -91,11 +106,12 @@
   }
 
   // The depth index of each layer under its stack: 0 edges and colours, 3 objects.
-  function depths(data, { left, right, top, bottom, slot, narrow }) {
+  function depths(data, { left, right, slot, narrow, high, low }) {
     const x = (place) => left + (place + 0.5) * slot;
-    const y = (depth) => bottom - ((bottom - top) * depth) / 3;
+    const y = (depth) => low - ((low - high) * depth) / 3;
     const there = data.layers.map((layer, place) => [layer.depth, place]).filter(([depth]) => depth);
     const path = there.map(([depth, place], turn) => `${turn ? "L" : "M"}${x(place)} ${y(depth.value)}`).join("");
+    const nth = everyNth(slot, narrow ? 30 : 40);
     return svg(
       "g",
       { class: "depths" },
@@ -108,21 +124,34 @@
         line(x(place), y(depth.low ?? depth.value), x(place), y(depth.high ?? depth.value), "interval"),
         svg(
           "circle",
-          { cx: x(place), cy: y(depth.value), r: 4.5, class: "point" },
+          { cx: x(place), cy: y(depth.value), r: slot < 30 ? 3 : 4.5, class: "point" },
           svg("title", {}, `depth ${number(depth.value)}, ${number(depth.low)} to ${number(depth.high)}`),
         ),
-        text(
-          x(place) + (narrow ? 6 : 10),
-          y(depth.value) + (depth.value > 2.7 ? 15 : -7),
-          "start",
-          depth.value.toFixed(narrow ? 1 : 2),
-          "note",
-        ),
+        place % nth ? null : valueOf(depth, x(place), y, { slot, right, narrow }),
       ]),
       data.layers.map((layer, place) =>
-        layer.depth ? null : text(x(place), y(0) - 6, "middle", narrow ? "–" : "nothing coded", "tiny"),
+        layer.depth || place % everyNth(slot, 84)
+          ? null
+          : text(x(place), y(0) - 6, "middle", slot < 84 ? "–" : "nothing coded", "tiny"),
       ),
     );
+  }
+
+  // The number beside a point, to the right of it but within the plot; where layers stand close, beyond its interval.
+  function valueOf(depth, x, y, { slot, right, narrow }) {
+    const words = depth.value.toFixed(narrow ? 1 : 2);
+    const [away, size] = narrow ? [5, 18] : [10, 28];
+    const below = depth.value > 2.7;
+    const ends = x + away + size > right;
+    if (slot < 34)
+      return text(
+        ends ? right : x,
+        below ? y(depth.low ?? depth.value) + 13 : y(depth.high ?? depth.value) - 5,
+        ends ? "end" : "middle",
+        words,
+        "note",
+      );
+    return text(ends ? right : x + away, y(depth.value) + (below ? 15 : -7), ends ? "end" : "start", words, "note");
   }
 
   const layersSection = (data) =>
@@ -138,96 +167,8 @@
         "the twins, with its interval: 0 edges and colours, 1 textures, 2 parts, 3 objects.",
       ),
       LAYERSCOPE.legendOf(),
-      graph(data),
+      fitted((width) => graph(data, width)),
     );
 
-  const rangeOf = (data) => {
-    const all = data.layers.flatMap((layer) =>
-      Object.values(layer.net).flatMap((one) => [one.low ?? 0, one.high ?? 0]),
-    );
-    return [Math.min(0, ...all) - 0.02, Math.max(0.1, ...all) + 0.02];
-  };
-
-  // One category: a dot with its interval in each layer for what is beyond the twins, a ring for the twins' own share.
-  function netPanel(data, category, [low, high]) {
-    const [width, height, left, top, bottom] = isNarrow() ? [358, 168, 40, 8, 24] : [288, 190, 40, 8, 24];
-    const slot = (width - left - 4) / data.layers.length;
-    const x = (place) => left + (place + 0.5) * slot;
-    const y = (share) => height - bottom - ((height - top - bottom) * (share - low)) / (high - low);
-    const there = data.layers.map((layer, place) => [layer, place]).filter(([layer]) => layer.net[category]);
-    const twins = (layer) =>
-      category === "any"
-        ? CODED.reduce((sum, one) => sum + (layer.shares[one]?.twins ?? 0), 0)
-        : (layer.shares[category]?.twins ?? 0);
-    const words = there.map(
-      ([layer]) =>
-        `${LAYERSCOPE.short(layer.name, 40)} ${signed(layer.net[category].value)}, ${between(layer.net[category])}`,
-    );
-    return el(
-      "figure",
-      { class: `net-of is-${category}` },
-      el("h3", {}, category === "any" ? "any of them" : tag(category)),
-      svg(
-        "svg",
-        {
-          class: "plot net",
-          viewBox: `0 0 ${width} ${height}`,
-          role: "img",
-          "aria-label": `${category}, beyond the twins: ${words.join("; ")}`,
-        },
-        ticks(low, high, 4).map((share) => [
-          line(left, y(share), width - 4, y(share), share === 0 ? "axis" : "grid"),
-          text(left - 6, y(share) + 4, "end", `${Math.round(100 * share)}%`.replace("-", "−")),
-        ]),
-        namesOf(data.layers, slot).map((named, place) => text(x(place), height - 7, "middle", named, "tiny")),
-        there.map(([layer, place]) => {
-          const net = layer.net[category];
-          return svg(
-            "g",
-            { class: net.low > 0 ? "is-beyond" : "is-within" },
-            svg("title", {}, `${layer.name}: ${signed(net.value)}, ${between(net)}; twins ${percent(twins(layer))}`),
-            svg("circle", { cx: x(place) + 6, cy: y(twins(layer)), r: 2.5, class: "ring" }),
-            line(x(place), y(net.low), x(place), y(net.high), "interval"),
-            svg("circle", { cx: x(place), cy: y(net.value), r: 4, class: "point" }),
-          );
-        }),
-      ),
-      el("figcaption", { class: "small" }, most(there, category)),
-    );
-  }
-
-  function most(there, category) {
-    const beyond = there.filter(([layer]) => layer.net[category].low > 0);
-    const among = beyond.length ? beyond : there;
-    if (!among.length) return "not measured";
-    const [layer] = among.reduce((a, b) => (b[0].net[category].value > a[0].net[category].value ? b : a));
-    const net = layer.net[category];
-    const where = beyond.length
-      ? `${beyond.length} of ${there.length} layers are beyond the twins, most `
-      : "No layer is beyond the twins; most ";
-    return [where, "in ", name(layer.name, 24), " ", el("b", {}, signed(net.value)), ` (${between(net)})`];
-  }
-
-  function netSection(data) {
-    const range = rangeOf(data);
-    return el(
-      "section",
-      { class: "chapter" },
-      el("h2", {}, "Beyond the twins"),
-      el(
-        "p",
-        { class: "quiet lines" },
-        "Net shares: what the network has beyond its twins, (share − twins) / (1 − twins). The intervals of all layers and ",
-        `categories hold together with ${percent(data.together)}. A full dot is above 0 for sure; a hollow one is not; `,
-        "the small ring beside it is the twins’ own share.",
-      ),
-      el(
-        "div",
-        { class: "nets" },
-        [...CODED, "any"].map((category) => netPanel(data, category, range)),
-      ),
-    );
-  }
-
-  Object.assign(LAYERSCOPE, { layersSection, netSection, layerTicks: namesOf });
+  Object.assign(LAYERSCOPE, { layersSection, layerTicks: namesOf });
 })();

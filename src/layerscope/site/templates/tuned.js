@@ -1,7 +1,7 @@
 "use strict";
 // To what one unit is tuned: its answers to orientations, frequencies and hues, with what it prefers and how surely.
 (() => {
-  const { el, svg, number, degrees, tuningParts } = LAYERSCOPE;
+  const { el, svg, number, degrees, chipOf, tuningParts } = LAYERSCOPE;
   const { text, line, circle, at, points, drawing, plotOf, ring, octaves, scale } = tuningParts;
 
   const isKnown = (row, key) => row[key] !== null && row[key] !== undefined;
@@ -60,14 +60,14 @@
     const path = stimuli.hues.map((hue, place) => at(hue, 44 + (40 * curve[place]) / most));
     const range = span(row, "hue");
     const words = isKnown(row, "hue")
-      ? `hue ${degrees(row.hue)}${range ? ` (${degrees(range[0])} to ${degrees(range[1])})` : ""}, colour index ${number(row.colour_index)}`
+      ? `${degrees(row.hue)}${range ? ` (${degrees(range[0])} to ${degrees(range[1])})` : ""}, colour index ${number(row.colour_index)}`
       : `no hue is known, colour index ${number(row.colour_index)}`;
     return plotOf(
       "Hue",
       drawing(
         "hue",
-        "-124 -118 248 236",
-        `Answers to hues beside grey, at most ${number(most)} deviations: ${words}`,
+        "-166 -126 332 252",
+        `Answers to hues beside grey, at most ${number(most)} deviations: ${isKnown(row, "hue") ? "hue " : ""}${words}`,
         ring(stimuli, 96, 106),
         circle(0, 0, 84, "grid"),
         isKnown(row, "hue") && range ? sector(range, 0, 92) : null,
@@ -75,7 +75,11 @@
         svg("path", { d: `${points(path)}Z`, class: "answer-of is-colour" }),
         isKnown(row, "hue") ? line(0, 0, ...at(row.hue, 92), "preferred") : null,
       ),
-      [words, `; dashed: as grey, outermost: ${number(most)} deviations`],
+      [
+        isKnown(row, "hue") ? ["hue ", chipOf(row)] : null,
+        words,
+        `; dashed: as grey, outermost: ${number(most)} deviations`,
+      ],
     );
   }
 

@@ -33,6 +33,9 @@
       .replace(/(\.\d*?)0+$/, "$1")
       .replace(/\.$/, "")}${DEGREES}`;
 
+  // The colour that a hue's number means; null where the report has none.
+  const chipOf = (row) => (row.hue_colour ? [LAYERSCOPE.hueChip(row.hue_colour), " "] : null);
+
   // Half a disc: bars have no direction. The further from the middle, the more selective.
   function orientations(dots) {
     const rows = rowsOf(dots, ["orientation", "orientation_selectivity"]);
@@ -86,10 +89,28 @@
         r: category ? 3.6 : 2.4,
         class: category ? `dot is-${LAYERSCOPE.CATEGORIES.includes(category) ? category : "none"}` : "dot is-other",
       },
-      svg("title", {}, `#${row.unit} ${row.label}: ${words}`),
+      svg("title", {}, `#${row.unit} ${LAYERSCOPE.short(row.label, 20)}: ${words}`),
     );
 
-  const ring = (stimuli, inner, outer) =>
+  // The hues of the stimuli as a ring, and what its quarters are called.
+  const ring = (stimuli, inner, outer) => [
+    colours(stimuli, inner, outer),
+    QUARTERS.map((words) => quarter(words, outer)),
+  ];
+
+  const QUARTERS = [
+    [0, "red 0°", "start"],
+    [90, "blue 90°", "middle"],
+    [180, "green 180°", "end"],
+    [270, "yellow 270°", "middle"],
+  ];
+
+  function quarter([angle, words, anchor], outer) {
+    const [x, y] = at(angle, outer + 6);
+    return text(x, y + (angle === 90 ? 0 : angle === 270 ? 8 : 4), anchor, words, "tiny");
+  }
+
+  const colours = (stimuli, inner, outer) =>
     (stimuli.hue_colours || []).map((colour, place) => {
       const half = 180 / stimuli.hues.length;
       const [from, to] = [stimuli.hues[place] - half, stimuli.hues[place] + half + 0.6];
@@ -110,7 +131,7 @@
         ? null
         : drawing(
             "hues",
-            "-108 -108 216 216",
+            "-164 -122 328 244",
             words,
             ring(stimuli, 92, 102),
             circle(0, 0, radius, "grid"),
@@ -126,7 +147,7 @@
               );
             }),
           ),
-      words,
+      [words, "; colour index: dashed 0, rim 1"],
     );
   }
 
@@ -139,7 +160,8 @@
     const words = rows.length
       ? `median ${number(middle)} cycles per pixel over ${plural(rows.length, "unit")}, ${passed} of them pass as edges`
       : "no unit has one";
-    return plotOf("Frequency", rows.length ? histogram(rows, stimuli.frequencies, words) : null, words);
+    const drawn = rows.length ? histogram(rows, stimuli.frequencies, words) : null;
+    return plotOf("Frequency", drawn, [words, rows.length ? " (strong bars)" : ""]);
   }
 
   function histogram(rows, shown, words) {
@@ -162,7 +184,7 @@
         const box = { x: (place * width) / count + 0.5, width: width / count - 1 };
         const base = height - bottom;
         return [
-          svg("rect", { ...box, y: base - tall(passed), height: tall(passed), class: "bar is-edge" }),
+          svg("rect", { ...box, y: base - tall(passed), height: tall(passed), class: "bar is-passing" }),
           svg("rect", { ...box, y: base - tall(passed + others), height: tall(others), class: "bar" }),
         ];
       }),
@@ -187,6 +209,36 @@
       el("figcaption", { class: "small" }, words),
     );
 
+  const sample = (kind, words) =>
+    el(
+      "li",
+      {},
+      el(
+        "span",
+        { class: "tag" },
+        svg(
+          "svg",
+          { class: "plot spot", viewBox: "-6 -6 12 12", "aria-hidden": "true" },
+          circle(0, 0, kind === "is-other" ? 3 : 4, `dot ${kind}`),
+        ),
+        words,
+      ),
+    );
+
+  // What the dots mean, with the colours of the labels.
+  const tuningKey = () =>
+    el(
+      "div",
+      { class: "tuning-key" },
+      LAYERSCOPE.legendOf(),
+      el(
+        "ul",
+        { class: "categories", "aria-label": "Dots" },
+        sample("is-any", "full, in the colour of its label: passes the test"),
+        sample("is-other", "hollow: does not"),
+      ),
+    );
+
   const layerTuning = (layer, stimuli) =>
     el(
       "div",
@@ -198,5 +250,5 @@
 
   const parts = { text, line, circle, at, points, drawing, plotOf, ring, octaves, scale };
 
-  Object.assign(LAYERSCOPE, { layerTuning, degrees, tuningParts: parts });
+  Object.assign(LAYERSCOPE, { layerTuning, tuningKey, degrees, chipOf, tuningParts: parts });
 })();
