@@ -95,8 +95,8 @@
       el(
         "p",
         { class: "quiet lines" },
-        "Net shares: what the network has beyond its twins, (share − twins) / (1 − twins). The intervals of the labels hold ",
-        `together over all layers and labels, those of “any of them” over all layers, each with ${percent(data.together)}. `,
+        "Net shares: what the network has beyond its twins, (share − twins) / (1 − twins). ",
+        `The intervals of all layers, labels and “any of them” hold together with ${percent(data.together)}. `,
         "A full dot is above 0 for sure; a hollow one is not; the small ring beside it is the twins’ own share.",
       ),
       el(
