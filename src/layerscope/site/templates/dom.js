@@ -62,5 +62,15 @@ window.LAYERSCOPE = { data: {} };
   const shape = (sizes) => (sizes && sizes.length ? sizes.join(" × ") : "–");
   const pixels = (size) => (size === null || size === undefined ? "–" : `${whole(size)} px`);
 
-  Object.assign(LAYERSCOPE, { el, svg, short, name, prose, number, ratio, percent, whole, plural, shape, pixels });
+  // To a neighbour, also by the arrow keys; without one an empty place, so that the other one stays where it is.
+  const step = (href, key, words) =>
+    href
+      ? el(
+          "a",
+          { class: "step", href, rel: key, "aria-keyshortcuts": key === "prev" ? "ArrowLeft" : "ArrowRight" },
+          words,
+        )
+      : el("span", { class: "step none" });
+
+  Object.assign(LAYERSCOPE, { el, svg, step, short, name, prose, number, ratio, percent, whole, plural, shape, pixels });
 })();

@@ -1,7 +1,7 @@
 "use strict";
 // One map, large: the slider, every check in words, every number, and what the method is.
 (() => {
-  const { el, name, prose, number, percent, imageAddress, imageData, factList } = LAYERSCOPE;
+  const { el, step, name, prose, number, percent, imageAddress, imageData, factList } = LAYERSCOPE;
   const { slider, colourScale, question, tally, verdicts, mapFigure, mapNumbers, hasTruth, mapSides } = LAYERSCOPE;
 
   const SIDES = {
@@ -33,19 +33,7 @@
 
   function head(image, data, shown, place) {
     const method = shown[place];
-    const step = (other, key, words) =>
-      other
-        ? el(
-            "a",
-            {
-              class: "step",
-              href: imageAddress(image, other.question, other.method),
-              rel: key,
-              "aria-keyshortcuts": key === "prev" ? "ArrowLeft" : "ArrowRight",
-            },
-            words(other),
-          )
-        : null;
+    const stepTo = (to, key, words) => to && step(imageAddress(image, to.question, to.method), key, words(to));
     return el(
       "header",
       { class: "head split" },
@@ -63,8 +51,8 @@
       el(
         "nav",
         { class: "steps", "aria-label": "Neighbouring maps" },
-        step(shown[place - 1], "prev", (to) => ["← ", name(to.title, 28)]),
-        step(shown[place + 1], "next", (to) => [name(to.title, 28), " →"]),
+        stepTo(shown[place - 1], "prev", (to) => ["← ", name(to.title, 28)]),
+        stepTo(shown[place + 1], "next", (to) => [name(to.title, 28), " →"]),
       ),
     );
   }

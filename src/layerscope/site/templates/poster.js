@@ -1,7 +1,7 @@
 "use strict";
 // The head of an image's page: the image and what was done to it, its labels, and by how much the first one leads.
 (() => {
-  const { el, name, prose, number, percent, imageAddress, images, overlay, mark } = LAYERSCOPE;
+  const { el, step, name, prose, number, percent, imageAddress, images, overlay, mark } = LAYERSCOPE;
 
   const warning = (data) =>
     data.familiar.unlike
@@ -56,25 +56,13 @@
   ];
 
   function steps(place) {
-    const step = (other, key, words) =>
-      other
-        ? el(
-            "a",
-            {
-              class: "step",
-              href: imageAddress(other),
-              rel: key,
-              "aria-keyshortcuts": key === "prev" ? "ArrowLeft" : "ArrowRight",
-            },
-            words,
-          )
-        : null;
+    const stepTo = (to, key, words) => to && step(imageAddress(to), key, words(to));
     return images.length > 1
       ? el(
           "nav",
           { class: "steps", "aria-label": "Neighbouring images" },
-          step(images[place - 1], "prev", ["← ", name(images[place - 1]?.title ?? "", 20)]),
-          step(images[place + 1], "next", [name(images[place + 1]?.title ?? "", 20), " →"]),
+          stepTo(images[place - 1], "prev", (to) => ["← ", name(to.title, 20)]),
+          stepTo(images[place + 1], "next", (to) => [name(to.title, 20), " →"]),
         )
       : null;
   }

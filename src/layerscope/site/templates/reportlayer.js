@@ -1,7 +1,7 @@
 "use strict";
 // All units of one layer of a hierarchy report, to filter by label and to sort by evidence.
 (() => {
-  const { el, name, number, percent, plural, sees } = LAYERSCOPE;
+  const { el, step, name, number, percent, plural, sees } = LAYERSCOPE;
   const { reportData, reportLayerData, reportAddress, address, galleriesOf, CATEGORIES, TESTS, tag, signed, between } =
     LAYERSCOPE;
   const { rowAt, naturalCrops, codes, sure, given, layerTuning, tuningKey, layerClaims, depthIn, unstableIn } =
@@ -14,7 +14,7 @@
     const told = data.layers[place];
     const state = { of, data, told, table, view, remember, cards: new Map() };
     state.rows = table.units.unit.map((_, unit) => rowAt(table, unit));
-    const step = (to) => (to ? reportAddress(of, to) : null);
+    const link = (to) => (to ? reportAddress(of, to) : null);
     return {
       title: `${at.name} · Hierarchy of ${of.title}`,
       trail: [
@@ -22,8 +22,8 @@
         [of.title, reportAddress(of)],
         [at.name, reportAddress(of, at)],
       ],
-      previous: step(of.layers[place - 1]),
-      next: step(of.layers[place + 1]),
+      previous: link(of.layers[place - 1]),
+      next: link(of.layers[place + 1]),
       content: [
         head(of, at, told),
         layerClaims(told, data),
@@ -38,19 +38,7 @@
 
   function head(of, at, told) {
     const place = of.layers.indexOf(at);
-    const step = (to, key, words) =>
-      to
-        ? el(
-            "a",
-            {
-              class: "step",
-              href: reportAddress(of, to),
-              rel: key,
-              "aria-keyshortcuts": key === "prev" ? "ArrowLeft" : "ArrowRight",
-            },
-            words(to),
-          )
-        : el("span", { class: "step none" });
+    const stepTo = (other, key, words) => step(other && reportAddress(of, other), key, other && words(other));
     return el(
       "header",
       { class: "head split" },
@@ -78,8 +66,8 @@
       el(
         "nav",
         { class: "steps", "aria-label": "Neighbouring layers" },
-        step(of.layers[place - 1], "prev", (to) => ["← ", name(to.name, 20)]),
-        step(of.layers[place + 1], "next", (to) => [name(to.name, 20), " →"]),
+        stepTo(of.layers[place - 1], "prev", (to) => ["← ", name(to.name, 20)]),
+        stepTo(of.layers[place + 1], "next", (to) => [name(to.name, 20), " →"]),
       ),
     );
   }

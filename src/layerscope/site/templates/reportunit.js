@@ -1,7 +1,7 @@
 "use strict";
 // One unit of a hierarchy report: what it is called, how sure that is, and everything that was measured for it.
 (() => {
-  const { el, name, number, percent, plural, factList, ruler, scaleOf } = LAYERSCOPE;
+  const { el, step, name, number, percent, plural, factList, ruler, scaleOf } = LAYERSCOPE;
   const { reportData, reportLayerData, reportAddress, address, galleriesOf, tag } = LAYERSCOPE;
   const {
     rowAt,
@@ -61,19 +61,6 @@
   }
 
   function head(of, at, layer, row, to) {
-    const step = (other, key, words) =>
-      to(other)
-        ? el(
-            "a",
-            {
-              class: "step",
-              href: to(other),
-              rel: key,
-              "aria-keyshortcuts": key === "prev" ? "ArrowLeft" : "ArrowRight",
-            },
-            words(other),
-          )
-        : el("span", { class: "step none" });
     return el(
       "header",
       { class: "head split" },
@@ -126,8 +113,8 @@
       el(
         "nav",
         { class: "steps", "aria-label": "Neighbouring units" },
-        step(row.unit - 1, "prev", (other) => `← #${other}`),
-        step(row.unit + 1, "next", (other) => `#${other} →`),
+        step(to(row.unit - 1), "prev", `← #${row.unit - 1}`),
+        step(to(row.unit + 1), "next", `#${row.unit + 1} →`),
       ),
     );
   }

@@ -1,7 +1,8 @@
 "use strict";
 // One unit: its picture beside the natural images that drive it most, and every number that was measured.
 (() => {
-  const { el, name, number, ratio, percent, plural, picture, scaleOf, ruler, described, status, trace } = LAYERSCOPE;
+  const { el, step, name, number, ratio, percent, plural, picture, scaleOf, ruler, described, status, trace } =
+    LAYERSCOPE;
   const { networks, address, findLayer, layerData, factList, reportsOf, reportAddress } = LAYERSCOPE;
 
   const MEANING = {
@@ -49,19 +50,7 @@
 
   function head(of, at, data, place) {
     const shown = data.units[place];
-    const step = (other, key, words) =>
-      other
-        ? el(
-            "a",
-            {
-              class: "step",
-              href: address(of, at, other.unit),
-              rel: key,
-              "aria-keyshortcuts": key === "prev" ? "ArrowLeft" : "ArrowRight",
-            },
-            words(other.unit),
-          )
-        : el("span", { class: "step none" });
+    const stepTo = (other, key, words) => step(other && address(of, at, other.unit), key, other && words(other.unit));
     const others = networks.filter((one) => one !== of && findLayer(one, at.name)?.name === at.name);
     return el(
       "header",
@@ -101,8 +90,8 @@
       el(
         "nav",
         { class: "steps", "aria-label": "Neighbouring units" },
-        step(data.units[place - 1], "prev", (to) => `← #${to}`),
-        step(data.units[place + 1], "next", (to) => `#${to} →`),
+        stepTo(data.units[place - 1], "prev", (to) => `← #${to}`),
+        stepTo(data.units[place + 1], "next", (to) => `#${to} →`),
       ),
     );
   }
