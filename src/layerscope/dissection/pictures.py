@@ -23,7 +23,7 @@ UNTEXTURED = "untextured"
 """The one whose twins keep all but textures, so that masks of parts are theirs too."""
 LEAST_PER_CLASS = 5
 """Pictures of each class in each half: with fewer, no share of them says anything."""
-_COARSE = 64  # pixels of a side at which masks are compared with each other
+_COARSE = 16  # pixels of a side at which masks are compared with each other
 _SEEN = 1 / 512  # of the picture: a concept that covers less is not seen in it
 
 
