@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from itertools import pairwise
 
 import pytest
@@ -59,9 +60,11 @@ def test_the_finding_is_said_and_then_the_layers(folder, capsys):
         "any",
         "twins",
         "depth",
-        "configuration",
     ]
     assert [line.split()[:2] for line in lines[3:5]] == [["2", "6"], ["5", "8"]]
+    assert lines[8].split() == ["layer", "edge", "texture", "shape", "object", "configuration"]
+    assert [line.split()[0] for line in lines[9:11]] == ["2", "5"]
+    assert all(re.fullmatch(r"[01]\.\d\d/[01]\.\d\d\+?", cell) for line in lines[9:11] for cell in line.split()[1:])
     assert any(line.startswith("held-out twins: ") and "all of these are false" in line for line in lines)
     assert lines[-3].startswith("tables and record in ")
     assert lines[-1].startswith("open file://")

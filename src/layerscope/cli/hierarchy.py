@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from layerscope.studies.hierarchy import Hierarchy, Plan
 
 _SHOWN = ("edge", "colour", "colour-edge", "texture", "part", "object")
+_READ = ("edge", "texture", "shape", "object", "configuration")
 
 
 def report(model: VisionModel, probe: str, profile: str, out: Path, seed: int) -> Hierarchy:
@@ -41,11 +42,13 @@ def as_json(made: Hierarchy) -> str:
 
 
 def summary(made: Hierarchy) -> str:
-    """The finding, a row for each layer, and how often random weights are called anything."""
+    """The finding, two rows for each layer, and how often random weights are called anything."""
     lines = [made.words, "", table([_row(row) for row in made.layers]), ""]
     lines.append(
         "shares of units, +beyond the random twins where the interval says so; depth from 0 (edges) to 3 (objects)"
     )
+    lines += ["", table([_readings(row) for row in made.layers]), ""]
+    lines.append("accuracy of linear readers, and / of the random twins, + where it is beyond them for sure")
     lines.append(
         f"held-out twins: {made.false_rate:.1%} of their units are called anything, and all of these are false"
     )
@@ -73,6 +76,15 @@ def _row(row: dict[str, Any]) -> dict[str, Any]:
     found["any"] = f"{row['net']['any']['value']:.2f}" + ("+" if row["net"]["any"]["low"] > 0 else "")
     found["twins"] = f"{row['false_rate']:.2f}"
     found["depth"] = None if row["depth"] is None else f"{row['depth']['value']:.2f}"
-    read = row["decodability"]["configuration"]["beyond_twins"]
-    found["configuration"] = f"{read['value']:+.2f}" + ("+" if read["low"] > 0 else "")
+    return found
+
+
+def _readings(row: dict[str, Any]) -> dict[str, Any]:
+    """What can be read from one layer, beside what can be read from its twins."""
+    found = {"layer": row["name"]}
+    for task in (one for one in _READ if one in row["decodability"]):
+        read = row["decodability"][task]
+        twins = sum(read["twins"]) / len(read["twins"])
+        sure = "+" if read["beyond_twins"]["low"] > 0 else ""
+        found[task] = f"{read['accuracy']['value']:.2f}/{twins:.2f}{sure}"
     return found
