@@ -78,6 +78,16 @@ def browser() -> Iterator[Any]:
         opened.close()
 
 
+@pytest.fixture(scope="module")
+def report(browser: Any, reported: Path) -> Iterator[Any]:
+    """The page of a hierarchy report, to read only."""
+    page = browser.new_page(viewport={"width": 1280, "height": 800})
+    page.goto((reported / "index.html").as_uri() + "#/hierarchy/menagerie")
+    page.wait_for_selector(".finding")
+    yield page
+    page.close()
+
+
 @pytest.fixture
 def visit(browser: Any) -> Iterator[Visit]:
     """Open an address of a site; at the end no page may have complained, failed to load or asked another host."""

@@ -24,16 +24,6 @@ ADDRESSES = (
 )
 
 
-@pytest.fixture(scope="module")
-def report(browser: Any, reported: Path) -> Iterator[Any]:
-    """The page of the hierarchy, to read only."""
-    page = browser.new_page(viewport={"width": 1280, "height": 800})
-    page.goto((reported / "index.html").as_uri() + REPORT)
-    page.wait_for_selector(".finding")
-    yield page
-    page.close()
-
-
 def each(
     visit: Visit, reported: Path, addresses: tuple[str, ...] = ADDRESSES, **options: Any
 ) -> Iterator[tuple[str, Any]]:

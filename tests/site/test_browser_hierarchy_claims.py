@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +18,6 @@ REPORT = "#/hierarchy/menagerie"
 LAYER = f"{REPORT}/conv2"
 LAYERS = ("conv1", "conv2", "conv3", "conv4")
 TURNING = "[\u202a-\u202e\u2066-\u2069]"
-
-
-@pytest.fixture(scope="module")
-def report(browser: Any, reported: Path) -> Iterator[Any]:
-    """The page of the hierarchy, to read only."""
-    page = browser.new_page(viewport={"width": 1280, "height": 800})
-    page.goto((reported / "index.html").as_uri() + REPORT)
-    page.wait_for_selector(".finding")
-    yield page
-    page.close()
 
 
 def whole(layers: tuple[str, ...] = LAYERS) -> dict[str, Any]:

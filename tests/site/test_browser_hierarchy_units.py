@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +19,6 @@ from layerscope.site.pages import write_site
 REPORT, NOTHING = "#/hierarchy/menagerie", "#/hierarchy/untrained"
 LAYER = f"{REPORT}/conv2"
 UNIT, DEAD = f"{LAYER}/6", f"{LAYER}/0"
-
-
-@pytest.fixture(scope="module")
-def report(browser: Any, reported: Path) -> Iterator[Any]:
-    """The page of the hierarchy, to read only."""
-    page = browser.new_page(viewport={"width": 1280, "height": 800})
-    page.goto((reported / "index.html").as_uri() + REPORT)
-    page.wait_for_selector(".finding")
-    yield page
-    page.close()
 
 
 # --- units as evidence
