@@ -9,6 +9,7 @@ import pytest
 from scipy.stats import spearmanr
 
 from layerscope.dissection.depth import LayerCounts, depth_trend, order_p, spearman
+from layerscope.dissection.discovery import net_share, unit_correlation
 from layerscope.dissection.labels import CATEGORIES
 from layerscope.errors import InputError, UnknownNameError
 
@@ -195,3 +196,14 @@ def test_what_does_not_fit_is_refused():
         depth_trend([LayerCounts("a", {"object": 3}, [{"none": 4}])])
     with pytest.raises(InputError, match=r"layer 'a' has labels of \[0, 0\] units"):
         depth_trend([LayerCounts("a", {}, [{}])])
+
+
+def test_intervals_of_layers_and_labels_are_one_family():
+    """Six layers with six labels and any of them: each interval is as wide as 42 that hold together need."""
+    layers = network(RISING)
+    counts = [
+        [sum(one.values()) - one["none"] - one["dead"] for one in (layer.network, *layer.twins)] for layer in layers
+    ]
+    alike = unit_correlation((128, twins) for _, *twins in counts)
+    for layer, (own, *twins) in zip(depth_trend(layers).layers, counts, strict=True):
+        assert layer.net_share == net_share(own, 128, twins, 1 - 0.05 / 42, correlation=alike)

@@ -181,3 +181,19 @@ def test_contrast_is_of_the_class_of_each_unit():
     assert float(found.auc[0]) == 1.0
     assert abs(float(found.auc[1]) - 0.5) < 0.35
     assert float(found.p[0]) < 0.02 < float(found.p[1])
+
+
+def test_where_all_twins_are_dead_nothing_is_beyond_them(twins):
+    dead = [
+        replace(
+            twin,
+            alive=torch.zeros_like(twin.alive),
+            texture=torch.zeros_like(twin.texture),
+            parts=torch.zeros_like(twin.parts),
+        )
+        for twin in twins
+    ]
+    own = planted()
+    assert bool((own.texture > 0).any())
+    found = Judge(dead).beyond(own)
+    assert not any(bool(found[test].any()) for test in ("texture", "part", "object"))
