@@ -28,3 +28,17 @@ class HasModule(Protocol):
 
 def no_progress(done: int, total: int, what: str) -> None:
     """The progress callback that says nothing."""
+
+
+class Steps:
+    """Progress of one part of the work after the other, told as that of all of it; `total` counts all parts."""
+
+    def __init__(self, on_progress: Progress, total: int) -> None:
+        self._report, self._total, self._before = on_progress, total, 0
+
+    def on(self, done: int) -> None:
+        """A part of so many is done; the next one begins."""
+        self._before += done
+
+    def __call__(self, done: int, total: int, what: str) -> None:
+        self._report(self._before + done, self._total, what)

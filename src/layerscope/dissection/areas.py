@@ -19,7 +19,7 @@ from layerscope.passes.overlap import Overlap
 from layerscope.passes.overlap import Overlaps as Counts
 from layerscope.passes.ranges import Range
 from layerscope.passes.sweep import sweep
-from layerscope.types import Progress, no_progress
+from layerscope.types import Progress, Steps, no_progress
 
 if TYPE_CHECKING:
     from layerscope.models.model import VisionModel
@@ -80,18 +80,18 @@ def measure_areas(
     """Areas by layer; nothing for pictures without masks. Progress counts images."""
     if pictures.masks is None:
         return {}
-    thresholds = _thresholds(model, names, pictures, on_progress)
-    masks, half, total = ConceptMasks(pictures.masks), pictures.chosen, pictures.for_masks
+    step = Steps(on_progress, pictures.for_masks)
+    thresholds = _thresholds(model, names, pictures, step)
+    masks, half = ConceptMasks(pictures.masks), pictures.chosen
     batch = _batch_size(pictures.masks, pictures.pixels)
-    seen = half
+    step.on(half)
 
     def counted(pixels: Tensor, first: int) -> dict[str, Counts]:
         """Of some pixels, whose masks are those from number `first` on."""
-        nonlocal seen
         kept = {name: [Overlap(masks, thresholds[name])] for name in names}
         images = as_the_network_takes_them(model, in_batches(pixels, batch))
-        sweep(model, images, kept, first=first, on_progress=lambda done, _, what: on_progress(seen + done, total, what))
-        seen += len(pixels)
+        sweep(model, images, kept, first=first, on_progress=step)
+        step.on(len(pixels))
         return {name: kept[name][0].compute() for name in names}
 
     choice = counted(pictures.pixels[:half], 0)

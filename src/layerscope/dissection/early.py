@@ -19,7 +19,7 @@ from layerscope.dissection.stimuli.hues import Hues
 from layerscope.dissection.stimuli.stimuli import Stimuli
 from layerscope.dissection.tuning import GratingTuning, grating_tuning
 from layerscope.errors import InputError
-from layerscope.types import Progress, no_progress
+from layerscope.types import Progress, Steps, no_progress
 
 if TYPE_CHECKING:
     from layerscope.models.model import VisionModel
@@ -101,14 +101,10 @@ def early_responses(
     """By layer what its units answer, [stimuli, units] for each set: baselines, gratings, those along hues, hues."""
     sets = stimuli.sets
     shown: dict[str, list[NDArray[np.float32]]] = {layer: [] for layer in layers}
-    done = 0
+    step = Steps(on_progress, len(stimuli))
     for one in sets:
-
-        def counted(seen: int, total: int, what: str, before: int = done) -> None:
-            on_progress(before + seen, len(stimuli), what)
-
-        found = respond(model, one, layers, batch_size=batch_size, on_progress=counted)
-        done += len(one)
+        found = respond(model, one, layers, batch_size=batch_size, on_progress=step)
+        step.on(len(one))
         for layer, responses in found.items():
             shown[layer].append(responses.numpy())
     return shown

@@ -27,7 +27,7 @@ from layerscope.errors import InputError
 from layerscope.passes.accumulators import ImageMaxima, ImageMeans, Top, TopK
 from layerscope.passes.moments import Moments, Statistics
 from layerscope.passes.sweep import sweep
-from layerscope.types import Progress, no_progress
+from layerscope.types import Progress, Steps, no_progress
 
 if TYPE_CHECKING:
     from layerscope.models.model import VisionModel
@@ -144,7 +144,7 @@ def measure(
     out. Memory: 4 bytes for each unit, of all sites together, and image. Raises InputError where the images do not fit
     the network, and for activations that are no numbers.
     """
-    step = _Steps(on_progress, exhibits.forwards)
+    step = Steps(on_progress, exhibits.forwards)
     names, before = [site.name for site in sites], list(dict.fromkeys(site.early for site in sites))
     strongest = {name: TopK(EXEMPLARS) for name in names} if draws else {}
     seen, statistics = _see(model, names, exhibits.pictures, strongest, step)
@@ -178,22 +178,8 @@ def measure(
     return found
 
 
-class _Steps:
-    """Progress of one part of the work, as that of all of it."""
-
-    def __init__(self, on_progress: Progress, total: int) -> None:
-        self._report, self._total, self._before = on_progress, total, 0
-
-    def on(self, images: int) -> None:
-        """A part of so many images is done."""
-        self._before += images
-
-    def __call__(self, done: int, total: int, what: str) -> None:
-        self._report(self._before + done, self._total, what)
-
-
 def _see(
-    model: VisionModel, names: Sequence[str], pictures: Pictures, strongest: Mapping[str, TopK], step: _Steps
+    model: VisionModel, names: Sequence[str], pictures: Pictures, strongest: Mapping[str, TopK], step: Steps
 ) -> tuple[dict[str, dict[str, Tensor]], dict[str, Statistics]]:
     """Means and maxima of the pictures and of their twins, and statistics of the pictures alone; these also go to
     `strongest`, by layer."""

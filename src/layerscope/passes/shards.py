@@ -15,7 +15,7 @@ from layerscope.errors import InputError
 from layerscope.passes.base import Accumulator
 from layerscope.passes.sweep import sweep
 from layerscope.records import Record, Store, content_key
-from layerscope.types import Images, Progress, no_progress
+from layerscope.types import Images, Progress, Steps, no_progress
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -106,15 +106,14 @@ def sweep_shard(
     for _, _, accumulator in _each(accumulators):
         accumulator.restore({})
     start = first + (restored(record, shard, accumulators) if record else 0)
-    on_progress(start - first, stop - first, "images")
+    step = Steps(on_progress, stop - first)
+    step.on(start - first)
+    step(0, 0, "images")
     for begin in range(start, stop, block):
         end = min(begin + block, stop)
-
-        def report(seen: int, total: int, what: str, before: int = begin - first) -> None:
-            on_progress(before + seen, stop - first, what)
-
         batches = (images[at : min(at + batch_size, end)] for at in range(begin, end, batch_size))
-        sweep(model, batches, accumulators, first=begin, on_progress=report)
+        sweep(model, batches, accumulators, first=begin, on_progress=step)
+        step.on(end - begin)
         saved(store, shard, accumulators, end - first)
     return shard
 

@@ -13,7 +13,7 @@ from layerscope.dissection.responses import as_the_network_takes_them
 from layerscope.dissection.twins import random_twin
 from layerscope.models.model import VisionModel
 from layerscope.records import Record, Store, content_key
-from layerscope.types import Images, Progress, no_progress
+from layerscope.types import Images, Progress, Steps, no_progress
 
 SCHEMA = 1
 _CALIBRATION = 256  # images on which the statistics of twins are estimated
@@ -57,18 +57,15 @@ def measured(
     What the store has already is not measured again. Progress counts images, over all networks.
     """
     each, wanted = subject.exhibits.forwards, [None, *range(twins)]
-    found, made = [], 0
-    for place, twin in enumerate(wanted):
-
-        def report(done: int, total: int, what: str, before: int = place * each) -> None:
-            on_progress(before + done, len(wanted) * each, what)
-
+    found, made, step = [], 0, Steps(on_progress, len(wanted) * each)
+    for twin in wanted:
         record = store.find(subject.key(twin))
         if record is None:
-            record = _made(subject, store, twin, report)
+            record = _made(subject, store, twin, step)
             made += 1
         found.append(_read(subject, record))
-        report(each, each, "images")
+        step.on(each)
+        step(0, 0, "images")
     return found[0], found[1:], made
 
 

@@ -23,7 +23,7 @@ from layerscope.errors import InputError
 from layerscope.models.datasets import PROBE_SEED, picture_files, read_pictures
 from layerscope.models.model import VisionModel
 from layerscope.studies.probe import as_taken
-from layerscope.types import Progress, no_progress
+from layerscope.types import Progress, Steps, no_progress
 from layerscope.world.catalogue import CLASS_NAMES
 from layerscope.world.interventions import Change, ScrambleParts, Silhouette
 from layerscope.world.palette import COLOUR_NAMES
@@ -60,7 +60,7 @@ def menagerie_pictures(
     size = min(max(model.input_size, SIZES[0]), SIZES[1])
     chunk = max(1, _CHUNK // size**2)
     half = per_class * len(CLASS_NAMES)
-    step = _Counted(on_progress, half * (2 + len(CHANGES)))
+    step = Steps(on_progress, half * (2 + len(CHANGES)))
     starts = [start for block in (0, half) for start in range(block, block + half, _BLOCK)]
     blocks = []
     for start in starts:
@@ -68,13 +68,15 @@ def menagerie_pictures(
         things = [CLASS_NAMES[(start + at) % len(CLASS_NAMES)] for at in range(count)]
         first = _SCENE_SEED + seed * 2 * half + start
         blocks.append(render(count, seed=first, size=size, things=things, chunk=chunk))
-        step(count)
+        step.on(count)
+        step(0, 0, "rendering scenes")
     scored, controls = blocks[len(blocks) // 2 :], []
     for name, change in CHANGES.items():
         twins = []
         for block in scored:
             twins.append(as_taken(block.again(change).pixels, model))
-            step(len(block.seeds))
+            step.on(len(block.seeds))
+            step(0, 0, "rendering scenes")
         controls.append(Control(name, torch.cat(twins)))
     masks = _masks(blocks, half)
     return Pictures(
@@ -195,14 +197,3 @@ def _contour(edge: Tensor) -> Tensor:
 
 def _bytes(images: Tensor) -> Tensor:
     return (images * 255).round().to(torch.uint8)
-
-
-class _Counted:
-    """Progress by how many more are done."""
-
-    def __init__(self, on_progress: Progress, total: int) -> None:
-        self._report, self._total, self._done = on_progress, total, 0
-
-    def __call__(self, more: int) -> None:
-        self._done += more
-        self._report(self._done, self._total, "rendering scenes")
