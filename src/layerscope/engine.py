@@ -19,27 +19,35 @@ from layerscope.errors import InputError, UnknownNameError
 FORMS = ("local", "processes:N")
 
 
+def processes_of(spec: str) -> int | None:
+    """How many processes an engine has; None for "local". Raises UnknownNameError and InputError."""
+    kind, _, argument = spec.partition(":")
+    if spec == "local":
+        return None
+    if kind != "processes":
+        raise UnknownNameError.among("engine", spec, FORMS)
+    if not argument.isdecimal() or int(argument) < 1:
+        raise InputError(f"engine {spec!r} has no number of processes; write for example 'processes:{usable_cores()}'")
+    return int(argument)
+
+
 @contextmanager
 def open_engine(spec: str) -> Iterator[Executor | None]:
     """The executor of "local" (None: work is done in place) or "processes:N", N processes of one thread each.
 
     On an error or an interrupt, what is under way is dropped at once. Raises UnknownNameError and InputError.
     """
-    kind, _, argument = spec.partition(":")
-    if spec == "local":
+    count = processes_of(spec)
+    if count is None:
         yield None
         return
-    if kind != "processes":
-        raise UnknownNameError.among("engine", spec, FORMS)
-    if not argument.isdecimal() or int(argument) < 1:
-        raise InputError(f"engine {spec!r} has no number of processes; write for example 'processes:{usable_cores()}'")
     # Spawned, not forked: a forked child inherits torch's thread pool in a state that may hang.
     context = multiprocessing.get_context("spawn")
     leash, held = context.Pipe(duplex=False)
-    pool = ProcessPoolExecutor(int(argument), context, initializer=_begin, initargs=(leash,))
+    pool = ProcessPoolExecutor(count, context, initializer=_begin, initargs=(leash,))
     try:
         with _deaf_to_interrupts():
-            for _ in range(int(argument)):  # start all workers now, while they inherit the deafness
+            for _ in range(count):  # start all workers now, while they inherit the deafness
                 pool.submit(os.getpid)
         yield pool
     except BaseException:

@@ -82,8 +82,21 @@ def test_gallery_makes_records_and_a_site(capsys, network, tmp_path):
     assert main(command) == 0
     assert "3 pictures made, 0 found, 2 layers" in capsys.readouterr().out
     assert (out / "index.html").is_file()
-    assert main(command) == 0
-    assert "0 pictures made, 3 found" in capsys.readouterr().out
+    assert main([*command, "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert (facts["made"], facts["found"], facts["layers"]) == (0, 3, ["2", "6"])
+    assert Path(facts["folder"], "gallery.json").is_file()
+    assert facts["site"] == (out / "index.html").as_uri()
+    assert main(["site", str(out), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"folder": str(out), "site": facts["site"]}
+    drawn = tmp_path / "unit.svg"
+    assert main(["figure", facts["folder"], "unit", "2:3", "--out", str(drawn)]) == 0
+    assert capsys.readouterr().out == f"figure in {drawn}\n"
+    assert "<svg" in drawn.read_text()
+    said = refused(capsys, "figure", facts["folder"], "unit")
+    assert said.startswith("error: the figure 'unit' takes ")
+    assert said.endswith(" after its name, and nothing was given")
+    assert refused(capsys, "figure", facts["folder"], "unt").startswith("error: no figure 'unt'; nearest: unit")
 
 
 @pytest.mark.parametrize("weights", ["none", "checkpoint.pth"])
@@ -128,7 +141,10 @@ def test_gallery_of_a_torchvision_network(capsys, tmp_path, weights):
         (["gallery", "NETWORK", "--weights", "missing.pth"], "error: no weights file 'missing.pth'"),
         (["train", "--data", "nowhere"], "error: no folder 'nowhere'"),
         (["benchmark", "sloth"], "error: no benchmark 'sloth'; there are: world"),
-        (["garden"], "error: No such command 'garden'"),
+        (["galery"], "error: no command 'galery'; nearest: gallery, layers; see layerscope --help"),
+        (["gallery", "--recip", "draft"], "error: no option '--recip'; nearest: --recipe, --engine, --weights; see layerscope gallery --help"),
+        (["explain"], "error: Missing argument 'IMAGE"),
+        (["gallery", "NETWORK", "--engine", "threads"], "error: no engine 'threads'; "),
     ],
 )  # fmt: skip
 def test_wrong_input_is_one_line_and_leaves_nothing(capsys, network, tmp_path, monkeypatch, arguments, message):
@@ -258,8 +274,13 @@ def test_train_on_a_folder(capsys, tmp_path):
                 tmp_path / "data" / name / f"{index}.png"
             )
     out = tmp_path / "out"
-    assert main(["train", "--data", str(tmp_path / "data"), "--images", "256", "--out", str(out)]) == 0
+    command = ["train", "--data", str(tmp_path / "data"), "--images", "256", "--out", str(out)]
+    assert main(command) == 0
     assert "accuracy" in capsys.readouterr().out
+    assert main([*command, "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert (facts["folder"], facts["weights"]) == (str(out), str(out / "weights.safetensors"))
+    assert 0 <= facts["accuracy"] <= 1
     assert {path.name for path in out.iterdir()} >= {
         "weights.safetensors",
         "resume.safetensors",

@@ -11,7 +11,7 @@ from small_exhibits import small_reports
 from small_nets import seeded
 from torch import nn
 
-from layerscope.cli import commands, main
+from layerscope.cli import main, making
 from layerscope.cli.hierarchy import planned
 from layerscope.models.model import VisionModel, wrap
 from layerscope.studies.hierarchy import Plan
@@ -30,7 +30,7 @@ def network() -> VisionModel:
 @pytest.fixture(scope="module", autouse=True)
 def _small():
     with small_reports(), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(commands, "_open", lambda spec, weights: network())
+        patch.setattr(making, "open_network", lambda spec, weights: network())
         yield
 
 

@@ -19,6 +19,8 @@ from torch import nn
 
 from layerscope.capture.hooks import capture
 from layerscope.errors import InputError, StorageError, UnknownNameError
+from layerscope.figures.contact_sheet import write_sheet
+from layerscope.figures.galleries import spread
 from layerscope.models.model import wrap
 from layerscope.records import Store
 from layerscope.site.pages import write_site
@@ -26,7 +28,6 @@ from layerscope.studies.exemplars import window
 from layerscope.studies.gallery import gallery
 from layerscope.studies.probe import open_probe
 from layerscope.studies.selection import choose_units
-from layerscope.studies.sheet import spread, write_sheet
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -263,5 +264,5 @@ def test_the_sheet_shows_every_layer(model, tmp_path):
     assert (pixels.std((0, 1)) > 20).all()
     assert spread(192, 12) == list(range(0, 192, 16))
     assert spread(3, 12) == [0, 1, 2]
-    with pytest.raises(InputError, match="no gallery in"):
+    with pytest.raises(InputError, match=r"no folder '.*/nowhere'; give the folder that holds a gallery\.json"):
         write_sheet(tmp_path / "nowhere")

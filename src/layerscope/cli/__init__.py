@@ -8,11 +8,13 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+from typing import Any
 
 import typer
 
+from layerscope.cli import bash_words, output
 from layerscope.cli.commands import app
-from layerscope.errors import LayerscopeError
+from layerscope.errors import LayerscopeError, UnknownNameError
 
 # Typer exports only the most special of its usage errors; their common base says all of them in one line.
 _Usage = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
@@ -21,8 +23,11 @@ _INTERRUPTED = 130
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command line; returns the exit code."""
+    output.begin()
     try:
-        code = int(app(args=arguments or sys.argv[1:] or ["--help"], standalone_mode=False) or 0)
+        with bash_words.answered():
+            given = arguments or sys.argv[1:] or ["--help"]
+            code = int(app(args=given, prog_name="layerscope", standalone_mode=False) or 0)
     except (KeyboardInterrupt, typer.Abort):
         code = _INTERRUPTED
     except typer.Exit as leaving:
@@ -37,12 +42,22 @@ def main(arguments: list[str] | None = None) -> int:
         raise
     except Exception as other:
         if isinstance(other, _Usage):
-            return _say(f"error: {other.format_message().rstrip('.')}; see layerscope --help", 2)  # type: ignore[attr-defined]
+            return _say(f"error: {_misused(other)}", 2)
         traceback.print_exc()
         return _say("error: a defect of Layerscope; please report the lines above", 1)
     if code == _INTERRUPTED:
         return _say("interrupted; what was made is kept, and the same command goes on from there", code)
     return code
+
+
+def _misused(error: Any) -> str:
+    """What Typer says of a command line, with the nearest name and the help that says more."""
+    context = getattr(error, "ctx", None)
+    help_ = f"see {context.command_path if context else 'layerscope'} --help"
+    if context is not None and (given := getattr(error, "option_name", None)) and hasattr(error, "possibilities"):
+        known = [name for option in context.command.params for name in option.opts if name.startswith("-")]
+        return str(UnknownNameError.among("option", given, known, help_))
+    return f"{error.format_message().rstrip('.')}; {help_}"
 
 
 def _unread() -> int:

@@ -6,8 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-
+from layerscope.cli.output import remark
 from layerscope.cli.progress import progress_bar
 from layerscope.cli.tables import table
 
@@ -23,7 +22,7 @@ def report(model: VisionModel, probe: str, profile: str, out: Path, seed: int) -
     """Make the report in `<out>/hierarchy`; what it will take is said before it starts."""
     from layerscope.studies.hierarchy import hierarchy, plan_hierarchy
 
-    typer.echo(f"hierarchy: {planned(plan_hierarchy(model, probe, profile))}", err=True)
+    remark(f"hierarchy: {planned(plan_hierarchy(model, probe, profile))}")
     with progress_bar("hierarchy") as on_progress:
         return hierarchy(model, probe, profile, out / "hierarchy", seed=seed, on_progress=on_progress)
 

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, TypeVar
 
-import typer
 from rich.cells import cell_len, set_cell_size
 
 from layerscope.capture.effective_field import effective_receptive_fields
 from layerscope.capture.layers import Layer
 from layerscope.capture.uncalled import Parametrised, Uncalled
+from layerscope.cli.output import remark
 from layerscope.cli.progress import progress_bar
 from layerscope.models.model import VisionModel
 
@@ -214,6 +214,6 @@ def why_none(model: VisionModel) -> str:
 
 def effective(model: VisionModel) -> dict[str, float]:
     """Effective receptive fields of all layers; that it takes a while is said."""
-    typer.echo("measuring effective receptive fields, with 16 gradients per layer: this takes a while", err=True)
+    remark("measuring effective receptive fields, with 16 gradients per layer: this takes a while")
     with progress_bar("effective") as report:
         return effective_receptive_fields(model, "*", on_progress=report)

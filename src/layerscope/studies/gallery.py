@@ -38,6 +38,7 @@ from layerscope.synthesis.recipes import default_objective, recipe_for
 from layerscope.types import Progress, no_progress
 
 CHUNK = 32  # units whose pictures are made in one go: what a killed gallery loses at most
+EARLY_CHUNK = 8  # of those that are wanted sooner: all processes take part in them
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,16 @@ class Gallery:
     made: int
     found: int
     seconds: float
+
+    def __repr__(self) -> str:
+        shown = f"{self.made + self.found} units of {len(self.layers)} layers"
+        return f"Gallery({self.network!r}: {shown}, {self.made} made now; in {str(self.folder)!r})"
+
+    def _repr_html_(self) -> str:
+        """Twelve units of each layer, evenly spaced, with their ratios."""
+        from layerscope.figures.cards import gallery_card
+
+        return gallery_card(self)
 
 
 @dataclass(frozen=True)
@@ -70,6 +81,7 @@ def gallery(
     recipe: str = "standard",
     seed: int = 0,
     probe: str | None = "menagerie",
+    first: Sequence[str] = (),
     executor: Executor | None = None,
     on_progress: Progress = no_progress,
 ) -> Gallery:
@@ -77,13 +89,14 @@ def gallery(
 
     units: layer patterns ("layer4.*"; of what they match, convolutions and the final logits are shown, or all where
     there are none), exact layer names, or units ("layer4.1.conv2:37"). recipe: "draft", "standard" or "fine". probe:
-    "menagerie", a folder of class folders, or None for no natural images. executor: runs the chunks, by default here.
-    Raises UnknownNameError for layers, units and recipes that do not exist, StorageError where `out` cannot be written.
+    "menagerie", a folder of class folders, or None for no natural images. first: those of the units that are made
+    before the others, named as in `units`. executor: runs the chunks, by default here. Raises UnknownNameError for
+    layers, units and recipes that do not exist, StorageError where `out` cannot be written.
     """
     if not isinstance(model, VisionModel):
         raise InputError(f"a {type(model).__name__} is no VisionModel; open it with load_model, or wrap(module)")
     began, asked = time.perf_counter(), [units] if isinstance(units, str) else list(units)
-    wanted = choose_units(model, asked)
+    wanted, sooner = choose_units(model, asked), choose_units(model, first) if first else []
     recipe_for(recipe, None, model)  # an unknown name is said before any work
     packed = None if executor is None else _packed(model)
     shown = None if probe is None else open_probe(probe, model, on_progress=on_progress)
@@ -95,7 +108,7 @@ def gallery(
     todo = [job for job in jobs if store.find(job.key) is None]
     naturals = _naturals(model, todo, shown, on_progress)
     done = len(jobs) - len(todo)
-    for chunk, synthesis in _made(model, packed, todo, recipe, seed, executor):
+    for chunk, synthesis in _made(model, packed, _in_turn(todo, sooner), recipe, seed, executor):
         for place, job in enumerate(chunk):
             natural = naturals.get(job.layer.name)
             store.write(job.key, *_record(model, job, synthesis, place, natural, recipe, seed))
@@ -169,10 +182,10 @@ def _naturals(model: VisionModel, todo: list[_Job], probe: Probe | None, on_prog
 
 
 def _made(
-    model: VisionModel, packed: bytes | None, todo: list[_Job], recipe: str, seed: int, executor: Executor | None
+    model: VisionModel, packed: bytes | None, work: list[list[_Job]], recipe: str, seed: int, executor: Executor | None
 ) -> Iterator[tuple[list[_Job], Synthesis]]:
     """Chunks of one layer each, as they are ready."""
-    chunks = [(chunk, [job.objective for job in chunk]) for chunk in _chunks(todo)]
+    chunks = [(chunk, [job.objective for job in chunk]) for chunk in work]
     if executor is None or packed is None:
         for chunk, objectives in chunks:
             yield chunk, maximise(model, objectives, recipe=recipe, seed=seed)
@@ -187,12 +200,22 @@ def _elsewhere(packed: bytes, objectives: list[Objective], recipe: str, seed: in
     return maximise(_unpacked(packed), objectives, recipe=recipe, seed=seed)
 
 
-def _chunks(jobs: list[_Job]) -> Iterator[list[_Job]]:
+def _in_turn(jobs: list[_Job], sooner: list[tuple[Layer, list[int]]]) -> list[list[_Job]]:
+    """The jobs in chunks; those that are wanted sooner come first, in small ones."""
+    early = {(layer.name, index) for layer, indices in sooner for index in indices}
+    order: tuple[list[_Job], list[_Job]] = ([], [])
+    for job in jobs:
+        order[(job.layer.name, job.unit.index) not in early].append(job)
+    return [*_chunks(order[0], EARLY_CHUNK), *_chunks(order[1], CHUNK)]
+
+
+def _chunks(jobs: list[_Job], size: int) -> Iterator[list[_Job]]:
+    """Chunks of one layer each."""
     by_layer: dict[str, list[_Job]] = {}
     for job in jobs:
         by_layer.setdefault(job.layer.name, []).append(job)
     for members in by_layer.values():
-        yield from (members[start : start + CHUNK] for start in range(0, len(members), CHUNK))
+        yield from (members[start : start + size] for start in range(0, len(members), size))
 
 
 def _record(

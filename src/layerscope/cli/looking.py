@@ -1,0 +1,173 @@
+"""The commands that say what there is: models, layers, site, figure, doctor."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from layerscope.cli import completion, output
+from layerscope.cli.app import Json, Model, Quiet, Verbose, Weights
+from layerscope.cli.opening import open_network
+from layerscope.cli.tables import quality, table
+from layerscope.errors import InputError
+
+
+def models(as_json: Json = False, quiet: Quiet = False, verbose: Verbose = False) -> None:
+    """List the networks that can be opened.
+
+    \b
+    Examples:
+      layerscope models
+      layerscope models --json
+    """
+    from layerscope.models.sources import FORMS, import_torchvision
+    from layerscope.models.zoo import NAMES, load
+
+    rows = [{"model": name, **quality(load(name).card)} for name in NAMES]
+    torchvision = import_torchvision()
+    names = [f"torchvision:{name}" for name in torchvision.list_models(module=torchvision)]
+    if as_json:
+        typer.echo(json.dumps({"bundled": rows, "torchvision": names, "forms": FORMS}))
+        return
+    typer.echo(table(rows))
+    typer.echo(f"\n{len(names)} of torchvision: " + ", ".join(names[:6]) + ", … (all with --json)")
+    typer.echo("also: " + ", ".join(form for form in FORMS if not form.startswith(("menagerie", "torchvision"))))
+
+
+def layers(
+    model: Model = "menagerie",
+    weights: Weights = None,
+    effective: Annotated[
+        bool, typer.Option("--effective", help="measure effective receptive fields too, by gradients: takes a while")
+    ] = False,
+    functions: Annotated[
+        bool, typer.Option("--functions", help="also what modules compute between their parts, as layer4.0/add")
+    ] = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """List the layers of MODEL, and what hooks do not see of it.
+
+    Names, shapes, units, and receptive fields in pixels; a narrow terminal goes without some columns.
+
+    \b
+    Examples:
+      layerscope layers
+      layerscope layers torchvision:resnet18 --weights none
+      layerscope layers torchvision:vit_b_16 --weights none --functions --json
+    """
+    from layerscope.capture.uncalled import parametrised
+    from layerscope.cli import layer_table
+
+    with contextlib.redirect_stdout(sys.stderr):  # what the network's own code prints is no part of the table
+        opened = open_network(model, weights)
+        rows = opened.layers(functions)
+        if not rows:
+            raise InputError(f"{model!r} {layer_table.why_none(opened)}; nothing to list")
+        facts, leaves, owners = layer_table.facts_of(opened, model), opened.uncalled(), parametrised(opened)
+        measured = layer_table.effective(opened) if effective else None
+    if as_json:
+        typer.echo(json.dumps(layer_table.as_json(facts, rows, leaves, owners, measured)))
+        return
+    width = output.width()
+    typer.echo(layer_table.headline(facts, width))
+    typer.echo(f"\n{layer_table.layer_table(rows, width, measured)}")
+    if below := layer_table.unseen(leaves, owners, width):
+        typer.echo(f"\n{below}")
+
+
+def site(
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="that results were made in", autocompletion=completion.folders)
+    ] = Path("outputs"),
+    as_json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Write the site over a folder of results again.
+
+    Files that would not change are left alone; what is still being made is counted.
+
+    \b
+    Examples:
+      layerscope site
+      layerscope site path/to/results --json
+    """
+    from layerscope.site.pages import write_site
+
+    page = write_site(folder).resolve().as_uri()
+    typer.echo(json.dumps({"folder": str(folder), "site": page}) if as_json else f"open {page}")
+
+
+def figure(
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FOLDER",
+            help="of one gallery, explanation, report or leaderboard",
+            autocompletion=completion.folders,
+        ),
+    ],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME", help="which figure, as sheet, maps or hierarchy", autocompletion=completion.figures
+        ),
+    ],
+    what: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="WHAT", help="what it is of, where it asks: a layer, a unit, a network"),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="a .pdf, .svg or .png file (default: NAME.pdf)")
+    ] = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Draw one figure for a paper from a folder of results.
+
+    Text stays text and lines stay lines; seed, key and command are in the file's metadata.
+
+    \b
+    Examples:
+      layerscope figure outputs/gallery/menagerie sheet --out sheet.pdf
+      layerscope figure outputs/gallery/menagerie unit conv3:26 --out unit.svg
+      layerscope figure outputs/hierarchy/menagerie hierarchy
+    """
+    from layerscope.cli.drawing import draw
+
+    path = draw(folder, name, what or [], out or Path(f"{name}.pdf"))
+    typer.echo(json.dumps({"figure": name, "file": str(path)}) if as_json else f"figure in {path}")
+
+
+def doctor(
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", help="folder that results would go to", autocompletion=completion.folders)
+    ] = Path("outputs"),
+    as_json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> int:
+    """Say what is installed, and what this machine can do.
+
+    Takes a few seconds, downloads nothing, and ends with 2 only where something is broken that everybody needs.
+
+    \b
+    Examples:
+      layerscope doctor
+      layerscope doctor --out /path/to/results --json
+    """
+    from layerscope.cli.doctor import examine
+
+    found = examine(out)
+    typer.echo(json.dumps(found.facts()) if as_json else found.words(output.width()))
+    for line in found.broken():
+        typer.echo(f"error: {line}", err=True)
+    return 2 if found.broken() else 0

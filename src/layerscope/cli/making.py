@@ -1,0 +1,274 @@
+"""The commands that make something to look at: tour, gallery, explain, hierarchy."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from layerscope.cli import completion
+from layerscope.cli.app import Engine, Json, Model, Out, Quiet, Recipe, Seed, Verbose, Weights
+from layerscope.cli.opening import open_network
+from layerscope.cli.output import heard
+from layerscope.cli.progress import progress_bar
+
+OUTPUTS = Path("outputs")
+
+
+def tour(
+    out: Out = OUTPUTS,
+    recipe: Recipe = "standard",
+    engine: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ENGINE",
+            help='"local" or "processes:N" (default: one per core)',
+            autocompletion=completion.engines,
+        ),
+    ] = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Draw, measure and explain the bundled networks on one site.
+
+    The site is there after a minute or two, with the classes of the robust network and a few units of each layer; the
+    rest is added as it is made: all units of both networks, the hierarchy from edges to objects, leaderboards of
+    attribution methods, and explanations of scenes, of a photograph, and of an image by a network that is trained here.
+    It needs no download. What was made before is not made again, so an interrupted tour goes on where it was.
+
+    \b
+    Examples:
+      layerscope tour
+      layerscope tour --recipe draft --out sketch
+      layerscope tour --engine processes:8 --json > tour.json
+    """
+    from layerscope.cli.tour import Tour
+    from layerscope.engine import usable_cores
+
+    hushed = heard.quiet or as_json
+    made = Tour(out, progress_bar, _unsaid if hushed else typer.echo)
+    facts = made.make(recipe, engine or f"processes:{usable_cores()}")
+    typer.echo(json.dumps(facts) if as_json else f"open {facts['site']}")
+
+
+def _unsaid(line: str) -> None:
+    """What is told of each stage, where only the result is wanted."""
+
+
+def gallery(
+    model: Model = "menagerie",
+    units: Annotated[
+        list[str],
+        typer.Option(
+            metavar="GLOB",
+            help="layer pattern ('layer4.*'), layer, or unit ('conv3:5'); may be repeated",
+            autocompletion=completion.units,
+        ),
+    ] = ["*"],  # noqa: B006
+    recipe: Recipe = "standard",
+    weights: Weights = None,
+    out: Out = OUTPUTS,
+    probe: Annotated[
+        str,
+        typer.Option(
+            metavar="FOLDER",
+            help='natural images: "menagerie", a folder of class folders, or "none"',
+            autocompletion=completion.naturals,
+        ),
+    ] = "menagerie",
+    seed: Seed = 0,
+    engine: Engine = "local",
+    as_json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Draw what the units of MODEL respond to.
+
+    Each picture stands beside the natural images that excite its unit most, and is measured on the unchanged network.
+    What was made before is not made again: the same command goes on where it was stopped.
+
+    \b
+    Examples:
+      layerscope gallery --units conv3:26 --recipe draft
+      layerscope gallery torchvision:resnet18 --units 'layer4.*' --probe path/to/class/folders
+      layerscope gallery torchvision:resnet18 --weights seven.pth --units fc --probe none
+      layerscope gallery nets.py:net --engine processes:4 --json
+    """
+    from layerscope.engine import open_engine
+    from layerscope.site.pages import check_site, write_site
+    from layerscope.studies.gallery import gallery as make_gallery
+
+    check_site(out)
+    opened, natural = open_network(model, weights), None if probe == "none" else probe
+    with open_engine(engine) as executor, progress_bar(model) as report:
+        made = make_gallery(
+            opened,
+            units,
+            out / "gallery",
+            recipe=recipe,
+            seed=seed,
+            probe=natural,
+            executor=executor,
+            on_progress=report,
+        )
+    page = write_site(out).resolve().as_uri()
+    if as_json:
+        facts = {name: getattr(made, name) for name in ("network", "layers", "made", "found")}
+        typer.echo(json.dumps({**facts, "folder": str(made.folder), "seconds": round(made.seconds, 1), "site": page}))
+        return
+    typer.echo(f"{made.made} pictures made, {made.found} found, {len(made.layers)} layers, {made.seconds:.0f} s")
+    typer.echo(f"open {page}")
+
+
+def explain(
+    images: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="IMAGE",
+            help='picture files, folders, "-" for standard input, or scenes as scene:owl:7',
+            autocompletion=completion.images,
+        ),
+    ],
+    model: Annotated[
+        str, typer.Option(metavar="MODEL", help="as for the other commands", autocompletion=completion.models)
+    ] = "menagerie",
+    weights: Weights = None,
+    target: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CLASS",
+            help="class, 'owl versus cat' or unit (default: predicted)",
+            autocompletion=completion.classes,
+        ),
+    ] = None,
+    versus: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CLASS",
+            help="class that it is set against (default: the runner-up)",
+            autocompletion=completion.classes,
+        ),
+    ] = None,
+    methods: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A,B,C", help="attribution methods, separated by commas", autocompletion=completion.methods
+        ),
+    ] = None,
+    layer: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LAYER",
+            help="for class activation maps (default: the last)",
+            autocompletion=completion.units,
+        ),
+    ] = None,
+    baseline: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="what images are compared with: blur, black, white, mean, own mean",
+            autocompletion=completion.baselines,
+        ),
+    ] = "blur",
+    probe: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="images that the network knows: a folder of class folders",
+            autocompletion=completion.probes,
+        ),
+    ] = None,
+    out: Out = OUTPUTS,
+    seed: Seed = 0,
+    memory: Annotated[str, typer.Option(metavar="SIZE", help="about how much activations may take at once")] = "1 GiB",
+    as_json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> int:
+    """Explain why IMAGES got their labels.
+
+    Several attribution methods, each with what says how far to trust it: + good, ! poor, - open. An image that cannot
+    be read is told in one line, and the others go on.
+
+    \b
+    Examples:
+      layerscope explain photo.jpg --model torchvision:resnet50
+      layerscope explain scene:owl:7 scene:ladybird:3
+      layerscope explain scene:owl:7 --versus cat --methods deeplift,saliency
+      layerscope explain pictures/ --model nets.py:net --json > explained.json
+    """
+    from layerscope.cli.explanations import explain_all, facts_of, summary
+    from layerscope.site.pages import check_site, write_site
+    from layerscope.studies.asked import DEFAULT_METHODS
+    from layerscope.studies.explain import Explainer
+
+    check_site(out)
+    chosen = DEFAULT_METHODS if methods is None else [name.strip() for name in methods.split(",") if name.strip()]
+    with progress_bar("explain") as report:
+        explainer = Explainer(
+            open_network(model, weights),
+            target=target,
+            versus=versus,
+            methods=chosen,
+            layer=layer,
+            baseline=baseline,
+            probe=probe,
+            gallery=out / "gallery",
+            seed=seed,
+            memory=memory,
+            on_progress=report,
+        )
+        made, refused = explain_all(explainer, images, out)
+    if made:
+        page = write_site(out).resolve().as_uri()
+        typer.echo(json.dumps(facts_of(made)) if as_json else f"{summary(made)}\n\nopen {page}")
+    elif as_json:
+        typer.echo("[]")
+    for error in refused:
+        typer.echo(f"error: {error}", err=True)
+    return 2 if refused else 0
+
+
+def hierarchy(
+    model: Model = "menagerie",
+    weights: Weights = None,
+    probe: Annotated[
+        str,
+        typer.Option(
+            metavar="FOLDER", help='"menagerie", or a folder of class folders', autocompletion=completion.probes
+        ),
+    ] = "menagerie",
+    profile: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME", help='"quick" or "full": how much is measured', autocompletion=completion.profiles
+        ),
+    ] = "quick",
+    out: Out = OUTPUTS,
+    seed: Seed = 0,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Measure what the layers of MODEL code, edges to objects.
+
+    Everything is told beside networks of the same architecture with random weights; where no hierarchy survives that,
+    none is shown. What it will take is said before it starts, and it goes on where it was stopped.
+
+    \b
+    Examples:
+      layerscope hierarchy
+      layerscope hierarchy menagerie:robust --profile full
+      layerscope hierarchy torchvision:resnet50 --probe path/to/class/folders
+    """
+    from layerscope.cli import hierarchy as command
+    from layerscope.site.pages import check_site, write_site
+
+    check_site(out)
+    made = command.report(open_network(model, weights), probe, profile, out, seed)
+    page = write_site(out).resolve().as_uri()
+    typer.echo(command.as_json(made) if as_json else f"{command.summary(made)}\n\nopen {page}")
