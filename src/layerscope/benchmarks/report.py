@@ -9,6 +9,7 @@ import platform
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 Row = dict[str, Any]
@@ -21,7 +22,8 @@ PACKAGES = (
 class Options:
     """networks: names and patterns, comma-separated, or "none". threads: None for as many as torch takes by itself.
 
-    conformance: compare with references instead of timing.
+    conformance: compare with references instead of timing. truth: measure how right attribution methods are, with
+    records below `out`.
     """
 
     networks: str = "*"
@@ -29,6 +31,8 @@ class Options:
     rounds: int = 9
     quick: bool = False
     conformance: bool = False
+    truth: bool = False
+    out: Path | None = None
 
 
 @dataclass(frozen=True)

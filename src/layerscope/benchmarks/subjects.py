@@ -26,6 +26,7 @@ def _capture(options: Options, on_progress: Progress) -> Report:
 
     if options.conformance:
         raise InputError("--conformance is of attribution; capture compares with references in any case")
+    _without_truth(options)
     return measure(options, on_progress)
 
 
@@ -38,7 +39,13 @@ def _attribution(options: Options, on_progress: Progress) -> Report:
 def _passes(options: Options, on_progress: Progress) -> Report:
     from layerscope.benchmarks.passes import measure
 
+    _without_truth(options)
     return measure(options, on_progress)
+
+
+def _without_truth(options: Options) -> None:
+    if options.truth or options.out is not None:
+        raise InputError("--truth and --out are of attribution; leave them out")
 
 
 SUBJECTS: dict[str, Measure] = {

@@ -6,6 +6,7 @@ The idea is that of FunnyBirds (Hesse, Schaub-Meyer, Roth 2023). Changes are re-
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -178,7 +179,7 @@ def part_rank(values: Tensor, effects: SceneEffects) -> PartRank | None:
     if len(seen) < LEAST_PARTS:
         return None
     values = values.detach().double().cpu()
-    masks = F.max_pool2d(torch.stack([part.mask for part in seen])[:, None].double(), 3, 1, 1)[:, 0]
+    masks = reach(seen)
     if values.shape != masks.shape[1:] or not values.isfinite().all():
         raise InputError(
             f"a map of shape {tuple(values.shape)} for scenes of {tuple(masks.shape[1:])}; give finite [height, width]"
@@ -187,6 +188,11 @@ def part_rank(values: Tensor, effects: SceneEffects) -> PartRank | None:
     if (truth == truth[0]).all():
         return None
     return PartRank(rank_correlation(sums, truth) or 0.0, _cosine(sums, truth), len(seen))
+
+
+def reach(parts: Sequence[PartEffect]) -> Tensor:
+    """Where a map counts for each part: float64 [parts, height, width], 1 in its mask and one pixel around, else 0."""
+    return F.max_pool2d(torch.stack([part.mask for part in parts])[:, None].double(), 3, 1, 1)[:, 0]
 
 
 def _cosine(first: Tensor, second: Tensor) -> float:

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from layerscope.capture.forward import bare_module
-from layerscope.capture.layers import Layer, list_layers
+from layerscope.capture.layers import LAYER_HEADS, Layer, layer_cells, list_layers
 from layerscope.capture.sites import first_name
 from layerscope.capture.uncalled import Uncalled, uncalled
 from layerscope.errors import InputError, LayerscopeError, UnknownNameError
@@ -67,6 +67,28 @@ class VisionModel:
             )
         if self.input_size < 1 or min(self.std) <= 0:
             raise InputError(f"input size {self.input_size} and std {self.std} have to be positive")
+
+    def __repr__(self) -> str:
+        classes = f", {len(self.class_names)} classes" if self.class_names else ""
+        return f"VisionModel({self.name!r}: {self.channels} x {self.input_size} x {self.input_size}{classes})"
+
+    def _repr_html_(self) -> str:
+        """What the network takes, and its layers."""
+        from layerscope.figures.value_cards import table_card
+        from layerscope.figures.words import plural, short
+
+        side = self.input_size
+        about: dict[str, str | None] = {
+            "input": f"{self.channels} × {side} × {side}",
+            "parameters": f"{sum(weight.numel() for weight in self.module.parameters()):,}",
+            "classes": str(len(self.class_names)) if self.class_names else None,
+            "opened with": short(self.spec, 60) if self.spec else None,
+        }
+        try:
+            rows = layer_cells(self.layers())
+        except InputError as error:  # as for an input size that the network does not take
+            return table_card(short(self.name, 60), {**about, "layers": str(error)}, (), ())
+        return table_card(short(self.name, 60), {**about, "": plural(len(rows), "layer")}, LAYER_HEADS, rows, (3, 4, 5))
 
     def __call__(self, images: Images) -> Tensor:
         """Normalise images [batch, channel, height, width] in [0, 1] and run the network. Nothing is resized.

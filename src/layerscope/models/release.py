@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save
 from torch import Tensor, nn
 
 from layerscope.errors import InputError, UnknownNameError
 from layerscope.models import zoo
+from layerscope.models.cards import as_file, card_of
 from layerscope.models.datasets import (
     TEST_SEED,
     TRAIN_SEED,
@@ -24,7 +23,6 @@ from layerscope.models.datasets import (
 )
 from layerscope.models.evaluation import predict, recall_per_class, robust_accuracy
 from layerscope.models.sources import import_torchvision
-from layerscope.models.spectrum import Spectrum
 from layerscope.models.training import ROBUST, STANDARD, TrainingRecipe, half_state, train
 from layerscope.records import write_whole
 from layerscope.types import Progress, no_progress
@@ -117,23 +115,15 @@ def _finish(
 
     predicted = predict(classify, test)
     attacked = replace(test, pixels=test.pixels[:500], labels=test.labels[:500])
-    spectrum = Spectrum.of(training.pixels[:1000].float() / 255)
     card = {
-        "architecture": architecture,
-        "parameters": sum(parameter.numel() for parameter in module.parameters()),
-        "input_size": test.pixels.shape[-1],
-        "mean": zoo.MEAN,
-        "std": zoo.STD,
-        "class_names": training.class_names,
-        "recipe": asdict(recipe),
+        **card_of(module, training, architecture, asdict(recipe)),
         "data": {"train": training.origin, "test": test.origin},
         "accuracy": (predicted == test.labels).float().mean().item(),
         "recall": recall_per_class(predicted, test),
         "robust_accuracy": {f"L2 {radius}": robust_accuracy(classify, attacked, radius) for radius in (0.5, 1.0, 2.0)},
-        "spectrum": {"colour": spectrum.colour.tolist(), "mean": spectrum.mean.tolist(), "slopes": spectrum.slopes()},
         "torch": torch.__version__,
         **made,
     }
-    path = out / "weights.safetensors"
-    write_whole(path, save(state, {"card": json.dumps(card)}))
+    path = out / zoo.WEIGHTS
+    write_whole(path, as_file(state, card))
     return path

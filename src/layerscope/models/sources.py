@@ -1,4 +1,4 @@
-"""Where networks come from: the bundled ones, torchvision, timm, and Python files."""
+"""Where networks come from: the bundled ones, torchvision, timm, Python files, and what `layerscope train` wrote."""
 
 from __future__ import annotations
 
@@ -24,7 +24,15 @@ from layerscope.models.model import VisionModel, wrap
 from layerscope.models.python_file import run_file
 from layerscope.models.sized import PUBLISHED, built_for
 
-FORMS = ("menagerie", "menagerie:robust", "torchvision:NAME", "timm:NAME", "path/to/file.py:function")
+_WRITTEN = ".safetensors"  # by `layerscope train`
+FORMS = (
+    "menagerie",
+    "menagerie:robust",
+    "torchvision:NAME",
+    "timm:NAME",
+    "path/to/file.py:function",
+    f"path/to/weights{_WRITTEN}",
+)
 
 _IMAGENET_CLASSES = 1000
 # Arguments that only these take. Their published weights want the ImageNet normalisation turned into another one.
@@ -35,10 +43,11 @@ def load_model(spec: str, weights: str | None = None, *, seed: int = 0) -> Visio
     """Open a network by name, in eval mode on the CPU.
 
     Args:
-        spec: "menagerie" or "menagerie:robust" (bundled), "torchvision:resnet50", "timm:resnet50.a1_in1k" or
-            "path/to/file.py:function", where the function takes nothing and returns an nn.Module, or a VisionModel
-            made with `wrap`. THAT FILE IS RUN, with all that it may do on your machine: name only files that you
-            trust. An error in it becomes an InputError with that error as its cause.
+        spec: "menagerie" or "menagerie:robust" (bundled), "torchvision:resnet50", "timm:resnet50.a1_in1k",
+            "path/to/weights.safetensors" or "path/to/step-000100.safetensors" (what `layerscope train` wrote, which
+            says of which network it is), or "path/to/file.py:function", where the function takes nothing and returns
+            an nn.Module, or a VisionModel made with `wrap`. THAT FILE IS RUN, with all that it may do on your machine:
+            name only files that you trust. An error in it becomes an InputError with that error as its cause.
         weights: None for the published weights (downloaded once into the folder of torch.hub, for timm into that of
             Hugging Face), "none" for random ones, or the path of a .pth or .safetensors file, from which no code is
             run; the function of a Python file decides by itself on its weights, so there "none" changes nothing. The
@@ -59,6 +68,8 @@ def load_model(spec: str, weights: str | None = None, *, seed: int = 0) -> Visio
 
 def _opened(spec: str, weights: str | None) -> VisionModel:
     source, _, name = spec.partition(":")
+    if spec.endswith(_WRITTEN):
+        return _written(spec, weights)
     if source == "menagerie":
         return _bundled(spec, weights)
     if source == "torchvision":
@@ -80,6 +91,17 @@ def _bundled(name: str, weights: str | None) -> VisionModel:
     if weights is not None:
         raise InputError(f"{name!r} brings its own weights; leave out weights={weights!r}")
     return zoo.load(name)
+
+
+def _written(spec: str, weights: str | None) -> VisionModel:
+    """A file of `layerscope train`: the network is called by its folder, a checkpoint also by its step."""
+    from layerscope.models import zoo
+
+    if weights is not None:
+        raise InputError(f"{spec!r} brings its own weights; leave out weights={weights!r}")
+    path = Path(spec)
+    folder = path.absolute().parent.name
+    return zoo.read(path, folder if path.name == zoo.WEIGHTS else f"{folder} {path.stem}")
 
 
 def _torchvision(name: str, weights: str | None) -> VisionModel:

@@ -7,6 +7,7 @@ Every batch depends on (seed, step) alone, so a training that was stopped goes o
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import math
@@ -24,6 +25,7 @@ from torch import Tensor, nn
 
 from layerscope.errors import CheckpointError
 from layerscope.models import zoo
+from layerscope.models.cards import as_file, card_of
 from layerscope.models.datasets import LabelledImages
 from layerscope.models.evaluation import l2_attack
 from layerscope.records import write_whole
@@ -74,7 +76,7 @@ def train(
     cpu_seconds: float = 0.0,
     on_progress: Progress = no_progress,
 ) -> Trained:
-    """Train a network; `out` holds checkpoints at log-spaced steps and where to go on.
+    """Train a network; `out` holds checkpoints at log-spaced steps, which `load_model` opens, and where to go on.
 
     cpu_seconds: what was spent on the data before. Calling it again with the same arguments goes on from the last
     state; a state of other arguments, or of other pictures or labels, is refused with CheckpointError.
@@ -88,7 +90,7 @@ def train(
     def total() -> float:
         return spent + (time.process_time() - began if first < recipe.steps else 0.0)
 
-    milestones = log_spaced(recipe.steps)
+    milestones, card = log_spaced(recipe.steps), card_of(module, data, architecture, asdict(recipe))
     mean, std = (torch.tensor(values).view(1, -1, 1, 1) for values in (zoo.MEAN, zoo.STD))
 
     def classify(images: Tensor) -> Tensor:
@@ -107,7 +109,8 @@ def train(
         F.cross_entropy(classify(images), labels, label_smoothing=recipe.smoothing).backward()
         optimiser.step()
         if step + 1 in milestones:
-            write_whole(out / f"step-{step + 1:06d}.safetensors", save(half_state(module)))
+            seen = {"step": step + 1, "seen": (step + 1) * recipe.batch}
+            write_whole(out / f"step-{step + 1:06d}.safetensors", as_file(_so_far(module), {**card, **seen}))
         if (step + 1) % SAVE_EVERY == 0 or step + 1 == recipe.steps:
             _save_resume(
                 out, {"identity": identity, "step": str(step + 1), "cpu_seconds": str(total())}, module, optimiser
@@ -175,6 +178,11 @@ def half_state(module: nn.Module) -> dict[str, Tensor]:
         key: value.detach().half().contiguous() if value.is_floating_point() else value.detach().clone()
         for key, value in module.state_dict().items()
     }
+
+
+def _so_far(module: nn.Module) -> dict[str, Tensor]:
+    """The weights of a network in training, as those of the trained one are written: with no negative gain."""
+    return half_state(upright(copy.deepcopy(module)))
 
 
 def upright(module: nn.Module) -> nn.Module:

@@ -13,13 +13,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
-from torch import nn
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
 
-from layerscope.errors import UnknownNameError
+from layerscope.errors import CheckpointError, UnknownNameError
+from layerscope.models.checkpoints import fit
 from layerscope.models.model import VisionModel
 
 NAMES = {"menagerie": "menagerie.safetensors", "menagerie:robust": "menagerie-robust.safetensors"}
+WEIGHTS = "weights.safetensors"
+"""What `layerscope train` calls the weights of a trained network; those of one in training are called by their step."""
 INPUT_SIZE = 64
 MEAN, STD = (0.45, 0.45, 0.45), (0.25, 0.25, 0.25)
 _WIDTHS = (32, 48, 64, 96, 128, 192, 256, 256)
@@ -55,12 +58,13 @@ def load(name: str) -> VisionModel:
 
 
 def read(path: Path, name: str) -> VisionModel:
-    """A network that `layerscope train` wrote, with its card: safetensors, half precision, facts in the header."""
-    with safe_open(path, framework="pt") as file:
-        card: dict[str, Any] = json.loads(file.metadata()["card"])
-        state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (safe_open is not a mapping)
+    """A network that `layerscope train` wrote, with its card: safetensors, half precision, facts in the header.
+
+    Raises CheckpointError for a file that is not there, is damaged, was not written so, or holds other weights.
+    """
+    state, card = _contents(path)
     module = build(card["architecture"], len(card["class_names"]))
-    module.load_state_dict({key: value.float() if value.is_floating_point() else value for key, value in state.items()})
+    fit(module, state, path)
     return VisionModel(
         module.eval(),
         name,
@@ -70,6 +74,23 @@ def read(path: Path, name: str) -> VisionModel:
         class_names=tuple(card["class_names"]),
         card=card,
     )
+
+
+def _contents(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    if not path.is_file():
+        raise CheckpointError(f"no weights file {str(path)!r}; give one that `layerscope train` wrote")
+    try:
+        with safe_open(path, framework="pt") as file:
+            text = (file.metadata() or {}).get("card")
+            state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (safe_open is not a mapping)
+    except SafetensorError as error:
+        raise CheckpointError(f"{str(path)!r} cannot be read as safetensors: {error}") from error
+    if text is None:
+        raise CheckpointError(
+            f"{str(path)!r} does not say of which network it is, as files of `layerscope train` do; "
+            f"name the network, with weights={str(path)!r}"
+        )
+    return state, json.loads(text)
 
 
 def build(architecture: str, classes: int, seed: int = 0) -> nn.Module:

@@ -1,8 +1,8 @@
-"""Attribution: is it right, and how fast is it?"""
+"""Attribution: is it right, is it true to known causes, and how fast is it?"""
 
 from __future__ import annotations
 
-from layerscope.benchmarks.attribution import matrix, speed
+from layerscope.benchmarks.attribution import matrix, speed, truth
 from layerscope.benchmarks.attribution.subject import subject
 from layerscope.benchmarks.report import Options, Report, manifest, threads
 from layerscope.errors import InputError
@@ -10,7 +10,14 @@ from layerscope.types import Progress
 
 
 def measure(options: Options, on_progress: Progress) -> Report:
-    """The matrix of methods and networks where conformance is asked for, otherwise the table of times."""
+    """The matrix of methods and networks where conformance is asked for, the truth bench, or the table of times."""
+    if options.truth and options.conformance:
+        raise InputError("--truth and --conformance are two benchmarks; give one of them")
+    if options.truth:
+        with threads(options.threads or 1):  # so that processor seconds are those of one core
+            return truth.report_of(options, on_progress)
+    if options.out is not None:
+        raise InputError("--out is where the records of --truth go; give both or none")
     with threads(options.threads):
         if options.conformance:
             entries = matrix.entries_of(options.networks, options.quick, on_progress)

@@ -1,0 +1,96 @@
+"""`layerscope benchmark attribution --truth`: its table and JSON, what it refuses, and what a quick one leaves out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from made_up_boards import facts_of
+
+from layerscope.benchmarks.attribution import truth
+from layerscope.benchmarks.report import Options
+from layerscope.cli import main
+from layerscope.errors import InputError
+from layerscope.models.zoo import NAMES
+from layerscope.studies.leaderboard import PICTURED, QUICK, QUICK_SCENES, SCENES, SLOW, Leaderboard
+from layerscope.types import no_progress
+
+
+@pytest.fixture
+def asked(monkeypatch, tmp_path):
+    """Every leaderboard that is asked for, made up."""
+    calls = []
+
+    def make(model, methods, out, *, scenes, on_progress):
+        calls.append((model.name, methods, out, scenes))
+        return Leaderboard(tmp_path / "made", facts_of(model.name), 2, 1.0)
+
+    monkeypatch.setattr(truth, "leaderboard", make)
+    return calls
+
+
+def test_all_methods_on_both_networks_or_the_fast_ones(asked, tmp_path):
+    truth.report_of(Options(truth=True, out=tmp_path), no_progress)
+    assert asked == [(name, None, tmp_path / "leaderboard", SCENES) for name in NAMES]
+    asked.clear()
+    made = truth.report_of(Options(truth=True, quick=True, networks="menagerie"), no_progress)
+    assert asked == [("menagerie", QUICK, Path("outputs/leaderboard"), QUICK_SCENES)]
+    assert "left out, being quick: " + ", ".join(SLOW) in made.summary
+    assert made.manifest["command"] == "layerscope benchmark attribution --truth --quick --networks 'menagerie' --json"
+    assert {*QUICK, *SLOW} == set(PICTURED)
+    assert not set(QUICK) & set(SLOW)
+
+
+def test_the_json_has_rows_and_a_manifest_without_machine_or_time(asked, capsys, tmp_path):
+    command = ["benchmark", "attribution", "--truth", "--json", "--out", str(tmp_path)]
+    with pytest.raises(InputError, match="no leaderboard below"):  # made up, so that nothing lies on the disk
+        truth_site(command)
+    said = json.loads(capsys.readouterr().out)
+    assert [row["network"] for row in said["rows"]] == [name for name in NAMES for _ in range(3)]
+    assert said["rows"][0]["part_rank"] == {"value": 0.5, "low": 0.4, "high": 0.6, "images": 9}
+    manifest = said["manifest"]
+    assert manifest["command"] == "layerscope benchmark attribution --truth --json"
+    assert manifest["threads"] == 1
+    assert not {"date", "machine", "cores", "system"} & set(manifest)
+    assert str(tmp_path) not in json.dumps(said)
+
+
+def truth_site(command):
+    """Run the command and raise what it says of the site."""
+    from layerscope.cli.commands import app
+
+    app(command, standalone_mode=False)
+
+
+def test_the_table_gives_each_measure_with_its_direction_and_interval(asked):
+    made = truth.report_of(Options(truth=True, networks="menagerie"), no_progress)
+    ((title, rows),) = made.shown.items()
+    assert title == "menagerie, 9 scenes of 10, means with 95 % intervals"
+    assert rows[0]["part rank ↑"] == "0.50 0.40..0.60"
+    assert rows[0]["seconds ↓"] == 0.25
+    assert rows[1]["redrawn ↓"] is None
+    assert rows[2]["method"] == "(random map)"
+    assert "menagerie: A reading." in made.summary
+    assert "refused by Rise: no rule" in made.summary
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["attribution", "--truth", "--conformance"], "--truth and --conformance are two benchmarks"),
+        (["attribution", "--truth", "--networks", "none"], "'none' names no network; give specs as menagerie"),
+        (["attribution", "--truth", "--networks", "menageri"], "menageri"),
+        (["attribution", "--out", "x"], "--out is where the records of --truth go"),
+        (["capture", "--truth"], "--truth and --out are of attribution"),
+        (["passes", "--truth"], "--truth and --out are of attribution"),
+        (["world", "--truth"], "the world is measured on one thread"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused(capsys, monkeypatch, tmp_path, options, words):
+    monkeypatch.chdir(tmp_path)
+    assert main(["benchmark", *options]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert words in said.err
+    assert not list(tmp_path.iterdir())
