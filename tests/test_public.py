@@ -10,7 +10,7 @@ import layerscope as ls
 
 PUBLIC = {
     "Attribution", "InputError", "Layer", "LayerscopeError", "METHODS", "Recipe", "Spectrum", "Unit", "VisionModel", "ablate", "attribute", "capture", "channel",
-    "direction", "diversity", "effective_receptive_fields", "excitation", "explain", "gallery", "hierarchy", "layer_energy", "load_model", "logit", "margin", "maximise", "neuron", "replace", "world", "wrap", "write_site",
+    "direction", "diversity", "effective_receptive_fields", "excitation", "explain", "figures", "gallery", "hierarchy", "layer_energy", "leaderboard", "load_model", "logit", "margin", "maximise", "neuron", "replace", "world", "wrap", "write_site",
 }  # fmt: skip
 
 

@@ -186,6 +186,11 @@ def _hierarchy(model: VisionModel, folder: Path) -> None:
         assert ls.hierarchy(model, folder / "pictures", out=folder / "out").layers
 
 
+def _leaderboard(model: VisionModel, folder: Path) -> None:
+    larger = ls.wrap(model.module, 32, name="users", class_names=model.class_names)  # as small as scenes get
+    assert ls.leaderboard(larger, ["saliency"], folder, scenes=6).made == 1
+
+
 def _attribute(method: str) -> Callable[[VisionModel, Path], None]:
     def run(model: VisionModel, folder: Path) -> None:
         layer = {"layer": "conv2"} if "layer" in METHODS[method].needs else {}
@@ -224,6 +229,7 @@ USES = (
     *(Use(f"attribute by {method}", ("attribute",), _attribute(method), calls=(0, 2)) for method in METHODS),
     Use("explain", ("explain",), _explain, calls=(0, 3, 40)),
     Use("hierarchy", ("hierarchy",), _hierarchy, calls=(0, 2, 60)),
+    Use("leaderboard", ("leaderboard",), _leaderboard, calls=(0, 30)),
     Use("effective_receptive_fields", ("effective_receptive_fields",), _effective, calls=(0, 1)),
     Use("maximise", ("maximise",), lambda model, _: ls.maximise(model, ["conv2:3", "b"], recipe="draft", steps=3), (0, 4)),
     Use("gallery", ("gallery",), lambda model, out: ls.gallery(model, "head:1", out, recipe="draft", probe=None), (0, 9)),
@@ -231,7 +237,7 @@ USES = (
 
 # Take no network: they describe, open or write.
 WITHOUT_A_NETWORK = {
-    "Attribution", "InputError", "LayerscopeError", "METHODS", "Recipe", "Spectrum", "Unit", "channel", "direction", "diversity", "excitation", "layer_energy",
+    "Attribution", "InputError", "LayerscopeError", "METHODS", "Recipe", "Spectrum", "Unit", "channel", "direction", "diversity", "excitation", "figures", "layer_energy",
     "load_model", "logit", "margin", "neuron", "world", "write_site",
 }  # fmt: skip
 

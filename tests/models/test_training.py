@@ -7,16 +7,19 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import safetensors.torch
 import torch
 from PIL import Image
 from torch import nn
 
 from layerscope.errors import CheckpointError, InputError, UnknownNameError
 from layerscope.models import release, zoo
+from layerscope.models.cards import as_file
 from layerscope.models.datasets import LabelledImages, folder_images, menagerie_images
 from layerscope.models.evaluation import l2_attack, recall_per_class, robust_accuracy
 from layerscope.models.release import make_network, split
-from layerscope.models.training import ROBUST, TrainingRecipe, _batch, _chosen, log_spaced, train, upright
+from layerscope.models.sources import load_model
+from layerscope.models.training import ROBUST, TrainingRecipe, _batch, _chosen, half_state, log_spaced, train, upright
 
 TINY = TrainingRecipe(images=64 * 12, batch=64, shift=2)
 
@@ -34,6 +37,13 @@ def folder_of(path: Path) -> Path:
 def same_weights(first: nn.Module, second: nn.Module) -> bool:
     pairs = zip(first.state_dict().values(), second.state_dict().values(), strict=True)
     return all(torch.equal(one, other) for one, other in pairs)
+
+
+def rounded(module: nn.Module) -> nn.Module:
+    """Its weights as a file holds them: in half precision."""
+    same = zoo.Menagerie(20)
+    same.load_state_dict(half_state(module))
+    return same
 
 
 def test_a_stopped_training_goes_on_as_if_it_had_not_stopped(scenes, tmp_path, monkeypatch):
@@ -79,6 +89,60 @@ def test_checkpoints_are_log_spaced(scenes, tmp_path):
     assert steps[-1] == 12
     assert log_spaced(5000) >= {1, 5000}
     assert 10 <= len(log_spaced(5000)) <= 12
+
+
+def test_checkpoints_open_by_their_path_as_what_they_were_at_that_step(scenes, tmp_path):
+    """The last one is the trained network, rounded; each knows its step; and no unit changes its sign between them."""
+    trained = train(scenes, TINY, folder_of(tmp_path / "out")).module
+    first, last = (load_model(str(tmp_path / "out" / f"step-{step:06d}.safetensors")) for step in (1, 12))
+    assert (first.name, last.name) == ("out step-000001", "out step-000012")
+    assert (first.card["step"], last.card["step"], last.card["seen"]) == (1, 12, 12 * 64)
+    assert first.class_names == last.class_names == scenes.class_names
+    assert first.card["spectrum"] == last.card["spectrum"]
+    assert not last.module.training
+    assert same_weights(last.module, rounded(trained))
+    assert not same_weights(first.module, last.module)
+
+
+def test_a_checkpoint_has_no_negative_gains_and_leaves_the_network_in_training_as_it_is(scenes, tmp_path, monkeypatch):
+    def negative(*given: object) -> nn.Module:
+        network = zoo.Menagerie(20)
+        for module in network.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                nn.init.constant_(module.weight, -1.0)
+        return network
+
+    with monkeypatch.context() as patch:
+        patch.setattr(zoo, "build", negative)
+        train(scenes, replace(TINY, images=64), tmp_path)
+    opened = zoo.read(tmp_path / "step-000001.safetensors", "one step").module
+    gains = [module.weight for module in opened.modules() if isinstance(module, nn.BatchNorm2d)]
+    assert all((gain > 0).all() for gain in gains)
+    going_on = safetensors.torch.load_file(tmp_path / "resume.safetensors")
+    assert (going_on["module.norm1.weight"] < 0).all()
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, r"no weights file '.*x\.safetensors'; give one that"),
+        (b"no weights", r"'.*x\.safetensors' cannot be read as safetensors: "),
+        (safetensors.torch.save({"a": torch.zeros(1)}), r"does not say of which network it is, .*; name the network, "),
+        (
+            as_file({"a": torch.zeros(1)}, {"architecture": "menagerie", "class_names": ["a", "b"]}),
+            r"does not fit Menagerie; \d+ missing: conv1\.weight, .*1 unexpected: a",
+        ),
+    ],
+)
+def test_files_that_no_training_wrote_are_refused_in_one_line(content, words, tmp_path):
+    path = tmp_path / "x.safetensors"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(CheckpointError, match=words) as caught:
+        load_model(str(path))
+    assert "\n" not in str(caught.value)
+    with pytest.raises(InputError, match="brings its own weights; leave out weights='none'"):
+        load_model(str(path), weights="none")
 
 
 def test_attack_stays_in_its_ball_and_raises_the_loss(scenes):
@@ -145,7 +209,8 @@ def test_a_network_of_ones_own_pictures(tmp_path):
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.new("RGB", (70 + index, 64), tuple(channel + index for channel in colour)).save(path)
     weights = make_network(str(tmp_path / "pictures"), out=tmp_path / "out", images=64 * 8)
-    model = zoo.read(weights, "colours")
+    model = load_model(str(weights))
+    assert (model.name, model.spec, "step" in model.card) == ("out", str(weights), False)
     assert model.class_names == ("blues", "reds")
     assert model.card["accuracy"] == 1.0
     assert model.card["recall"] == {"blues": 1.0, "reds": 1.0}

@@ -64,6 +64,18 @@ def reported(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The site of two galleries, of which one is half made, two hierarchy reports and an explained image; to look at only."""
+    folder = tmp_path_factory.mktemp("whole")
+    made_up.write_gallery(folder, units=12)
+    made_up.write_gallery(folder, "robust", units=12, made=lambda index: index < 9)
+    made_up_hierarchies.write_hierarchy(folder)
+    made_up_hierarchies.write_hierarchy(folder, "untrained", shown=False, header={"network": {"name": "untrained"}})
+    made_up_explanations.write_explanation(folder, "flower.png")
+    return write_site(folder).parent
+
+
+@pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
     api = (importlib.import_module if CI else pytest.importorskip)("playwright.sync_api")
     found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)

@@ -129,6 +129,7 @@ def layer_row(name: str, place: int, units: int, shown: bool) -> dict[str, Any]:
         "status": "exact",
         "shape": [units, 16 // (place + 1), 16 // (place + 1)],
         "before_rectifier": f"norm{place}",
+        "same_units": [name.replace("relu", "norm"), name.replace("relu", "conv")] if "relu" in name else [],
         "shares": shares,
         "net": {**net, "any": interval(beyond, 0.125)},
         "counts_of_twins": [{one: units if one == "none" else 0 for one in CATEGORIES}] * 5,

@@ -264,14 +264,14 @@ def test_standard_beside_robust_on_the_first_page(visit: Visit, site: Path):
 
 def test_the_filter_by_keyboard(visit: Visit, site: Path):
     page = visit(site, LAYER)
-    page.keyboard.press("/")
+    page.keyboard.press("f")
     page.keyboard.type("weak")
     assert page.evaluate("document.activeElement.id") == "filter"
     assert shown(page) == [3, 7, 11]
     page.keyboard.press("Escape")
     assert page.evaluate("document.activeElement.id") != "filter"
     assert page.input_value("#filter") == "weak"
-    page.keyboard.press("/")
+    page.keyboard.press("f")
     page.keyboard.type("dead")
     assert shown(page) == [6], "what is there is replaced by what is typed"
 

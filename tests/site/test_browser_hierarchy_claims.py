@@ -180,7 +180,7 @@ def test_no_name_turns_the_direction_of_the_words_around_it(visit: Visit, make_h
     folder = make_hierarchy("\u202enetwork", folder="r", layers=layers, facts=whole(layers))
     page = visit(write_site(folder).parent, "#/hierarchy")
     for step, then in (
-        (".finding-of h3 a", ".finding"),
+        (".finding-of .titled a", ".finding"),
         (".layer-block h3 a", ".coded-grid"),
         (".coded-grid a", ".tests"),
     ):

@@ -91,7 +91,7 @@ def test_the_page_of_a_unit_has_every_test_beside_its_limits(visit: Visit, repor
     assert "same label in 56.0% of redraws: how stable it is" in said
     for words in ("stripes", "turtle", "IoU 0.200 of at most 0.800", "versus scattered", "0.750 0.625 to 0.850"):
         assert words in said
-    assert page.locator(".tunings.of-unit svg").count() == 3
+    assert page.locator(".tunings.of-unit svg.plot").count() == 3
     assert "bars at 135° (132° to 138°), selectivity 0.400" in said
     assert "hue 270° (260° to 280°), colour index 0.250" in re.sub(r"\s+", " ", said)
     assert "0.125 cycles per pixel (0.100 to 0.150), bandwidth unknown" in said
@@ -233,7 +233,9 @@ def test_no_name_is_ever_run(visit: Visit, tmp_path: Path):
         write_hierarchy(tmp_path, name, folder=f"r{turn}", layers=layers, facts=made, header=header)
     write_site(tmp_path)
     page = visit(tmp_path, "#/hierarchy", viewport=TELEPHONE)
-    links = page.evaluate("[...document.querySelectorAll('.finding-of h3 a')].map((one) => one.getAttribute('href'))")
+    links = page.evaluate(
+        "[...document.querySelectorAll('.finding-of .titled a')].map((one) => one.getAttribute('href'))"
+    )
     assert len(links) == len(HOSTILE)
     for link in links:
         page.evaluate("(link) => { location.hash = link; }", link)

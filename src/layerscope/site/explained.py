@@ -9,12 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from layerscope.errors import InputError
-from layerscope.models.pictures import as_rgb
+from layerscope.figures.pictures import as_rgb
 from layerscope.records import Record
-from layerscope.site import maps
+from layerscope.site import maps, reproduce
 from layerscope.site.assets import write_data, write_pictures
 from layerscope.site.explanations import ShownExplanation
 from layerscope.site.files import SiteFolder
+from layerscope.site.links import Mattered
+from layerscope.site.searching import Searchable
 from layerscope.site.summary import number
 
 _TILE_SIDE = 160  # pixels: of a unit's picture, and of the image that shows where it fired
@@ -23,8 +25,12 @@ _SCENE_SIDE = 256  # pixels: of a scene without one of its parts
 _LATER = ("story", "causes", "flip", "methods")  # facts that are given with the places of their pictures
 
 
-def write_explanation(files: SiteFolder, explanation: ShownExplanation) -> dict[str, Any] | None:
-    """Write the files of one explanation and return its entry in the index; None where its record is missing.
+def write_explanation(
+    files: SiteFolder, explanation: ShownExplanation, found: Searchable, mattered: Mattered
+) -> dict[str, Any] | None:
+    """Write the files of one explanation, add it to what is searched and linked, and return its entry in the index.
+
+    None where its record is missing.
 
     Raises InputError where the record does not hold what an explanation holds.
     """
@@ -34,6 +40,8 @@ def write_explanation(files: SiteFolder, explanation: ShownExplanation) -> dict[
     try:
         data = _data(files, f"images/{explanation.slug}", explanation, record)
         entry = _entry(explanation, data)
+        found.add_image(data["methods"])
+        mattered.add(explanation.slug, record.facts["story"])
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as cause:
         what = f"{type(cause).__name__}: {str(cause)[:200]}"
         raise InputError(
@@ -67,13 +75,20 @@ def _data(files: SiteFolder, stem: str, explanation: ShownExplanation, record: R
     files.expect([f"{stem}/image.webp", *(f"{stem}/map.{place}.webp" for place in drawn)])
     image = as_rgb(arrays["image"])
     scenes = _Tiles(files, f"{stem}/scenes", _SCENE_SIDE)
-    header = {name: explanation.facts.get(name) for name in ("layerscope", "command", "network")}
+    header = {name: explanation.facts.get(name) for name in ("layerscope", "command", "network", "key")}
     return {
         **rounded({name: value for name, value in facts.items() if name not in _LATER}),
         **header,
         "title": explanation.title,
         "image": {**facts["image"], **_picture(files, stem, image)},
-        "methods": [_method(files, stem, place, method, arrays) for place, method in enumerate(facts["methods"])],
+        "python": reproduce.of_explanation(explanation.facts, facts, explanation.home),
+        "methods": [
+            {
+                **_method(files, stem, place, method, arrays),
+                "python": reproduce.of_map(explanation.facts, facts, method),
+            }
+            for place, method in enumerate(facts["methods"])
+        ],
         "story": _story(files, stem, facts["story"], arrays, image),
         "causes": _causes(scenes, facts["causes"], arrays),
         "flip": _flip(scenes, facts["flip"], arrays),
@@ -88,6 +103,7 @@ def _entry(explanation: ShownExplanation, data: Mapping[str, Any]) -> dict[str, 
         "title": explanation.title,
         "slug": explanation.slug,
         "network": explanation.network,
+        "fingerprint": explanation.facts["network"].get("fingerprint"),
         "label": top and top["class"],
         "probability": top and top["probability"],
         "asked": data["target"]["label"],
@@ -96,8 +112,15 @@ def _entry(explanation: ShownExplanation, data: Mapping[str, Any]) -> dict[str, 
         "unlike": data["familiar"]["unlike"],
         "versus": versus and {name: versus[name] for name in ("label", "margin")},
         "image": {name: data["image"][name] for name in ("url", "width", "height")},
+        "methods": _asked_first(data["methods"]),
         "map": map_ and {"url": map_["url"], "title": map_["title"], "method": map_["method"]},
     }
+
+
+def _asked_first(methods: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+    """Question and method of each map that answers the first question."""
+    shown = [[method["question"], method["method"]] for method in methods if method["error"] is None]
+    return [one for one in shown if one[0] == shown[0][0]]
 
 
 def rounded(value: Any) -> Any:

@@ -17,12 +17,16 @@ _KIND = Kind("explanation", "explain the image again", ("network", "image"))
 
 @dataclass(frozen=True)
 class ShownExplanation:
-    """One explanation. `title`: the image's name, followed by network, question or folder where others share it."""
+    """One explanation. `title`: the image's name, followed by network, question or folder where others share it.
+
+    home: the folder of the explanation, relative to that of the site.
+    """
 
     title: str
     slug: str
     facts: Mapping[str, Any]
     path: Path
+    home: str
 
     @property
     def network(self) -> str:
@@ -42,9 +46,11 @@ def find_explanations(folder: Path) -> tuple[ShownExplanation, ...]:
     """
     paths = sorted(_KIND.paths(folder), key=_latest_first)
     read = [(path, facts) for path in paths if (facts := _KIND.read(path)) is not None]
-    titles = _titles([(facts, path.parent.relative_to(folder).as_posix()) for path, facts in read])
+    homes = [path.parent.relative_to(folder).as_posix() for path, _ in read]
+    titles = _titles([(facts, home) for (_, facts), home in zip(read, homes, strict=True)])
     return tuple(
-        ShownExplanation(title, slug(title), facts, path) for title, (path, facts) in zip(titles, read, strict=True)
+        ShownExplanation(title, slug(title), facts, path, home)
+        for title, home, (path, facts) in zip(titles, homes, read, strict=True)
     )
 
 

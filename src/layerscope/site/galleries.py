@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from layerscope.errors import InputError
-from layerscope.models.pictures import as_rgb
+from layerscope.figures.pictures import as_rgb
 from layerscope.names import slug
 from layerscope.records import Record, Store
 from layerscope.site.manifests import Kind
@@ -46,13 +46,17 @@ class ShownLayer:
 
 @dataclass(frozen=True)
 class ShownGallery:
-    """One gallery. Its `title` is the network's name, followed by the folder where two galleries share that name."""
+    """One gallery. Its `title` is the network's name, followed by the folder where two galleries share that name.
+
+    home: the folder of the gallery, relative to that of the site.
+    """
 
     title: str
     slug: str
     facts: Mapping[str, Any]
     layers: tuple[ShownLayer, ...]
     store: Store
+    home: str
 
     def units(self, layer: ShownLayer) -> list[ShownUnit]:
         """Read the units of `layer` that have been made, in the order of their numbers."""
@@ -67,15 +71,12 @@ def find_galleries(folder: Path) -> tuple[ShownGallery, ...]:
     """
     read = [(path, facts) for path in sorted(_KIND.paths(folder)) if (facts := _KIND.read(path)) is not None]
     names = Counter(facts["network"]["name"] for _, facts in read)
-    return tuple(_gallery(path, facts, _title(path, facts, folder, names)) for path, facts in read)
+    return tuple(_gallery(path, facts, path.parent.relative_to(folder).as_posix(), names) for path, facts in read)
 
 
-def _title(path: Path, facts: Mapping[str, Any], folder: Path, names: Counter[str]) -> str:
-    name: str = facts["network"]["name"]
-    return name if names[name] == 1 else f"{name} ({path.parent.relative_to(folder).as_posix()})"
-
-
-def _gallery(path: Path, facts: dict[str, Any], title: str) -> ShownGallery:
+def _gallery(path: Path, facts: dict[str, Any], home: str, names: Counter[str]) -> ShownGallery:
+    name = facts["network"]["name"]
+    title = name if names[name] == 1 else f"{name} ({home})"
     try:
         layers = tuple(_layer(layer) for layer in facts["layers"])
         store = Store(path.parent)
@@ -86,7 +87,7 @@ def _gallery(path: Path, facts: dict[str, Any], title: str) -> ShownGallery:
         raise InputError(f"{path} does not describe a gallery ({cause}); make the gallery again") from None
     if len({layer.slug for layer in layers}) < len(layers):
         raise InputError(f"{path} lists a layer twice; make the gallery again")
-    return ShownGallery(title, slug(title), facts, layers, store)
+    return ShownGallery(title, slug(title), facts, layers, store, home)
 
 
 def _layer(facts: Mapping[str, Any]) -> ShownLayer:

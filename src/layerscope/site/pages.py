@@ -1,4 +1,4 @@
-"""The site over all galleries, hierarchy reports and explanations of a folder: data files, and a client that draws.
+"""The site over all galleries, hierarchy reports, explanations and leaderboards of a folder: data files, and a client.
 
 A browser that opens a page from the disk may not fetch, so every data file is a script that assigns to one global name,
 and the client asks for a layer, a report or an image only when somebody looks at it.
@@ -16,23 +16,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from layerscope.errors import InputError
-from layerscope.site import maps, sprites, summary
+from layerscope.site import links, maps, reproduce, sprites, summary
 from layerscope.site.assets import write_data, write_pictures, write_sprite
 from layerscope.site.explained import write_explanation
 from layerscope.site.explanations import ShownExplanation, find_explanations
 from layerscope.site.files import SiteFolder
 from layerscope.site.galleries import ShownGallery, ShownLayer, ShownUnit, find_galleries
 from layerscope.site.hierarchies import ShownHierarchy, find_hierarchies
+from layerscope.site.leaderboards import ShownLeaderboard, find_leaderboards
+from layerscope.site.links import Mattered
 from layerscope.site.reported import write_hierarchy
+from layerscope.site.searching import Searchable
 
 _SCRIPTS = (
-    *("dom", "data", "fitted", "figures", "plots", "select", "facts"),
-    *("maps", "curves", "story", "causes", "poster", "image", "map", "images"),
+    *("dom", "data", "fitted", "vector", "download", "figures", "plots", "select", "facts", "tables"),
+    *("maps", "back", "curves", "story", "causes", "poster", "image", "map", "images"),
     *("reports", "stacks", "nets", "decoding", "alike", "tuning", "tuned", "evidence", "measures", "finding"),
     *("reportnumbers", "report", "reportlayer", "tests", "reportunit"),
+    *("intervals", "leaderboard", "bestmethods"),
+    *("subjects", "glance", "findable", "find", "search", "keys", "comparereports", "compare"),
     *("home", "network", "layer", "unit", "app"),
 )
-_STYLES = ("site", "explain", "report")
+_STYLES = ("site", "search", "compare", "explain", "report", "leaderboard", "download")
 _AT_A_GLANCE = 12  # pictures that stand for a layer on the first page
 _GLANCE_SIDE = 96  # pixels
 _EXEMPLAR_SIDE = 96  # pixels
@@ -42,13 +47,13 @@ def check_site(folder: Path | str) -> None:
     """Say before any work what `write_site` would say of `folder` as it is; an empty or missing folder is fine.
 
     Raises StorageError where index.html or site/ is somebody else's, InputError where a `gallery.json`, a
-    `hierarchy.json` or an `explanation.json` cannot be understood. Writes nothing.
+    `hierarchy.json`, an `explanation.json` or a `leaderboard.json` cannot be understood. Writes nothing.
     """
     _opened(Path(folder))
 
 
 def write_site(folder: Path | str) -> Path:
-    """Write one static site over all galleries, hierarchy reports and explanations below `folder`.
+    """Write one static site over all galleries, hierarchy reports, explanations and leaderboards below `folder`.
 
     Returns the path of its `index.html`. Writes `<folder>/index.html` and `<folder>/site/...` only, each file whole or
     not at all; the same records give the same bytes. What is still being made, or has lost its record, is counted.
@@ -56,35 +61,48 @@ def write_site(folder: Path | str) -> Path:
     else's site.
     """
     folder = Path(folder)
-    files, galleries, reports, explanations = _opened(folder)
-    titles = [one.title for one in galleries] + [one.title for one in reports] + [one.title for one in explanations]
+    files, galleries, reports, explanations, boards = _opened(folder)
+    titles = [one.title for found in (galleries, reports, explanations, boards) for one in found]
     if not titles:
         raise InputError(
-            f"no gallery, no hierarchy report and no explanation below {folder}; make one with "
+            f"no gallery, no hierarchy report, no explanation and no leaderboard below {folder}; make one with "
             f"`layerscope gallery --out {folder}`, `layerscope hierarchy --out {folder}` "
             f"or `layerscope explain IMAGE --out {folder}`"
         )
+    found, mattered = Searchable(), Mattered()
     index = {
-        "networks": [_write_network(files, gallery) for gallery in galleries],
-        "hierarchies": _write_hierarchies(files, reports),
-        **_write_explanations(files, explanations),
+        "networks": [_write_network(files, gallery, found) for gallery in galleries],
+        "hierarchies": _write_hierarchies(files, reports, found),
+        **_write_explanations(files, explanations, found, mattered),
+        "leaderboards": [board.entry for board in boards],
+        "search": found.write(files),
+        "mattered": mattered.write(files),
     }
+    index["pairs"] = _pairs(index["networks"], index["hierarchies"]["reports"])
     styles, (first, *others) = _write_client(files)
     scripts = [first, write_data(files, "index.js", "index", index), *others]
     return files.finish(_page(titles, styles, scripts))
 
 
-_Opened = tuple[SiteFolder, tuple[ShownGallery, ...], tuple[ShownHierarchy, ...], tuple[ShownExplanation, ...]]
+_Opened = tuple[
+    SiteFolder,
+    tuple[ShownGallery, ...],
+    tuple[ShownHierarchy, ...],
+    tuple[ShownExplanation, ...],
+    tuple[ShownLeaderboard, ...],
+]
 
 
 def _opened(folder: Path) -> _Opened:
-    return SiteFolder(folder), find_galleries(folder), find_hierarchies(folder), find_explanations(folder)
+    files = SiteFolder(folder)
+    found = find_galleries(folder), find_hierarchies(folder), find_explanations(folder), find_leaderboards(folder)
+    return files, *found
 
 
-def _write_hierarchies(files: SiteFolder, reports: Sequence[ShownHierarchy]) -> dict[str, Any]:
+def _write_hierarchies(files: SiteFolder, reports: Sequence[ShownHierarchy], found: Searchable) -> dict[str, Any]:
     """Write the files of all complete reports; those that are being made, or have no whole record, are only named."""
     complete = [report for report in reports if report.complete]
-    entries = [write_hierarchy(files, report) for report in complete]
+    entries = [write_hierarchy(files, report, found) for report in complete]
     return {
         "reports": [entry for entry in entries if entry is not None],
         "missing": [one.title for one, entry in zip(complete, entries, strict=True) if entry is None],
@@ -92,9 +110,22 @@ def _write_hierarchies(files: SiteFolder, reports: Sequence[ShownHierarchy]) -> 
     }
 
 
-def _write_explanations(files: SiteFolder, explanations: Sequence[ShownExplanation]) -> dict[str, Any]:
+def _pairs(networks: Sequence[Mapping[str, Any]], reports: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+    """Slug and layer of a gallery, slug and layer of a report of the same network, for all layers of the same units."""
+    return [
+        [network["slug"], mine, report["slug"], theirs]
+        for network in networks
+        for report in reports
+        if report["fingerprint"] and report["fingerprint"] == network["network"].get("fingerprint")
+        for mine, theirs in links.pairs(network["layers"], report["layers"])
+    ]
+
+
+def _write_explanations(
+    files: SiteFolder, explanations: Sequence[ShownExplanation], found: Searchable, mattered: Mattered
+) -> dict[str, Any]:
     """Write the files of all explanations and return the parts of the index that tell of them."""
-    entries = [write_explanation(files, explanation) for explanation in explanations]
+    entries = [write_explanation(files, explanation, found, mattered) for explanation in explanations]
     return {
         "images": [entry for entry in entries if entry is not None],
         "missing": [one.title for one, entry in zip(explanations, entries, strict=True) if entry is None],
@@ -114,9 +145,9 @@ def _css(colour: tuple[int, int, int]) -> str:
     return "#" + bytes(colour).hex()
 
 
-def _write_network(files: SiteFolder, gallery: ShownGallery) -> dict[str, Any]:
+def _write_network(files: SiteFolder, gallery: ShownGallery, found: Searchable) -> dict[str, Any]:
     """Write the files of one network, layer by layer, and return its entry in the index."""
-    layers, glance = [], list[NDArray[np.uint8]]()
+    layers, glance, told = [], list[NDArray[np.uint8]](), []
     for layer in gallery.layers:
         units = gallery.units(layer)
         shown = [summary.of_unit(unit, gallery.facts) for unit in units]
@@ -126,12 +157,15 @@ def _write_network(files: SiteFolder, gallery: ShownGallery) -> dict[str, Any]:
         entry["data"] = _write_layer(files, gallery, layer, units, shown)
         glance += [units[place].picture for place in chosen]
         layers.append(entry)
+        told.append(shown)
+    found.add_gallery(told)
     facts = {name: gallery.facts.get(name) for name in ("layerscope", "recipe", "seed", "probe", "command")}
     return {
         **facts,
         "title": gallery.title,
         "slug": gallery.slug,
         "network": gallery.facts["network"],
+        "python": reproduce.of_network(gallery.home),
         "layers": layers,
         "glance": write_pictures(files, f"glance/{gallery.slug}", glance, _GLANCE_SIDE),
     }
@@ -147,6 +181,7 @@ def _write_layer(
     stem = f"{gallery.slug}/{layer.slug}"
     data = {
         "units": shown,
+        "python": reproduce.of_layer(gallery.facts, layer.name, gallery.home),
         "pictures": write_pictures(files, f"pictures/{stem}", [unit.picture for unit in units]),
         "exemplars": _write_exemplars(files, f"exemplars/{stem}", gallery, layer, units),
     }

@@ -9,24 +9,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from layerscope.errors import InputError
-from layerscope.models.pictures import as_rgb
+from layerscope.figures.pictures import as_rgb
 from layerscope.names import slug
 from layerscope.records import Record
+from layerscope.site import reproduce
 from layerscope.site.assets import write_data, write_pictures
 from layerscope.site.explained import rounded
 from layerscope.site.files import SiteFolder
 from layerscope.site.hierarchies import ShownHierarchy
 from layerscope.site.reported_checks import check_facts, check_header
 from layerscope.site.reported_units import dots, hue_colour, table, tuning
+from layerscope.site.searching import Searchable
 
 _PROBE_SIDE, _PICTURE_SIDE = 96, 224  # pixels, at most
 
-_HEADER = ("layerscope", "network", "probe", "profile", "twins", "seed", "skipped", "command")
+_HEADER = ("layerscope", "network", "probe", "profile", "twins", "seed", "skipped", "command", "key")
 _FACTS = ("shown", "words", "false_rate", "trend", "trend_p", "together", "tasks", "recipe")
 
 
-def write_hierarchy(files: SiteFolder, report: ShownHierarchy) -> dict[str, Any] | None:
-    """Write the files of one report and return its entry in the index; None where its record is missing.
+def write_hierarchy(files: SiteFolder, report: ShownHierarchy, found: Searchable) -> dict[str, Any] | None:
+    """Write the files of one report, add it to what is searched, and return its entry in the index.
+
+    None where its record is missing.
 
     Raises InputError where the record does not hold what a report holds.
     """
@@ -36,7 +40,7 @@ def write_hierarchy(files: SiteFolder, report: ShownHierarchy) -> dict[str, Any]
         return None
     try:
         check_facts(record.facts, record.arrays)
-        return _written(files, report, record)
+        return _written(files, report, record, found)
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as cause:
         if isinstance(cause, InputError):
             raise
@@ -46,7 +50,7 @@ def write_hierarchy(files: SiteFolder, report: ShownHierarchy) -> dict[str, Any]
         ) from None
 
 
-def _written(files: SiteFolder, report: ShownHierarchy, record: Record) -> dict[str, Any]:
+def _written(files: SiteFolder, report: ShownHierarchy, record: Record, found: Searchable) -> dict[str, Any]:
     stem, facts, arrays = f"hierarchy/{report.slug}", record.facts, record.arrays
     names = [str(layer["name"]) for layer in facts["layers"]]
     slugs = [_layer_slug(name, names) for name in names]
@@ -60,7 +64,8 @@ def _written(files: SiteFolder, report: ShownHierarchy, record: Record) -> dict[
             raise ValueError(f"{len(rows)} rows for the {layer['units']} units of {name[:80]!r}")
         tiles = {unit: pictures.add(name, unit) for unit in (*layer["telling"], *layer["sample"])}
         made = {unit: at for unit, at in tiles.items() if at is not None}
-        told = {**rounded(layer), "reach": layer["status"], "slug": short, "tiles": made}
+        lines = reproduce.of_report_layer(report.facts, facts, name, report.home)
+        told = {**rounded(layer), "reach": layer["status"], "slug": short, "tiles": made, "python": lines}
         whole = {**table(facts["units"], rows, arrays, name, range(len(rows))), "tuning": tuning(arrays, name)}
         address = write_data(files, f"{stem}/layers/{short}.js", f"hierarchy:{report.slug}/{short}", whole)
         layers.append(
@@ -75,6 +80,7 @@ def _written(files: SiteFolder, report: ShownHierarchy, record: Record) -> dict[
         **{name: report.facts.get(name) for name in _HEADER},
         **rounded({name: facts.get(name) for name in _FACTS}),
         "title": report.title,
+        "python": reproduce.of_report(report.facts.get("command"), report.home),
         "stimuli": _stimuli(facts["stimuli"]),
         "layers": layers,
         "cka": rounded(arrays["cka"].tolist()),
@@ -84,6 +90,7 @@ def _written(files: SiteFolder, report: ShownHierarchy, record: Record) -> dict[
         "tables": report.tables(),
     }
     address = write_data(files, f"{stem}/data.js", f"hierarchy:{report.slug}", data)
+    found.add_report(facts["units"], [places[name] for name in names])
     return {**_entry(report, data), "layers": entries, "data": address}
 
 
@@ -121,8 +128,9 @@ def _entry(report: ShownHierarchy, data: Mapping[str, Any]) -> dict[str, Any]:
 
 def _entry_of_layer(layer: Mapping[str, Any], address: str) -> dict[str, Any]:
     shares = {name: [one["share"], one["twins"]] for name, one in layer["shares"].items()}
-    told = {name: layer[name] for name in ("name", "slug", "units", "depth")}
-    return {**told, "shares": shares, "data": address}
+    told = {name: layer[name] for name in ("name", "slug", "units", "shape", "depth")}
+    same = {name: layer[name] for name in ("same_units", "before_rectifier") if layer.get(name) is not None}
+    return {**told, **same, "shares": shares, "data": address}
 
 
 class _Pictures:

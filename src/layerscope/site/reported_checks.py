@@ -128,6 +128,8 @@ _LAYER = _has(
     receptive_field=_maybe(_number),
     effective_field=_maybe(_number),
     shape=_each(_count),
+    same_units=_maybe(_each(_text)),
+    before_rectifier=_maybe(_text),
     shares=_values(_has(units=_count, share=_number, twins=_number)),
     net=_both(_values(_interval), _has(any=_interval)),
     false_rate=_number,

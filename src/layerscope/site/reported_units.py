@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from layerscope.figures.palette import hue_colour as hue_colour
 from layerscope.site.explained import rounded
 from layerscope.site.summary import number
 
@@ -61,14 +61,6 @@ def tuning(arrays: Arrays, layer: str) -> dict[str, Any]:
         if curves is not None:
             found[name] = [_plain(curve) if np.isfinite(curve).any() else None for curve in curves]
     return found
-
-
-def hue_colour(degrees: float) -> str:
-    """The colour of a hue as the stimuli have it: 0 red, 90 blue, 180 green, 270 yellow."""
-    across, along = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
-    red_green, blue_yellow = (1.5**0.5, -(1.5**0.5), 0.0), (-(0.5**0.5), -(0.5**0.5), 2**0.5)
-    parts = (across * one + along * other for one, other in zip(red_green, blue_yellow, strict=True))
-    return "#" + bytes(round(255 * min(1, max(0, 0.55 + 0.3 * part))) for part in parts).hex()
 
 
 def _plain(values: NDArray[Any]) -> Any:

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from layerscope.figures.galleries import spread
 from layerscope.site import reproduce
 from layerscope.site.galleries import ShownLayer, ShownUnit
-from layerscope.studies.sheet import spread
 
 _NUMBERS = ("score", "control", "natural", "ratio", "saturated")
 _LAYER_FACTS = ("name", "kind", "shape", "units", "stride", "receptive_field")

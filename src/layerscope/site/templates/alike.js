@@ -1,7 +1,7 @@
 "use strict";
 // How alike layers are, among themselves and with those of the twins.
 (() => {
-  const { el, name, number, plural, room, layerTicks } = LAYERSCOPE;
+  const { el, name, number, plural, room, layerTicks, saved, sourceOf } = LAYERSCOPE;
 
   const below = (value) => value !== null && value <= -0.005;
   const hundredths = (value) =>
@@ -22,7 +22,7 @@
       );
     const short = layerTicks(data.layers, columns); // their numbers where there is no room
     const head = (words) => el("th", { scope: "col" }, el("span", {}, words));
-    return el(
+    const figure = el(
       "figure",
       { class: "agreement alike" },
       el("h3", {}, title),
@@ -49,6 +49,11 @@
         ),
       ),
     );
+    return saved(figure, sourceOf(data, "hierarchy", data.title), title, {
+      plots: () => [LAYERSCOPE.matrixPlot(names, names, matrix, hundredths)],
+      rows: () => [["", ...names], ...matrix.map((values, row) => [names[row], ...values])],
+      python: data.python.similarity,
+    });
   }
 
   const alikeSection = (data) =>

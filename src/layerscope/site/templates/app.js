@@ -1,6 +1,7 @@
 "use strict";
-// Addresses, keys and the theme. An address is #/network/layer/unit, on layers followed by ?q=filter&sort=number, or
-// #/image/name/question/method, on images followed by ?why=question, or #/hierarchy/name/layer/unit.
+// Addresses and the theme. An address is #/network/layer/unit, on layers followed by ?q=filter&sort=number, or
+// #/image/name/question/method, on images followed by ?why=question, or #/hierarchy/name/layer/unit, or #/compare/a/b,
+// or #/search?q=words, or #/leaderboard.
 (() => {
   const { el, name, address, imageAddress, reportAddress, findNetwork, findLayer, findImage, findReport } = LAYERSCOPE;
   const main = document.getElementById("main");
@@ -42,6 +43,30 @@
     return unknown("unit", fourth, [[layer.name, reportAddress(report, layer)]], trail);
   }
 
+  // Pages whose first word no network is called by.
+  const PAGES = {
+    image: ([, second], view) =>
+      second === undefined ? LAYERSCOPE.allImages(view, remember) : unknown("image", second, knownImages()),
+    hierarchy: ([, second]) =>
+      second === undefined ? LAYERSCOPE.allReports() : unknown("hierarchy report", second, knownReports()),
+    search: (_, view) => LAYERSCOPE.searchPage(view, remember),
+    compare: (parts, view) => {
+      const known = LAYERSCOPE.comparable();
+      const strange = parts.slice(1).find((one) => !LAYERSCOPE.findComparable(one));
+      return strange === undefined
+        ? LAYERSCOPE.compare(parts.slice(1), view, remember)
+        : unknown(
+            "network",
+            strange,
+            known.map((one) => [one.title, LAYERSCOPE.compareAddress(one)]),
+            [["compare", "#/compare"]],
+          );
+    },
+    leaderboard: (_, view) => LAYERSCOPE.leaderboard(view, remember),
+  };
+  const isComparison = ([, a, b]) =>
+    b !== undefined && Boolean(LAYERSCOPE.findComparable(a) && LAYERSCOPE.findComparable(b));
+
   function page({ parts, view }) {
     const [first, second, third, fourth] = parts;
     if (first === undefined) return LAYERSCOPE.home();
@@ -55,13 +80,11 @@
             unknown("map", words, [[image.title, imageAddress(image)]]),
           );
     }
+    if (first === "compare" && isComparison(parts)) return LAYERSCOPE.compare(parts.slice(1), view, remember);
     const network = findNetwork(first); // a network may be called "image" or "hierarchy" too
-    if (!network && first === "image")
-      return second === undefined ? LAYERSCOPE.allImages() : unknown("image", second, knownImages());
-    if (!network && first === "hierarchy")
-      return second === undefined ? LAYERSCOPE.allReports() : unknown("hierarchy report", second, knownReports());
+    if (!network && Object.hasOwn(PAGES, first)) return PAGES[first](parts, view);
     if (!network) return unknown("network", first, [...knownNetworks(), ...knownReports(), ...knownImages()]);
-    if (second === undefined) return LAYERSCOPE.network(network);
+    if (second === undefined) return LAYERSCOPE.network(network, view, remember);
     const layer = findLayer(network, second);
     if (!layer)
       return unknown(
@@ -149,25 +172,6 @@
     );
   }
 
-  function onKey(event) {
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
-    const typing = event.target.closest?.("input[type=search], select, textarea");
-    const box = document.getElementById("filter");
-    if (event.key === "Escape" && typing) {
-      event.preventDefault();
-      typing.blur();
-    } // else some browsers empty the box
-    else if (typing) return;
-    else if (event.key === "/" && box) {
-      event.preventDefault();
-      box.focus();
-      box.select();
-    } else if (event.target.closest?.("input[type=range], input[type=radio], .scroller"))
-      return; // their own arrows
-    else if (event.key === "ArrowLeft" && current.previous) location.hash = current.previous;
-    else if (event.key === "ArrowRight" && current.next) location.hash = current.next;
-  }
-
   const theme = document.getElementById("theme");
   const isDark = () =>
     (document.documentElement.dataset.theme ||
@@ -198,7 +202,7 @@
     event.preventDefault();
     main.focus();
   });
-  addEventListener("keydown", onKey);
+  addEventListener("keydown", (event) => LAYERSCOPE.onKey(event, current));
   addEventListener("hashchange", show);
   history.scrollRestoration = "manual";
   dress(stored(null));

@@ -1,7 +1,7 @@
 "use strict";
 // What the parts of a rendered scene really do to the score, and the smallest change of parts that flips the label.
 (() => {
-  const { el, svg, name, prose, number, percent, plural, picture } = LAYERSCOPE;
+  const { el, svg, name, prose, number, percent, plural, picture, saved, sourceOf } = LAYERSCOPE;
 
   function causes(data) {
     const { causes: found, scenes } = data;
@@ -13,7 +13,7 @@
     const scale = { low: Math.min(0, ...known), high: Math.max(0, ...known, 1e-9) };
     const parts = [...found.parts].sort((a, b) => b.effect - a.effect);
     const hasShapley = parts.some((part) => part.shapley !== null);
-    return el(
+    const section = el(
       "section",
       { class: "causes" },
       el("h2", {}, "What its parts really do"),
@@ -43,6 +43,41 @@
         row(null, ["another background"], found.background, null, scale, "other"),
         row(null, ["distractors moved"], found.distractors, null, scale, "other"),
       ),
+    );
+    const others = [
+      { part: "another background", effect: found.background },
+      { part: "distractors moved", effect: found.distractors },
+    ];
+    const rows = [...parts, ...others];
+    return saved(section, sourceOf(data, data.title, data.network.name), "true effects of the parts", {
+      plots: () => [bars(rows, scale)],
+      rows: () => LAYERSCOPE.rowsOf(rows, ["part", "pixels", "effect", "shapley"]),
+      python: data.python.causes,
+    });
+  }
+
+  // The same bars as a drawing for a file: thick the effect, thin the Shapley value.
+  function bars(rows, scale) {
+    const [left, width, tall] = [170, 320, 30];
+    const x = (value) => left + (width * (value - scale.low)) / (scale.high - scale.low);
+    const words = (at, y, anchor, text) => svg("text", { x: at, y, "text-anchor": anchor }, text);
+    const bar = (value, y, height, fill) =>
+      svg("rect", { x: Math.min(x(0), x(value)), y, width: Math.abs(x(value) - x(0)), height, fill });
+    return svg(
+      "svg",
+      { class: "plot", viewBox: `0 0 ${left + width + 130} ${rows.length * tall + 6}` },
+      rows.map((one, place) => [
+        words(left - 10, place * tall + 18, "end", LAYERSCOPE.short(one.part, 24)),
+        bar(one.effect ?? 0, place * tall + 6, 10, one.effect < 0 ? "#2166ac" : "#c2570c"),
+        typeof one.shapley === "number" ? bar(one.shapley, place * tall + 18, 4, "#5b5e63") : null,
+        words(
+          Math.max(x(0), x(one.effect ?? 0), x(one.shapley ?? 0)) + 8,
+          place * tall + 17,
+          "start",
+          number(one.effect) + (typeof one.shapley === "number" ? `, Shapley ${number(one.shapley)}` : ""),
+        ),
+      ]),
+      svg("line", { x1: x(0), x2: x(0), y1: 0, y2: rows.length * tall + 4, class: "axis" }),
     );
   }
 

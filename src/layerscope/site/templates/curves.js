@@ -1,7 +1,9 @@
 "use strict";
 // Whether the maps agree with each other, and what happens to the score while the pixels they name come and go.
 (() => {
-  const { el, svg, name, number } = LAYERSCOPE;
+  const { el, svg, name, number, fitted, saved, sourceOf } = LAYERSCOPE;
+
+  const source = (data) => sourceOf(data, data.title, data.network.name);
 
   const titleOf = (data, which, method) =>
     data.methods.find((one) => one.method === method && one.question === which)?.title ?? method;
@@ -21,7 +23,7 @@
         },
         row === column ? "" : short(value),
       );
-    return el(
+    const figure = el(
       "figure",
       { class: "agreement" },
       el("h2", {}, "Do the maps agree?"),
@@ -60,6 +62,11 @@
       ),
       el("p", { class: "shades small" }, "0", el("i"), "1", el("i", { class: "striped" }), "below 0"),
     );
+    return saved(figure, source(data), `agreement of the maps, ${which}`, {
+      plots: () => [LAYERSCOPE.matrixPlot(titles, titles, found.matrix, short)],
+      rows: () => [["", ...titles], ...found.matrix.map((values, row) => [titles[row], ...values])],
+      python: data.python.agreement,
+    });
   }
 
   // ".83" and "−.12": two digits are enough to compare, and narrow enough for a telephone.
@@ -82,8 +89,8 @@
   const text = (x, y, anchor, words, kind) => svg("text", { x, y, "text-anchor": anchor, class: kind }, words);
 
   // One panel: the score against the share of pixels that were changed; `key` is "deletion" or "insertion".
-  function panel(curves, key) {
-    const [width, height] = innerWidth < 600 ? [358, 250] : [760, 270];
+  function drawn(curves, key, width) {
+    const height = width < 480 ? 250 : 270;
     const [words, axis] = PANELS[key];
     const values = curves.maps.flatMap((one) => one[key]);
     const [low, most] = [Math.min(0, ...values), Math.max(0, ...values)];
@@ -93,25 +100,18 @@
     const path = (points) =>
       points.map((value, at) => `${at ? "L" : "M"}${x(curves.shares[at]).toFixed(1)} ${y(value).toFixed(1)}`).join("");
     const spoken = curves.maps.map((one) => `${one.name} ${number(one[`${key}_area`])}`).join(", ");
-    return el(
-      "figure",
-      { class: "panel" },
-      el("h3", {}, words),
-      svg(
-        "svg",
-        { class: `plot ${key}`, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `${words}: ${spoken}` },
-        LAYERSCOPE.ticks(low, high, 4).map((value) => [
-          svg("line", { x1: LEFT, x2: width - RIGHT, y1: y(value), y2: y(value), class: "grid" }),
-          text(LEFT - 8, y(value) + 4, "end", minus(value)),
-        ]),
-        [0, 0.25, 0.5, 0.75, 1].map((share) =>
-          text(x(share), height - BOTTOM + 18, share === 1 ? "end" : "middle", `${100 * share}%`),
-        ),
-        text((x(0) + x(1)) / 2, height - 6, "middle", axis, "title"),
-        curves.maps.map((one) =>
-          svg("path", { d: path(one[key]), class: `line of-${one.kind}`, "data-curve": one.name }),
-        ),
+    return svg(
+      "svg",
+      { class: `plot ${key}`, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `${words}: ${spoken}` },
+      LAYERSCOPE.ticks(low, high, 4).map((value) => [
+        svg("line", { x1: LEFT, x2: width - RIGHT, y1: y(value), y2: y(value), class: "grid" }),
+        text(LEFT - 8, y(value) + 4, "end", minus(value)),
+      ]),
+      [0, 0.25, 0.5, 0.75, 1].map((share) =>
+        text(x(share), height - BOTTOM + 18, share === 1 ? "end" : "middle", `${100 * share}%`),
       ),
+      text((x(0) + x(1)) / 2, height - 6, "middle", axis, "title"),
+      curves.maps.map((one) => svg("path", { d: path(one[key]), class: `line of-${one.kind}`, "data-curve": one.name })),
     );
   }
 
@@ -135,12 +135,19 @@
     const sorted = order(found.maps);
     const section = el("section", { class: "curves" });
     const rows = new Map();
+    let chosen = sorted.find((one) => one.kind === "method")?.name ?? sorted[0].name;
 
-    function choose(chosen) {
-      for (const line of section.querySelectorAll("[data-curve]")) {
+    function pick(drawing) {
+      for (const line of drawing.querySelectorAll("[data-curve]")) {
         line.classList.toggle("chosen", line.dataset.curve === chosen);
-        if (line.dataset.curve === chosen && line.closest(".panel")) line.parentNode.append(line); // on top of the others
+        if (line.dataset.curve === chosen && !line.closest(".sample")) line.parentNode.append(line); // above the others
       }
+      return drawing;
+    }
+
+    function choose(wanted) {
+      chosen = wanted;
+      pick(section);
       for (const [key, row] of rows) {
         row.classList.toggle("chosen", key === chosen);
         row.querySelector("button").setAttribute("aria-pressed", String(key === chosen));
@@ -160,11 +167,50 @@
         " and the other way round. A map that is no better than a control has not found what the network looks at.",
       ),
       ...(found.note ? [el("p", { class: "quiet" }, "No areas are given: ", name(found.note, 200), ".")] : []),
-      el("div", { class: "panels" }, panel(found, "deletion"), panel(found, "insertion"), table(found, rows)),
+      el(
+        "div",
+        { class: "panels" },
+        Object.keys(PANELS).map((key) => panel(data, which, key, rows, pick)),
+        areas(data, which, rows),
+      ),
     );
-    choose(sorted.find((one) => one.kind === "method")?.name ?? sorted[0].name);
+    choose(chosen);
     return section;
   }
+
+  // One panel and its menu; the key of its file are the buttons of the table.
+  function panel(data, which, key, rows, pick) {
+    const found = data.curves[which];
+    const figure = el(
+      "figure",
+      { class: "panel" },
+      el("h3", {}, PANELS[key][0]),
+      fitted((width) => pick(drawn(found, key, width)), innerWidth > 900 ? 1.55 : 1),
+    );
+    const words = (one) => (one.kind === "control" ? one.name : titleOf(data, which, one.name));
+    return saved(figure, source(data), `${key} curves, ${found.of}`, {
+      key: () =>
+        order(found.maps).map((one) => [
+          rows.get(one.name).querySelector("svg"),
+          one.kind === "control" ? `${CONTROLS[one.name] || one.name} (control)` : words(one),
+        ]),
+      rows: () => [
+        ["share of pixels", ...found.maps.map(words)],
+        ...found.shares.map((share, at) => [share, ...found.maps.map((one) => one[key][at])]),
+      ],
+      python: data.python.curves,
+    });
+  }
+
+  const areas = (data, which, rows) => {
+    const found = data.curves[which];
+    const node = el("div", { class: "areas-of above" }, table(found, rows));
+    return saved(node, source(data), `areas under the curves, ${which}`, {
+      plots: null,
+      rows: () => LAYERSCOPE.rowsOf(found.maps, ["name", "kind", "deletion_area", "insertion_area"]),
+      python: data.python.curves,
+    });
+  };
 
   // Areas have a scale of their own, so that those of probabilities and logits compare.
   const table = (found, rows) =>

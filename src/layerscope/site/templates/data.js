@@ -3,7 +3,7 @@
 // come when they are looked at.
 (() => {
   const { el } = LAYERSCOPE;
-  const { networks, images, missing, colours, hierarchies } = LAYERSCOPE.data.index;
+  const { networks, images, missing, colours, hierarchies, search: searchUrl } = LAYERSCOPE.data.index;
   const pending = new Map();
 
   function once(key, start) {
@@ -72,6 +72,6 @@
   for (const [side, colour] of Object.entries(colours)) document.documentElement.style.setProperty(`--${side}`, colour);
 
   Object.assign(LAYERSCOPE, { networks, images, missing, hierarchies, sheet, tileOf, sum });
-  Object.assign(LAYERSCOPE, { layerData, imageData, reportData, reportLayerData });
+  Object.assign(LAYERSCOPE, { script, searchUrl, layerData, imageData, reportData, reportLayerData });
   Object.assign(LAYERSCOPE, { address, imageAddress, reportAddress, findNetwork, findLayer, findImage, findReport });
 })();

@@ -1,7 +1,7 @@
 "use strict";
 // What can be read from whole layers by a linear reader.
 (() => {
-  const { el, svg, name, percent, fitted, everyNth, room } = LAYERSCOPE;
+  const { el, svg, name, percent, fitted, everyNth, room, saved, sourceOf, keyOf } = LAYERSCOPE;
   const { signed, between, layerTicks } = LAYERSCOPE;
   const ORDER = ["configuration", "edge", "texture", "shape", "object"]; // first the one that carries the claim
   const TITLES = { edge: "edges", texture: "textures", shape: "shapes", object: "objects" };
@@ -131,7 +131,25 @@
     return innerWidth > 600 && !large ? 2 : 1;
   }
 
+  const rowsFor = (data, task) => [
+    ["layer", "accuracy", "low", "high", "beyond twins", "low", "high", "shuffled", "chance", "twins"],
+    ...data.layers
+      .filter((layer) => layer.decodability[task])
+      .map((layer) => {
+        const one = layer.decodability[task];
+        const three = (interval) => ["value", "low", "high"].map((key) => interval?.[key]);
+        return [layer.name, ...three(one.accuracy), ...three(one.beyond_twins), one.shuffled.value, one.chance, one.twins];
+      }),
+  ];
+
   const figure = (data, task) =>
+    saved(drawn(data, task), sourceOf(data, "hierarchy", data.title), `reading ${task}`, {
+      key: () => keyOf([legend()]),
+      rows: () => rowsFor(data, task),
+      python: data.python.readers,
+    });
+
+  const drawn = (data, task) =>
     el(
       "figure",
       { class: `reads${task === "configuration" ? " is-large" : ""}` },
@@ -154,6 +172,17 @@
       words,
     );
 
+  const legend = () =>
+    el(
+      "ul",
+      { class: "storykey" },
+      sample("network", "network, with interval"),
+      sample("twin", "a random twin"),
+      sample("twins", "mean of the twins"),
+      sample("shuffled", "shuffled labels"),
+      sample("chance", "chance"),
+    );
+
   const decodingSection = (data) =>
     el(
       "section",
@@ -167,15 +196,7 @@
         "apart is the task that carries the claim. The intervals beyond the twins hold together over all layers and tasks, those ",
         "of the accuracies drawn here each for itself.",
       ),
-      el(
-        "ul",
-        { class: "storykey" },
-        sample("network", "network, with interval"),
-        sample("twin", "a random twin"),
-        sample("twins", "mean of the twins"),
-        sample("shuffled", "shuffled labels"),
-        sample("chance", "chance"),
-      ),
+      legend(),
       el(
         "div",
         { class: "readers" },

@@ -3,12 +3,14 @@
 (() => {
   const { el, svg, number, ratio, percent, tileOf, sheet } = LAYERSCOPE;
 
+  const LARGE = 1024; // pixels, at least: the width of a picture that is saved
+
   const seen = new IntersectionObserver(
     (entries) => {
       for (const entry of entries) {
         if (!entry.isIntersecting) continue;
         seen.unobserve(entry.target);
-        entry.target.paint();
+        entry.target.paint(Math.round(entry.boundingClientRect.width)); // to ask for it later costs a layout each
       }
     },
     { rootMargin: "500px" },
@@ -17,12 +19,18 @@
   // A canvas that is drawn once it comes near the window. `draw` gets its width and its context and says when it is done.
   function onSight(label, shape, draw) {
     const canvas = el("canvas", { role: "img", "aria-label": label, title: label, "--count": 1, "--shape": shape });
-    canvas.paint = async () => {
-      const width = Math.max(1, Math.round((canvas.clientWidth || 128) * (window.devicePixelRatio || 1)));
+    canvas.paint = async (room) => {
+      const width = Math.max(1, Math.round((room || 128) * (window.devicePixelRatio || 1)));
       canvas.width = width;
       canvas.height = Math.max(1, Math.round(width / shape));
       await draw(canvas.getContext("2d"), width);
       canvas.dataset.painted = "";
+    };
+    canvas.copy = async () => {
+      const width = Math.max(LARGE, 2 * canvas.clientWidth);
+      const other = el("canvas", { width, height: Math.max(1, Math.round(width / shape)) });
+      await draw(other.getContext("2d"), width);
+      return other;
     };
     seen.observe(canvas);
     return canvas;
@@ -33,24 +41,38 @@
     const [width, height] = sprite.tile;
     const words = { role: "img", "aria-label": label, title: label };
     const canvas = el("canvas", { ...words, "--count": count, "--shape": width / height });
-    canvas.paint = async () => {
+    const draw = async (onto, room, density) => {
       const tiles = Array.from({ length: count }, (_, turn) => tileOf(sprite, place + turn));
       const sheets = await Promise.all(tiles.map((tile) => sheet(tile.url)));
-      const density = window.devicePixelRatio || 1;
       const space = Math.round(gap * density);
-      const side = Math.max(1, Math.round(((canvas.clientWidth || 128) * density - space * (count - 1)) / count));
-      canvas.width = side * count + space * (count - 1);
-      canvas.height = Math.round((side * height) / width);
-      const context = canvas.getContext("2d");
+      const side = Math.max(1, Math.round((room * density - space * (count - 1)) / count));
+      onto.width = side * count + space * (count - 1);
+      onto.height = Math.round((side * height) / width);
+      const context = onto.getContext("2d");
       context.imageSmoothingEnabled = width >= 24; // a crop of few pixels is shown as these pixels
       context.imageSmoothingQuality = "high";
       tiles.forEach(({ left, top }, turn) => {
-        context.drawImage(sheets[turn], left, top, width, height, turn * (side + space), 0, side, canvas.height);
+        context.drawImage(sheets[turn], left, top, width, height, turn * (side + space), 0, side, onto.height);
       });
+    };
+    canvas.paint = async (room) => {
+      await draw(canvas, room || 128, window.devicePixelRatio || 1);
       canvas.dataset.painted = "";
+    };
+    canvas.copy = async () => {
+      const other = el("canvas");
+      await draw(other, Math.max(LARGE, 2 * canvas.clientWidth) / 2, 2);
+      return other;
     };
     seen.observe(canvas);
     return canvas;
+  }
+
+  // The files that `count` tiles are cut from, as [words, address].
+  function sheetsOf(sprite, place = 0, count = sprite ? sprite.sheets.length * sprite.per_sheet : 0) {
+    const urls = sprite ? Array.from({ length: count }, (_, turn) => tileOf(sprite, place + turn).url) : [];
+    const there = [...new Set(urls)].filter(Boolean);
+    return there.map((url, turn) => [there.length > 1 ? `sheet ${turn + 1} of ${there.length}` : "sheet", url]);
   }
 
   // One scale for all rulers of a layer, so that they can be compared; in a large one the strongest few lie beyond it.
@@ -180,6 +202,7 @@
     sees,
     onSight,
     picture,
+    sheetsOf,
     scaleOf,
     ruler,
     measure,

@@ -11,14 +11,16 @@
     return main.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
   }
 
-  // What `draw(width)` makes, in a box; `columns` of them with `gap` pixels between stand side by side at first.
-  function fitted(draw, columns = 1, gap = 0) {
-    let drawn = Math.floor((room() - gap * (columns - 1)) / columns);
-    let waiting = 0;
+  // What `draw(width)` makes, in a box; `columns` of them with `gap` pixels between stand side by side at first, each at
+  // most `most` pixels wide.
+  function fitted(draw, columns = 1, gap = 0, most = Infinity) {
+    let drawn = Math.floor(Math.min(most, (room() - gap * (columns - 1)) / columns));
+    let [waiting, shown] = [0, false];
     const box = el("div", { class: "fitted" }, draw(drawn));
     const watch = new ResizeObserver(() => {
       clearTimeout(waiting);
-      if (!box.isConnected) return watch.disconnect();
+      if (!box.isConnected) return shown ? watch.disconnect() : undefined; // a page is put together before it is shown
+      shown = true;
       waiting = setTimeout(() => {
         const width = Math.floor(box.clientWidth);
         if (!width || Math.abs(width - drawn) < 2) return;

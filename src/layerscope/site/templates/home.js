@@ -2,22 +2,10 @@
 // The first page: how to read a picture, one card per network, the hierarchies measured, the images explained last, and
 // pictures of the hierarchy from early to late at a glance.
 (() => {
-  const {
-    el,
-    name,
-    number,
-    ratio,
-    plural,
-    picture,
-    scaleOf,
-    ruler,
-    measure,
-    described,
-    statusMark,
-    receptiveField,
-    sees,
-  } = LAYERSCOPE;
-  const { networks, address, findLayer, headline, total, latestImages, measuredHierarchies } = LAYERSCOPE;
+  const { el, name, number, ratio, plural, picture, scaleOf, ruler, described, networks, hierarchies, images } =
+    LAYERSCOPE;
+  const { address, headline, total, latestImages, measuredHierarchies, glanceRows, sheetOf, shareLayers } = LAYERSCOPE;
+  const { comparable, compareAddress, subjectOf } = LAYERSCOPE;
   const chosen = { main: null, beside: null };
 
   function home() {
@@ -27,10 +15,12 @@
       content: networks.length
         ? [
             introduction(),
+            searchBox(),
             firstPictures(),
             el("section", { class: "cards", "aria-label": "Networks" }, networks.map(card)),
             measuredHierarchies(),
             latestImages(),
+            bestMethods(),
             hierarchy(),
           ]
         : withoutGallery(),
@@ -39,9 +29,27 @@
 
   // One heading of the first order, whatever there is.
   function withoutGallery() {
-    const measured = measuredHierarchies("h1");
-    return measured ? [measured, latestImages()] : [latestImages("h1")];
+    if (hierarchies.reports.length || hierarchies.missing.length || hierarchies.making.length)
+      return [measuredHierarchies("h1"), toCompare(), searchBox(), latestImages(), bestMethods()];
+    if (images.length || LAYERSCOPE.missing.length) return [latestImages("h1"), searchBox(), bestMethods()];
+    return [el("h1", {}, "Attribution methods, measured"), bestMethods()];
   }
+
+  const bestMethods = () => LAYERSCOPE.bestMethods?.() ?? null;
+
+  // Looks like the box that it opens.
+  const searchBox = () =>
+    el(
+      "button",
+      { type: "button", class: "search-box", "aria-haspopup": "dialog", onclick: () => LAYERSCOPE.openSearch() },
+      el("span", {}, "Search units, layers, classes, concepts, images …"),
+      el("kbd", {}, "/"),
+    );
+
+  const toCompare = () =>
+    comparable().length > 1
+      ? el("p", { class: "more" }, el("a", { href: "#/compare" }, "Compare two networks →"))
+      : null;
 
   function introduction() {
     const network = [...networks].reverse().find((one) => one.layers.some((layer) => layer.sample.length));
@@ -68,7 +76,9 @@
   function firstPictures() {
     const network = [...networks].reverse().find((one) => one.layers.some((layer) => layer.sample.length));
     const layer = network && network.layers[network.layers.length - 1];
-    return layer && layer.sample.length > 5 ? el("section", { class: "first" }, sheetOf(network, layer, 12, null)) : null;
+    return layer && layer.sample.length > 5
+      ? el("section", { class: "first" }, sheetOf(network, layer, 12, null))
+      : null;
   }
 
   const example = (network) =>
@@ -138,14 +148,17 @@
 
   function hierarchy() {
     const section = el("section", { class: "hierarchy" });
-    const draw = () => section.replaceChildren(el("h2", {}, "The hierarchy at a glance"), choices(draw), ...rows());
+    const draw = () =>
+      section.replaceChildren(
+        ...[el("h2", {}, "The hierarchy at a glance"), choices(draw), glanceRows(chosen.main, chosen.beside)]
+          .flat(2)
+          .filter(Boolean),
+      );
     chosen.main ??= networks[0];
-    chosen.beside ??= networks.find((one) => one !== chosen.main && shared(chosen.main, one)) || null;
+    chosen.beside ??= networks.find((one) => one !== chosen.main && shareLayers(chosen.main, one)) || null;
     draw();
     return section;
   }
-
-  const shared = (a, b) => a.layers.some((layer) => b.layers.some((other) => other.name === layer.name));
 
   function choices(draw) {
     const choose = (key, words, options) =>
@@ -173,7 +186,7 @@
         { value: networks.indexOf(network), selected: chosen[key] === network },
         LAYERSCOPE.short(network.title, 40),
       );
-    const others = networks.filter((one) => one !== chosen.main && shared(chosen.main, one));
+    const others = networks.filter((one) => one !== chosen.main && shareLayers(chosen.main, one));
     return el(
       "div",
       { class: "choices" },
@@ -195,97 +208,18 @@
             others.map((one) => option(one, "beside")),
           ])
         : null,
+      comparable().length > 1 ? el("a", { href: comparison() }, "compare their numbers →") : null,
     );
   }
+
+  const comparison = () =>
+    chosen.beside
+      ? compareAddress(subjectOf(chosen.main), subjectOf(chosen.beside))
+      : compareAddress(subjectOf(chosen.main));
 
   function keepApart() {
-    if (chosen.beside && (chosen.beside === chosen.main || !shared(chosen.main, chosen.beside))) chosen.beside = null;
-  }
-
-  function rows() {
-    const { main, beside } = chosen;
-    const heads = beside
-      ? [
-          el(
-            "div",
-            { class: "heads", "aria-hidden": "true" },
-            el("span"),
-            [main, beside].map((one) => el("span", {}, name(one.title, 40))),
-          ),
-        ]
-      : [];
-    return [
-      ...heads,
-      ...main.layers.map((layer) => {
-        const other = beside && findLayer(beside, layer.name);
-        return el(
-          "section",
-          { class: `row${beside ? " paired" : ""}` },
-          rowHead(main, layer, beside),
-          sheetOf(main, layer, beside ? 6 : 12, beside),
-          beside
-            ? other
-              ? sheetOf(beside, other, 6, beside)
-              : el("p", { class: "quiet" }, "no layer of this name")
-            : null,
-        );
-      }),
-    ];
-  }
-
-  function rowHead(network, layer, beside) {
-    const left = layer.wanted - layer.made;
-    return el(
-      "div",
-      { class: "rowhead" },
-      el("h3", {}, el("a", { href: address(network, layer) }, name(layer.name, 40))),
-      el("p", {}, receptiveField(layer, network.network.input_size), `sees ${sees(layer)}`),
-      el("p", {}, left ? `${layer.made} of ${layer.wanted} made` : plural(layer.made, "unit")),
-      beside || layer.median === null ? null : el("p", {}, "median ", el("b", {}, ratio(layer.median))),
-    );
-  }
-
-  function sheetOf(network, layer, most, named) {
-    const scale = scaleOf(layer.sample);
-    const label = `Units of ${LAYERSCOPE.short(layer.name, 60)} in ${LAYERSCOPE.short(network.title, 60)}`;
-    const units = layer.sample.slice(0, most);
-    return el(
-      "div",
-      { class: "sheet" },
-      named
-        ? el(
-            "p",
-            { class: "of" },
-            el("span", { class: "network" }, name(network.title, 40)),
-            layer.median === null ? null : el("span", {}, "median ", el("b", {}, ratio(layer.median))),
-          )
-        : null,
-      units.length
-        ? el(
-            "ul",
-            { class: "contact", "aria-label": label },
-            units.map((unit) =>
-              el(
-                "li",
-                {},
-                el(
-                  "a",
-                  { href: address(network, layer, unit.unit), class: `is-${unit.status}` },
-                  picture(network.glance, unit.tile, described(unit, layer.name)),
-                  ruler(unit, scale),
-                  el(
-                    "span",
-                    { class: "under" },
-                    el("b", {}, measure(unit)),
-                    unit.status === "converged" ? null : statusMark(unit.status),
-                  ),
-                  unit.label ? el("span", { class: "label" }, name(unit.label, 24)) : null,
-                ),
-              ),
-            ),
-          )
-        : el("p", { class: "quiet" }, "nothing made yet"),
-    );
+    if (chosen.beside && (chosen.beside === chosen.main || !shareLayers(chosen.main, chosen.beside)))
+      chosen.beside = null;
   }
 
   LAYERSCOPE.home = home;

@@ -1,7 +1,7 @@
 "use strict";
 // One image and its label: what the network says, where the evidence lies, how it got there, and what it hangs on.
 (() => {
-  const { el, name, number, imageAddress, imageData, images, factList, warning, poster } = LAYERSCOPE;
+  const { el, name, number, imageAddress, imageData, images, factList, warning, poster, saved, sourceOf } = LAYERSCOPE;
   const { slider, colourScale, question, mark, mapGrid, agreement, curves, story, causes, flip } = LAYERSCOPE;
 
   // `view` is what the address says after "?": why (the question that the maps answer).
@@ -46,7 +46,7 @@
       draw(which);
     };
     draw(first);
-    return el(
+    const section = el(
       "section",
       { class: "evidence" },
       el("h2", {}, "Where the evidence lies"),
@@ -60,6 +60,11 @@
       ),
       body,
     );
+    return saved(section, sourceOf(data, data.title, data.network.name), "maps and their checks", {
+      plots: null,
+      rows: () => LAYERSCOPE.mapRows(data),
+      python: data.python.maps,
+    });
   }
 
   function intro(data) {
@@ -126,7 +131,12 @@
         data.command ? LAYERSCOPE.command(again(data.command), data.command) : null,
       ),
       familiar.layers && familiar.layers.length
-        ? el("div", {}, el("h2", {}, "How familiar it is"), distances(familiar))
+        ? saved(
+            el("div", {}, el("h2", {}, "How familiar it is"), distances(familiar)),
+            sourceOf(data, data.title, network.name),
+            "distance from the probe set",
+            { rows: () => LAYERSCOPE.rowsOf(familiar.layers, ["layer", "distance", "limit"]) },
+          )
         : null,
     );
   }

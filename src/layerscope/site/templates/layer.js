@@ -20,7 +20,7 @@
   } = LAYERSCOPE;
   const { receptiveField, sees, networks, address, findNetwork, findLayer, layerData, NUMBERS, filter, sort } =
     LAYERSCOPE;
-  const { reportsOf, reportAddress } = LAYERSCOPE;
+  const { reportsOf, reportAddress, saved, saveMenu, sourceOf, rowsOf, command, ofGallery, layerImages } = LAYERSCOPE;
   const FEW = 4; // exemplars under a picture; the page of the unit shows all
   const preferences = { exemplars: true };
 
@@ -42,13 +42,24 @@
       remember,
       scale: scaleOf(data.units.concat(beside?.units || [])),
     };
+    const place = of.layers.indexOf(at);
+    const to = (next) => (next ? address(of, next) : null);
     return {
       title: `${at.name} · ${of.title}`,
       trail: [
         [of.title, address(of)],
         [at.name, address(of, at)],
       ],
-      content: [head(of, at, data), toolbar(state, rivals), state.message, state.grid],
+      previous: to(of.layers[place - 1]),
+      next: to(of.layers[place + 1]),
+      content: [
+        head(of, at, data),
+        await layerImages(ofGallery(of, at), (unit) => address(of, at, unit), sourceOf(of, of.title, at.name)),
+        toolbar(state, rivals),
+        state.message,
+        state.grid,
+        data.python.gallery ? command("The line of Python that makes this layer again", data.python.gallery) : null,
+      ],
     };
   }
 
@@ -89,7 +100,10 @@
           ),
         ),
       ),
-      LAYERSCOPE.ratios(data.units),
+      saved(LAYERSCOPE.ratios(data.units), sourceOf(of, of.title, at.name), "ratios of score to natural", {
+        rows: () => rowsOf(data.units, ["unit", "ratio"]),
+        python: data.python.ratios,
+      }),
     );
   }
 
@@ -140,10 +154,15 @@
     return el(
       "form",
       { class: "toolbar", role: "search", onsubmit: (event) => event.preventDefault() },
-      el("label", { class: "wide" }, el("span", {}, "Filter ", el("kbd", {}, "/")), box),
+      el("label", { class: "wide" }, el("span", {}, "Filter ", el("kbd", {}, "f")), box),
       el("span", { class: "pair" }, el("label", {}, el("span", {}, "Sort by"), order), down),
       rivals.length ? el("label", {}, el("span", {}, "Compare with"), compare) : null,
       state.data.exemplars ? el("label", { class: "check" }, toggle, el("span", {}, "Natural exemplars")) : null,
+      saveMenu(sourceOf(state.of, state.of.title, state.at.name), "units", {
+        rows: () => rowsOf(shownBy(state).shown, COLUMNS),
+        sheets: LAYERSCOPE.sheetsOf(state.data.pictures),
+        python: state.data.python.layer,
+      }),
     );
   }
 
@@ -158,10 +177,16 @@
     if (!again) show(state);
   }
 
+  const COLUMNS = ["unit", "label", ...NUMBERS.slice(1), "status", "note", "seed", "steps"];
+
+  function shownBy({ data, view }) {
+    const found = filter(data.units, view.get("q") || "");
+    return { found, shown: sort(found.units, sortName(view), isDown(view)) };
+  }
+
   function show(state) {
     const { data, view, grid } = state;
-    const found = filter(data.units, view.get("q") || "");
-    const shown = sort(found.units, sortName(view), isDown(view));
+    const { found, shown } = shownBy(state);
     grid.className = `grid${state.other ? " paired" : ""}${preferences.exemplars && data.exemplars ? "" : " alone"}`;
     grid.replaceChildren(...shown.map((unit) => cardOf(state, unit)));
     grid.dataset.sort = sortName(view);

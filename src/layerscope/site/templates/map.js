@@ -1,7 +1,7 @@
 "use strict";
 // One map, large: the slider, every check in words, every number, and what the method is.
 (() => {
-  const { el, step, name, prose, number, percent, imageAddress, imageData, factList } = LAYERSCOPE;
+  const { el, step, name, prose, number, percent, imageAddress, imageData, factList, saved, sourceOf } = LAYERSCOPE;
   const { slider, colourScale, question, tally, verdicts, mapFigure, mapNumbers, hasTruth, mapSides } = LAYERSCOPE;
 
   const SIDES = {
@@ -25,7 +25,7 @@
       ],
       previous: to(shown[place - 1]),
       next: to(shown[place + 1]),
-      content: [head(image, data, shown, place), body(data, method, which)],
+      content: [head(image, data, shown, place), body(image, data, method, which)],
     };
   }
 
@@ -57,14 +57,27 @@
     );
   }
 
-  function body(data, method, which) {
+  function body(image, data, method, which) {
+    const of = sourceOf(data, data.title, data.network.name);
     return el(
       "section",
       { class: "large" },
       el(
         "div",
         { class: "stage" },
-        el("span", { class: "frame" }, mapFigure(data, method)),
+        saved(
+          el("div", { class: "on-picture" }, el("span", { class: "frame" }, mapFigure(data, method))),
+          of,
+          `${method.title} map`,
+          {
+            picture: () => LAYERSCOPE.mapPicture(data, method),
+            sheets: [
+              ["the image", data.image.url],
+              ["the map alone", method.url],
+            ],
+            python: method.python,
+          },
+        ),
         el("div", { class: "controls" }, slider(), colourScale(data, which)),
         el(
           "p",
@@ -81,11 +94,17 @@
         prose(method.about, { class: "about" }),
         tally(method.verdicts),
         verdicts(method),
-        el("h2", {}, "What was measured"),
-        numbers(data, method),
+        LAYERSCOPE.methodStanding(image, method.method),
+        saved(
+          el("div", {}, el("h2", {}, "What was measured"), numbers(data, method)),
+          of,
+          `numbers of the ${method.title} map`,
+          { rows: () => LAYERSCOPE.mapRows({ methods: [method] }), python: method.python },
+        ),
         el("h2", {}, "The method"),
         factList(facts(method)),
         notes(method),
+        method.python ? LAYERSCOPE.command("The line of Python that makes this map again", method.python) : null,
       ),
     );
   }

@@ -2,6 +2,7 @@
 // Maps over their image: the colour scale, the slider that all of them obey, the marks and the numbers of each.
 (() => {
   const { el, svg, name, number, percent, plural, imageAddress } = LAYERSCOPE;
+  const LARGE = 1024; // pixels, about: the width of a map that is saved
   const strength = { value: 70 }; // percent, from the image alone to the map alone; lasts as long as the page
 
   function lay(value) {
@@ -217,7 +218,42 @@
     ];
   }
 
+  // The map over its image as one picture, as the slider has it; only where pages may read pictures.
+  async function pictureOf(data, method) {
+    const shown = [data.image, method].filter((one) => one.url);
+    const layers = await Promise.all(shown.map((one) => LAYERSCOPE.sheet(one.url)));
+    const scale = Math.max(1, Math.round(LARGE / data.image.width));
+    const canvas = el("canvas", { width: data.image.width * scale, height: data.image.height * scale });
+    const context = canvas.getContext("2d");
+    context.imageSmoothingEnabled = data.image.width > 96;
+    const share = strength.value / 100;
+    context.fillStyle = "#ffffff";
+    context.fillRect(0, 0, canvas.width, canvas.height);
+    layers.forEach((layer, turn) => {
+      context.globalAlpha = Math.min(1, turn ? 2 * share : 2 - 2 * share);
+      context.filter = turn ? "none" : `grayscale(${Math.min(1, 2 * share)})`;
+      context.drawImage(layer, 0, 0, canvas.width, canvas.height);
+    });
+    return canvas;
+  }
+
+  // All maps of an image with every number and every check, those that refused too.
+  function rows(data) {
+    const checks = ["score", "total", "expected", "gap", "positive", "negative", "redrawn", "noise", "seconds"];
+    const own = ["method", "title", "question", "error", "signed", "scale", "deletion", "insertion"];
+    const verdictNames = [...new Set(data.methods.flatMap((one) => one.verdicts ?? []).map((one) => one.check))];
+    const keys = [...own, "part_rank", "part_cosine", ...checks, ...verdictNames.map((check) => `check ${check}`)];
+    const objects = data.methods.map((one) => ({
+      ...one,
+      ...one.checks,
+      ...Object.fromEntries(
+        (one.verdicts ?? []).map(({ check, mark: found, words }) => [`check ${check}`, `${found}: ${words}`]),
+      ),
+    }));
+    return LAYERSCOPE.rowsOf(objects, keys);
+  }
+
   lay(strength.value);
   Object.assign(LAYERSCOPE, { overlay, slider, colourScale, question, asked, rival, mark, tally, verdicts });
-  Object.assign(LAYERSCOPE, { mapGrid: grid, mapFigure: figure, mapNumbers: NUMBERS, hasTruth, mapSides: sides });
+  Object.assign(LAYERSCOPE, { mapGrid: grid, mapFigure: figure, mapNumbers: NUMBERS, hasTruth, mapSides: sides, mapRows: rows, mapPicture: pictureOf });
 })();

@@ -1,7 +1,7 @@
 "use strict";
 // What a hierarchy report measured of one unit beside its tuning: texture, class against controls, concepts.
 (() => {
-  const { el, svg, name, number, percent, factList, given } = LAYERSCOPE;
+  const { el, svg, name, number, percent, factList, given, saved } = LAYERSCOPE;
 
   // Intervals on one axis from `low` to `high`, with a reference line.
   function forest(rows, [low, high], reference, label) {
@@ -56,21 +56,32 @@
       : ["Best told of all classes is ", best, ", but the test for objects does not pass; .5 is chance."];
   }
 
-  function texture(row) {
+  const HEADS = ["measure", "value", "low", "high"];
+
+  // Intervals below each other, with their words and numbers, as the page shows them.
+  const save = (node, of, python, what, rows) =>
+    saved(node, of, what, {
+      python,
+      plots: () =>
+        [...node.querySelectorAll(".forest li")].map((item) => {
+          const [words, drawing, numbers] = item.children;
+          return [words.textContent, drawing, numbers.textContent.replace(/^(\S+) (.+)$/, "$1 ($2)")];
+        }),
+      rows: () => [HEADS, ...rows],
+    });
+
+  function texture(row, of, python) {
     if (!given(row.texture)) return null;
-    return el(
+    const rows = [["modulation", row.texture_modulation, row.texture_low, row.texture_high]];
+    const node = el(
       "div",
       {},
       el("h2", {}, "Texture"),
       el("p", {}, liked(row)),
-      forest(
-        [["modulation", row.texture_modulation, row.texture_low, row.texture_high]],
-        [-1, 1],
-        0,
-        "Texture modulation",
-      ),
+      forest(rows, [-1, 1], 0, "Texture modulation"),
       factList({ p: row.texture_p, "selectivity, d′": row.texture_selectivity }),
     );
+    return save(node, of, python, `texture ${row.texture}`, rows);
   }
 
   const controlsOf = (row) =>
@@ -78,7 +89,7 @@
       .map((key) => /^versus_(.+)_auc$/.exec(key)?.[1])
       .filter((control) => control && given(row[`versus_${control}_auc`]));
 
-  function classes(row) {
+  function classes(row, of, python) {
     if (!given(row.class)) return null;
     const versus = controlsOf(row).map((control) => {
       const key = `versus_${control}`;
@@ -87,12 +98,13 @@
     const p = Object.fromEntries(
       controlsOf(row).map((control) => [`p, versus ${control.replaceAll("_", " ")}`, row[`versus_${control}_p`]]),
     );
-    return el(
+    const rows = [["AUC", row.class_auc, null, null], ...versus];
+    const node = el(
       "div",
       {},
       el("h2", {}, "Class"),
       el("p", {}, told(row)),
-      forest([["AUC", row.class_auc, null, null], ...versus], [0, 1], 0.5, "AUC"),
+      forest(rows, [0, 1], 0.5, "AUC"),
       factList({
         ...p,
         "most selective for": row.selective_class,
@@ -101,13 +113,19 @@
         "hit rate at 1% false alarms": given(row.hit_rate) ? percent(row.hit_rate) : null,
       }),
     );
+    return save(node, of, python, `class ${row.class}`, rows);
   }
 
-  function concepts(row) {
+  function concepts(row, of, python) {
     const there = Object.keys(row)
       .map((key) => /^(.+)_iou$/.exec(key)?.[1])
       .filter((category) => category && given(row[`${category}_iou`]));
-    return there.length
+    const keys = ["concept", "iou", "iou_ceiling", "rate", "iou_lasting"];
+    const rows = () => [
+      ["kind", ...keys],
+      ...there.map((category) => [category, ...keys.map((key) => row[`${category}_${key}`])]),
+    ];
+    const node = there.length
       ? el(
           "div",
           {},
@@ -124,6 +142,7 @@
           ),
         )
       : null;
+    return saved(node, of, "where it fires", { rows, python });
   }
 
   function overlap(row, category) {
@@ -156,7 +175,9 @@
     );
   }
 
-  const measures = (row) => el("section", { class: "measures-of" }, texture(row), classes(row), concepts(row));
+  // `of` and `python` are for the files that are saved of them.
+  const measures = (row, of, python) =>
+    el("section", { class: "measures-of" }, [texture, classes, concepts].map((measure) => measure(row, of, python)));
 
   LAYERSCOPE.unitMeasures = measures;
 })();

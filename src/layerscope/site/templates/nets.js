@@ -1,7 +1,7 @@
 "use strict";
 // By category what the layers have beyond their random twins.
 (() => {
-  const { el, svg, name, percent, ticks, fitted, layerTicks } = LAYERSCOPE;
+  const { el, svg, name, percent, ticks, fitted, layerTicks, saved, sourceOf } = LAYERSCOPE;
   const { CODED, tag, signed, between } = LAYERSCOPE;
 
   const text = (x, y, anchor, words, kind) => svg("text", { x, y, "text-anchor": anchor, class: kind }, words);
@@ -77,13 +77,24 @@
 
   const panel = (data, category, range) => {
     const columns = innerWidth > 1000 ? 4 : innerWidth > 600 ? 2 : 1;
-    return el(
+    const figure = el(
       "figure",
       { class: `net-of is-${category}` },
       el("h3", {}, titleOf(category)),
       fitted((width) => netPlot(data, category, range, width), columns, 28),
       el("figcaption", { class: "small" }, most(data, category)),
     );
+    return saved(figure, sourceOf(data, "hierarchy", data.title), `${category} beyond the twins`, {
+      rows: () => [
+        ["layer", "beyond twins", "low", "high", "share of twins"],
+        ...data.layers.map((layer) => [
+          layer.name,
+          ...["value", "low", "high"].map((key) => layer.net[category]?.[key]),
+          twinsOf(layer, category),
+        ]),
+      ],
+      python: data.python.beyond_twins,
+    });
   };
 
   function netSection(data) {

@@ -16,9 +16,11 @@
     headline,
     factList,
     total,
+    numberTable,
+    compareLinks,
   } = LAYERSCOPE;
 
-  function network(of) {
+  function network(of, view, remember) {
     return {
       title: of.title,
       trail: [[of.title, address(of)]],
@@ -35,51 +37,53 @@
             ),
           ),
           total(of.layers),
+          compareLinks(LAYERSCOPE.subjectOf(of)),
         ),
-        el("section", {}, el("h2", {}, "Layers"), table(of)),
+        LAYERSCOPE.saved(
+          el("section", {}, el("h2", {}, "Layers"), table(of, view, remember)),
+          LAYERSCOPE.sourceOf(of, of.title),
+          "layers",
+          { rows: () => layerRows(of), python: of.python.sheet },
+        ),
         details(of),
       ],
     };
   }
 
-  const HEADS = ["layer", "kind", "shape", "units", "receptive field", "stride", "median ratio", "pictures"];
+  const share = (layer, status) => (layer.made ? (layer.status[status] ?? 0) / layer.made : null);
 
-  function table(of) {
-    return el(
-      "table",
-      { class: "layers" },
-      el(
-        "thead",
-        {},
-        el(
-          "tr",
-          {},
-          HEADS.map((head) => el("th", { scope: "col" }, head)),
-        ),
-      ),
-      el(
-        "tbody",
-        {},
-        of.layers.map((layer) => row(of, layer)),
-      ),
-    );
+  const rowOf = (layer) => ({
+    layer,
+    words: `${layer.name} ${layer.kind ?? ""}`,
+    units: layer.units ?? layer.made,
+    field: layer.receptive_field,
+    stride: layer.stride,
+    median: layer.median,
+    converged: share(layer, "converged"),
+  });
+
+  function table(of, view, remember) {
+    const { input_size: input } = of.network;
+    const columns = [
+      ["layer", "unit", ({ layer }) => el("a", { href: address(of, layer) }, name(layer.name, 60))],
+      ["kind", null, ({ layer }) => name(layer.kind ?? "–", 40)],
+      ["shape", null, ({ layer }) => shape(layer.shape)],
+      ["units", "units", ({ layer }) => units(layer)],
+      ["receptive field", "field", ({ layer }) => [receptiveField(layer, input), " ", sees(layer)]],
+      ["stride", "stride", ({ layer }) => pixels(layer.stride)],
+      ["median ratio", "median", ({ layer }) => el("b", {}, ratio(layer.median))],
+      ["converged", "converged", ({ layer }) => (layer.made ? shares(layer.status, layer.made) : "nothing made yet")],
+    ].map(([head, key, cell]) => ({ head, key, cell }));
+    const rows = of.layers.map(rowOf);
+    return numberTable({ columns, rows, what: "layer", view, remember, label: "Layers" });
   }
 
-  function row(of, layer) {
-    const cell = (place, ...content) => el("td", { "data-head": HEADS[place] }, el("span", {}, content));
-    return el(
-      "tr",
-      {},
-      el("th", { scope: "row" }, el("a", { href: address(of, layer) }, name(layer.name, 60))),
-      cell(1, name(layer.kind ?? "–", 40)),
-      cell(2, shape(layer.shape)),
-      cell(3, units(layer)),
-      cell(4, receptiveField(layer, of.network.input_size), " ", sees(layer)),
-      cell(5, pixels(layer.stride)),
-      cell(6, el("b", {}, ratio(layer.median))),
-      cell(7, layer.made ? shares(layer.status, layer.made) : "nothing made yet"),
-    );
-  }
+  const KEYS = ["name", "kind", "shape", "units", "made", "wanted", "receptive_field", "stride", "median"];
+  const STATUS = ["converged", "weak", "dead"];
+  const layerRows = (of) => [
+    [...KEYS, ...STATUS],
+    ...of.layers.map((layer) => [...KEYS.map((key) => layer[key]), ...STATUS.map((key) => layer.status[key] ?? 0)]),
+  ];
 
   function units({ made, wanted, units: all }) {
     const chosen = wanted < all ? `${wanted} of ${all} chosen` : `${all}`;

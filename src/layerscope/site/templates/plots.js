@@ -1,7 +1,8 @@
 "use strict";
 // Two small plots: the ratios of a layer, and the trace of one ascent.
 (() => {
-  const { svg, number, ratio, plural } = LAYERSCOPE;
+  const { el, svg, number, ratio, plural, fitted } = LAYERSCOPE;
+  const WIDEST = 420; // pixels of the ratios, beside the head of their layer
 
   // About `count` round numbers between `low` and `high`.
   function ticks(low, high, count) {
@@ -24,10 +25,19 @@
       .filter((value) => value !== null)
       .sort((a, b) => a - b);
     if (values.length < 8) return null;
-    const [width, height, bottom] = [560, 96, 22];
+    return el(
+      "figure",
+      { class: "ratios-of" },
+      fitted((width) => histogram(values, width - 32), 1, 0, WIDEST),
+    );
+  }
+
+  function histogram(values, width) {
+    const [height, bottom] = [96, 22];
     const low = Math.min(0, values[0]);
     const high = Math.max(1.25, values[Math.floor(0.98 * (values.length - 1))] * 1.1);
-    const step = (1 - low) / Math.ceil((36 * (1 - low)) / (high - low)); // so that 1 lies between two bars
+    const count = Math.max(12, Math.round(width / 12));
+    const step = (1 - low) / Math.ceil((count * (1 - low)) / (high - low)); // so that 1 lies between two bars
     const bins = new Array(Math.ceil((high - low) / step)).fill(0);
     for (const value of values) bins[Math.min(bins.length - 1, Math.floor((value - low) / step + 1e-9))] += 1;
     const x = (value) => (width * (value - low)) / (bins.length * step);
@@ -52,7 +62,9 @@
       x(1) > width / 2
         ? text(x(1) - 5, 11, "end", "strongest natural activation", "note")
         : text(x(1) + 5, 11, "start", "strongest natural activation", "note"),
-      ticks(low, high, 6).map((value) => text(x(value), height - 6, "middle", ratio(value).replace(/\.?0+×/, "×"))),
+      ticks(low, high, Math.min(6, width / 60)).map((value) =>
+        text(x(value), height - 6, "middle", ratio(value).replace(/\.?0+×/, "×")),
+      ),
     );
   }
 
@@ -75,7 +87,10 @@
   function trace(unit) {
     const values = unit.trace.map((point) => point[1]).filter((value) => value !== null);
     if (values.length < 2) return null;
-    const width = innerWidth < 600 ? 380 : 640; // drawn to the width of a telephone, its words stay readable there
+    return fitted((width) => curve(unit, values, width), innerWidth > 900 ? 1.9 : 1);
+  }
+
+  function curve(unit, values, width) {
     const [height, left, right, top, bottom] = [260, 56, 16, 16, 44];
     const [least, most] = [Math.min(...values), Math.max(...values)];
     const room = 0.06 * (most - least || 1);
@@ -115,5 +130,42 @@
     );
   }
 
-  Object.assign(LAYERSCOPE, { ticks, ratios, trace });
+  // A matrix of numbers from -1 to 1 as a drawing: the darker the further from 0, with the numbers in it.
+  function matrix(rows, columns, values, written) {
+    const longest = (words, most) => Math.max(...words.map((one) => Math.min(most, Array.from(one).length)));
+    const [left, top, side] = [16 + 7 * longest(rows, 22), 18 + 5 * longest(columns, 18), 44];
+    const corner = (place) => ({ x: left + place * side, y: top + place * side });
+    const heads = columns.map((words, place) =>
+      svg(
+        "text",
+        { transform: `translate(${corner(place).x + side / 2 + 4} ${top - 8}) rotate(-45)` },
+        LAYERSCOPE.short(words, 18),
+      ),
+    );
+    const cell = (value, row, column) => {
+      const size = value === null ? 0 : Math.min(1, Math.abs(value));
+      const box = { x: corner(column).x, y: corner(row).y, width: side - 1, height: side - 1 };
+      const ink = size > 0.55 ? "#ffffff" : "#17181a";
+      return [
+        svg("rect", { ...box, fill: value < 0 ? "#2166ac" : "#17181a", "fill-opacity": size }),
+        svg(
+          "text",
+          { x: box.x + side / 2, y: box.y + side / 2 + 4, "text-anchor": "middle", style: `fill: ${ink}` },
+          written(value),
+        ),
+      ];
+    };
+    const [width, height] = [left + columns.length * side + top - 18, top + rows.length * side];
+    return svg(
+      "svg",
+      { class: "plot", viewBox: `0 0 ${width} ${height}` },
+      heads,
+      rows.map((words, place) =>
+        text(left - 8, corner(place).y + side / 2 + 4, "end", LAYERSCOPE.short(words, 22), null),
+      ),
+      values.map((line, row) => line.map((value, column) => cell(value, row, column))),
+    );
+  }
+
+  Object.assign(LAYERSCOPE, { ticks, ratios, trace, matrixPlot: matrix });
 })();

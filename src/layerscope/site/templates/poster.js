@@ -32,7 +32,7 @@
         el("h1", {}, isAnswer(data) ? "Why " : "What speaks for ", name(data.target.label, 80), "?"),
         el("p", { class: "lead" }, name(data.network.name, 40), said(top), isAnswer(data) ? null : about(data)),
         standing(data, top),
-        data.labels.length ? labels(data) : null,
+        data.labels.length ? labelled(data) : null,
         margin(data),
       ),
     );
@@ -107,6 +107,12 @@
       ),
     );
   }
+
+  const labelled = (data) =>
+    LAYERSCOPE.saved(el("div", { class: "above" }, labels(data)), LAYERSCOPE.sourceOf(data, data.title, data.network.name), "labels", {
+      rows: () => LAYERSCOPE.rowsOf(data.labels, ["index", "class", "logit", "probability", "calibrated"]),
+      python: data.python.labels,
+    });
 
   function labels(data) {
     const calibrated = data.labels.some((one) => one.calibrated !== null);

@@ -16,6 +16,7 @@
       ],
       content: [
         findingOf(of, data),
+        LAYERSCOPE.compareLinks(LAYERSCOPE.subjectOfReport(of)),
         layersSection(data),
         netSection(data),
         decodingSection(data),
@@ -106,7 +107,7 @@
           unstableIn(layer),
         ),
       ),
-      layerTuning(layer, data.stimuli),
+      layerTuning(layer, data),
       el(
         "div",
         { class: "groups" },

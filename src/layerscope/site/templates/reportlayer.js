@@ -12,7 +12,8 @@
     const [data, table] = await Promise.all([reportData(of), reportLayerData(of, at)]);
     const place = of.layers.indexOf(at);
     const told = data.layers[place];
-    const state = { of, data, told, table, view, remember, cards: new Map() };
+    const source = LAYERSCOPE.sourceOf(data, "hierarchy", of.title, at.name);
+    const state = { of, data, told, table, view, remember, source, cards: new Map() };
     state.rows = table.units.unit.map((_, unit) => rowAt(table, unit));
     const link = (to) => (to ? reportAddress(of, to) : null);
     return {
@@ -26,9 +27,10 @@
       next: link(of.layers[place + 1]),
       content: [
         head(of, at, told),
+        await LAYERSCOPE.layerImages(LAYERSCOPE.ofReport(of, at), (unit) => reportAddress(of, at, unit), source),
         layerClaims(told, data),
         tuningKey(),
-        layerTuning(told, data.stimuli),
+        layerTuning(told, data),
         toolbar(state),
         state.message,
         state.grid,
@@ -120,6 +122,10 @@
       { class: "toolbar", onsubmit: (event) => event.preventDefault() },
       el("label", {}, el("span", {}, "Label"), label),
       el("span", { class: "pair" }, el("label", {}, el("span", {}, "Sort by"), order), state.down),
+      LAYERSCOPE.saveMenu(state.source, "units", {
+        rows: () => LAYERSCOPE.rowsOf(shownBy(state), Object.keys(state.table.units)),
+        python: state.told.python.preferences,
+      }),
     );
   }
 
@@ -131,17 +137,23 @@
     show(state);
   }
 
-  function show(state) {
-    const { view, rows } = state;
+  // The rows that pass the filter, in their order.
+  function shownBy({ view, rows }) {
     const [label, key] = [wanted(view), sortName(view)];
     const sign = isDown(view) ? -1 : 1;
-    const shown = rows
+    return rows
       .filter((row) => !label || row.label === label)
       .sort((a, b) =>
         given(a[key]) && given(b[key])
           ? sign * (a[key] - b[key]) || a.unit - b.unit
           : given(b[key]) - given(a[key]) || a.unit - b.unit,
       );
+  }
+
+  function show(state) {
+    const { view, rows } = state;
+    const [label, key] = [wanted(view), sortName(view)];
+    const shown = shownBy(state);
     state.grid.replaceChildren(...shown.map((row) => card(state, row, key)));
     state.down.textContent = isDown(view) ? "↓" : "↑";
     state.down.setAttribute(

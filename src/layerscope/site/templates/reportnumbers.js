@@ -3,6 +3,7 @@
 (() => {
   const { el, name, number, percent, whole, plural, shape, pixels, sees } = LAYERSCOPE;
   const { CODED, CATEGORIES, tag, signed, between, tasksOf, meanOf, reportLayerLink, unstableOf } = LAYERSCOPE;
+  const { saved, sourceOf } = LAYERSCOPE;
 
   const small = (...words) => el("span", { class: "small" }, words);
   const bold = (words) => el("b", {}, words);
@@ -60,7 +61,7 @@
     ...tasksOf(data).map((task) => [["reading ", name(task, 20)], (layer) => reading(layer.decodability[task])]),
   ];
 
-  function table(of, data, title, columns, words) {
+  function table(of, data, title, columns, words, rows) {
     const heads = el(
       "tr",
       {},
@@ -74,7 +75,9 @@
         el("th", { scope: "row" }, `${place + 1} `, reportLayerLink(of, layer)),
         columns.map(([, value]) => el("td", {}, value(layer))),
       );
-    return [
+    const node = el(
+      "div",
+      { class: "table-of" },
       el("h3", {}, title),
       el("p", { class: "small" }, words),
       el(
@@ -82,6 +85,37 @@
         { class: "scroller is-fading", tabindex: "0", role: "region", "aria-label": title },
         el("table", { class: "all-numbers" }, el("thead", {}, heads), el("tbody", {}, data.layers.map(row))),
       ),
+    );
+    return saved(node, sourceOf(data, "hierarchy", data.title), title, { rows });
+  }
+
+  const KEYS = ["name", "kind", "shape", "units", "receptive_field", "effective_field", "stride"];
+  const interval = (one) => ["value", "low", "high"].map((key) => one?.[key]);
+  const labelRows = ({ layers }) => [
+    [
+      ...["layer", "units", ...CATEGORIES.flatMap((one) => [one, `${one} of twins`])],
+      ...["any beyond twins", "low", "high", "depth", "depth low", "depth high", "false labels", "two kinds"],
+    ],
+    ...layers.map((layer) => [
+      ...[layer.name, layer.units],
+      ...CATEGORIES.flatMap((one) => [layer.shares[one]?.share, layer.shares[one]?.twins]),
+      ...[interval(layer.net.any), interval(layer.depth), layer.false_rate, layer.polysemantic].flat(),
+    ]),
+  ];
+
+  function readingRows(data, layers = data.layers) {
+    const tasks = tasksOf(data);
+    const heads = ["accuracy", "low", "high", "beyond twins", "low", "high", "mean of twins"];
+    return [
+      [...KEYS, ...tasks.flatMap((task) => heads.map((head) => `${task} ${head}`))],
+      ...layers.map((layer) => [
+        ...KEYS.map((key) => layer[key]),
+        ...tasks.flatMap((task) => {
+          const one = layer.decodability[task];
+          const twins = one?.twins.length ? meanOf(one.twins) : null;
+          return [...interval(one?.accuracy), ...interval(one?.beyond_twins), twins];
+        }),
+      ]),
     ];
   }
 
@@ -96,6 +130,7 @@
         "Labels",
         labelColumns(),
         "Two kinds: units that overlap two kinds of concept about equally, at different places.",
+        () => labelRows(data),
       ),
       table(
         of,
@@ -103,6 +138,7 @@
         "Layers and readings",
         readingColumns(data),
         "Accuracies each with its interval; what is beyond the twins holds together over all layers and readings.",
+        () => readingRows(data),
       ),
     );
 
@@ -166,13 +202,22 @@
       });
 
   // What the report claims of a layer, where its links lead.
-  const claims = (layer, data) =>
-    el(
+  function claims(layer, data) {
+    const of = sourceOf(data, "hierarchy", data.title, layer.name);
+    return el(
       "section",
       { class: "two-of claims-of" },
-      listed("Labels of its units", ["label", "share", "twins", "beyond twins"], labelled(layer)),
-      listed("What can be read from it", ["reading", "accuracy", "twins", "beyond twins"], readable(layer, data)),
+      saved(listed("Labels of its units", ["label", "share", "twins", "beyond twins"], labelled(layer)), of, "labels", {
+        rows: () => labelRows({ layers: [layer] }),
+      }),
+      saved(
+        listed("What can be read from it", ["reading", "accuracy", "twins", "beyond twins"], readable(layer, data)),
+        of,
+        "readings",
+        { rows: () => readingRows(data, [layer]) },
+      ),
     );
+  }
 
   Object.assign(LAYERSCOPE, { numbersOf: numbers, layerClaims: claims, depthIn, unstableIn });
 })();

@@ -1,7 +1,7 @@
 "use strict";
 // Hierarchy reports: what their categories are called and in which colours, and each of them at a glance.
 (() => {
-  const { el, svg, name, number, percent, plural, networks, hierarchies, findLayer, reportAddress } = LAYERSCOPE;
+  const { el, svg, name, number, percent, plural, hierarchies, reportAddress, reportPairs, galleryPairs } = LAYERSCOPE;
   const { reports, missing, making } = hierarchies;
 
   // From the bottom of a stack to its top: what is coded the deeper the higher, then what codes nothing.
@@ -107,12 +107,13 @@
   // How sure the trend is, from the numbers of the record.
   const trendOf = ({ trend, trend_p: p }) => `${number(trend.low)} to ${number(trend.high)}, p = ${number(p)}`;
 
-  function card(report) {
+  // Below a heading of the first order its own is of the second.
+  function card(report, level) {
     const [first, last] = [report.layers[0], report.layers[report.layers.length - 1]];
     return el(
       "article",
       { class: `finding-of ${report.shown ? "is-shown" : "is-not-shown"}` },
-      el("h3", {}, el("a", { href: reportAddress(report) }, name(report.title, 80))),
+      el(level, { class: "titled" }, el("a", { href: reportAddress(report) }, name(report.title, 80))),
       small(report),
       el("p", { class: "under small" }, first ? most(first, "early") : null, last ? most(last, "late") : null),
       el("p", {}, name(withoutNumbers(report.words), 600)),
@@ -145,9 +146,13 @@
         ),
       );
 
-  const cards = () => [
+  const cards = (level) => [
     legend(),
-    el("div", { class: "findings" }, reports.map(card)),
+    el(
+      "div",
+      { class: "findings" },
+      reports.map((report) => card(report, level)),
+    ),
     el(
       "p",
       { class: "small" },
@@ -167,7 +172,7 @@
         { class: level === "h1" ? "lead" : "quiet" },
         "What the units of each layer code beyond random-weight twins of the network, from edges to objects.",
       ),
-      reports.length ? cards() : null,
+      reports.length ? cards(level === "h1" ? "h2" : "h3") : null,
       absent(),
     );
   }
@@ -178,25 +183,14 @@
     content: [measured("h1") ?? el("section", {}, el("h1", {}, "No hierarchy was measured"))],
   });
 
-  const sameNetwork = (report, network) =>
-    Boolean(report.fingerprint) && report.fingerprint === network.network.fingerprint;
-  const sameLayer = (of, layer) => [findLayer(of, layer.name)].filter((one) => one?.name === layer.name);
-
   // [report, layer] of each report of the network of a gallery that tells of this layer, or of this unit.
-  const reportsOf = (network, layer, unit = 0) =>
-    reports
-      .filter((report) => sameNetwork(report, network))
-      .flatMap((report) => sameLayer(report, layer).map((found) => [report, found]))
-      .filter(([, found]) => unit < found.units);
+  const reportsOf = (network, layer, unit = 0) => reportPairs(network, layer).filter(([, found]) => unit < found.units);
 
   // [network, layer] of each gallery of the network of a report that has a picture of this unit.
   const galleriesOf = (report, layer, unit) =>
-    networks
-      .filter((network) => sameNetwork(report, network))
-      .flatMap((network) => sameLayer(network, layer).map((found) => [network, found]))
-      .filter(([, found]) => (found.some ? found.some.includes(unit) : unit < found.made));
+    galleryPairs(report, layer).filter(([, found]) => (found.some ? found.some.includes(unit) : unit < found.made));
 
   Object.assign(LAYERSCOPE, { CODED, CATEGORIES, TESTS, tag, hueChip: hue, legendOf: legend, signed, between });
-  Object.assign(LAYERSCOPE, { stack, largestOf: largest, withoutNumbers, trendOf });
+  Object.assign(LAYERSCOPE, { stack, reportStacks: small, largestOf: largest, withoutNumbers, trendOf });
   Object.assign(LAYERSCOPE, { measuredHierarchies: measured, allReports: all, reportsOf, galleriesOf });
 })();

@@ -17,13 +17,17 @@
     unitTuning,
     unitMeasures,
     unitTests,
+    testRows,
   } = LAYERSCOPE;
+  const { saved, sourceOf, rowsOf, sheetsOf } = LAYERSCOPE;
 
   async function unit(of, at, index) {
     const [data, table] = await Promise.all([reportData(of), reportLayerData(of, at)]);
     const layer = data.layers[of.layers.indexOf(at)];
     const row = rowAt(table, index);
     const to = (other) => (other >= 0 && other < layer.units ? reportAddress(of, at, other) : null);
+    const source = sourceOf(data, "hierarchy", of.title, `${at.name} ${index}`);
+    const python = layer.python.tuning.join(index);
     return {
       title: `${at.name}:${index} · Hierarchy of ${of.title}`,
       trail: [
@@ -39,10 +43,17 @@
         el(
           "section",
           { class: "pictures of-report" },
-          el("div", { class: "made-of" }, synthetic(data, layer, row), seen(data, layer, row, excites(table, index))),
-          unitTests(row),
+          el(
+            "div",
+            { class: "made-of" },
+            saved(synthetic(data, layer, row), source, "picture made to drive it", pictureOf(data, layer, index)),
+            saved(seen(data, layer, row, excites(table, index)), source, "what it sees", probeOf(data, table, index)),
+          ),
+          saved(unitTests(row), source, "tests", { rows: () => testRows(row) }),
         ),
-        natural(data, excites(table, index)),
+        saved(natural(data, excites(table, index)), source, "images that excite it most", {
+          rows: () => [["picture of the probe", "activation", "left", "top", "side"], ...exemplarRows(table, index)],
+        }),
         el(
           "section",
           { class: "chapter" },
@@ -52,13 +63,30 @@
             { class: "quiet lines" },
             "Answers in standard deviations of those to white noise; shaded the interval of what it prefers.",
           ),
-          unitTuning(row, table.tuning, index, data.stimuli),
+          unitTuning(row, table.tuning, index, data, source, python),
         ),
-        unitMeasures(row),
-        everything(table, index),
+        unitMeasures(row, source, layer.python.measures.join(index)),
+        await LAYERSCOPE.unitImages(LAYERSCOPE.ofReport(of, at), index, source),
+        LAYERSCOPE.command("The line of Python that draws its tuning again", python),
+        saved(everything(table, index), source, "all numbers", { rows: () => rowsOf([factsOf(table, index)]) }),
       ],
     };
   }
+
+  // A synthetic picture and the sheet of it; the line that makes it again.
+  const pictureOf = (data, layer, index) => ({
+    picture: () => document.querySelector(".made canvas").copy(),
+    sheets: sheetsOf(data.pictures, layer.tiles[index], 1),
+    python: layer.python.picture.join(index),
+  });
+
+  const probeOf = (data, table, index) => ({
+    picture: () => document.querySelector(".seen-of canvas").copy(),
+    sheets: sheetsOf(data.probe_sheet, table.exemplars[index][0], 1),
+  });
+
+  const exemplarRows = (table, index) =>
+    excites(table, index).map(({ tile, score, box }) => [tile, score, ...box]);
 
   function head(of, at, layer, row, to) {
     return el(
@@ -163,7 +191,7 @@
     return el(
       "figure",
       {
-        class: `made is-${["converged", "weak", "dead"].includes(made?.status) ? made.status : "other"}`,
+        class: `made on-picture is-${["converged", "weak", "dead"].includes(made?.status) ? made.status : "other"}`,
         "--side": "264px",
       },
       syntheticOf(data, layer, row, made),
@@ -187,16 +215,20 @@
   const seen = (data, layer, row, shown) =>
     el(
       "figure",
-      { class: "seen-of", "--side": "264px" },
+      { class: "seen-of on-picture", "--side": "264px" },
       crops(data.probe_sheet, shown, `${describedUnit(layer, row)}; what it sees in the nine images`),
       el("figcaption", { class: "small" }, "What it sees of each, at one scale."),
     );
 
+  const factsOf = (table, index) =>
+    Object.fromEntries(Object.entries(table.units).map(([key, values]) => [key, values[index]]));
+
   function everything(table, index) {
     const facts = Object.fromEntries(
-      Object.entries(table.units)
-        .map(([key, values]) => [key, values[index]])
-        .map(([key, fact]) => [key, typeof fact === "boolean" ? (fact ? "yes" : "no") : fact]),
+      Object.entries(factsOf(table, index)).map(([key, fact]) => [
+        key,
+        typeof fact === "boolean" ? (fact ? "yes" : "no") : fact,
+      ]),
     );
     return el(
       "details",

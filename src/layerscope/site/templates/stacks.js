@@ -2,7 +2,7 @@
 // The layers from early to late: what share of their units codes what, beside the mean of the random twins, and how deep
 // that stands.
 (() => {
-  const { el, svg, number, percent, plural, fitted, everyNth } = LAYERSCOPE;
+  const { el, svg, number, percent, plural, fitted, everyNth, saved, sourceOf, keyOf } = LAYERSCOPE;
   const { CODED, CATEGORIES, stack, largestOf } = LAYERSCOPE;
   const FLOORS = ["edges and colours", "textures", "parts", "objects"];
 
@@ -154,6 +154,25 @@
     return text(ends ? right : x + away, y(depth.value) + (below ? 15 : -7), ends ? "end" : "start", words, "note");
   }
 
+  const rowsFor = (data) => [
+    ["layer", ...CATEGORIES.flatMap((one) => [one, `${one} of twins`]), "depth", "depth low", "depth high"],
+    ...data.layers.map((layer) => [
+      layer.name,
+      ...CATEGORIES.flatMap((one) => sides(layer).map((shares) => shares[one])),
+      ...["value", "low", "high"].map((key) => layer.depth?.[key]),
+    ]),
+  ];
+
+  const graphOf = (data) => {
+    const legend = LAYERSCOPE.legendOf();
+    const figure = el("figure", { class: "graph-of" }, legend, fitted((width) => graph(data, width)));
+    return saved(figure, sourceOf(data, "hierarchy", data.title), "what the layers code, beside random twins", {
+      key: () => keyOf([legend]),
+      rows: () => rowsFor(data),
+      python: data.python.shares,
+    });
+  };
+
   const layersSection = (data) =>
     el(
       "section",
@@ -166,8 +185,7 @@
         `its ${plural(data.twins, "random-weight twin")}, each judged by the others. Below, the depth index of what is beyond `,
         "the twins, with its interval: 0 edges and colours, 1 textures, 2 parts, 3 objects.",
       ),
-      LAYERSCOPE.legendOf(),
-      fitted((width) => graph(data, width)),
+      graphOf(data),
     );
 
   Object.assign(LAYERSCOPE, { layersSection, layerTicks: namesOf });

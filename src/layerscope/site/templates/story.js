@@ -10,7 +10,7 @@
     const scale = Math.max(...layers.flatMap((layer) => layer.shown.flatMap(changes).map(Math.abs)), 1e-9);
     const gallery = galleryOf(data);
     const most = Math.max(...layers.map((layer) => layer.shown.length));
-    return el(
+    const section = el(
       "section",
       { class: "story" },
       el("h2", {}, "How it got there"),
@@ -31,7 +31,18 @@
       ),
       layers.some((layer) => layer.shown.some((unit) => unit.picture === null)) ? howTo(data, layers) : null,
     );
+    return LAYERSCOPE.saved(section, LAYERSCOPE.sourceOf(data, data.title, data.network.name), "units that mattered", {
+      plots: null,
+      rows: () => rowsFor(layers),
+      python: data.python.units_that_mattered,
+    });
   }
+
+  const rowsFor = (layers) =>
+    LAYERSCOPE.rowsOf(
+      layers.flatMap((layer) => layer.shown.map((unit) => ({ layer: layer.layer, ...unit }))),
+      ["layer", "unit", "label", "contribution", "predicted", "true", "ratio", "status", "gallery_layer"],
+    );
 
   const changes = (unit) => [unit.predicted, unit.true].filter((value) => value !== null);
 
@@ -106,7 +117,9 @@
     );
 
   function row(data, layer, gallery, scale) {
-    const at = (unit) => (gallery && unit.gallery_layer ? findLayer(gallery, unit.gallery_layer) : undefined);
+    const shownIn = LAYERSCOPE.galleryOfStory(gallery, layer);
+    const at = ({ unit }) => (hasPicture(shownIn, unit) ? shownIn : undefined);
+    const measured = LAYERSCOPE.reportsOfStory(data.network, layer);
     const fact = (key, value, words) =>
       value === null ? null : el("p", { title: words }, key, " ", el("b", {}, value));
     return el(
@@ -115,7 +128,12 @@
       el(
         "div",
         { class: "stephead" },
-        el("h3", {}, name(layer.layer, 40)),
+        el("h3", {}, shownIn ? el("a", { href: address(gallery, shownIn) }, name(layer.layer, 40)) : name(layer.layer, 40)),
+        measured
+          .slice(0, 1)
+          .map(([report, found]) =>
+            el("p", {}, el("a", { href: LAYERSCOPE.reportAddress(report, found) }, "in the hierarchy")),
+          ),
         el("p", {}, name(layer.kind ?? "layer", 24), `, ${plural(layer.units, "unit")}`),
         el("p", {}, layer.reach === "unknown" ? "reach unknown" : ["sees ", name(layer.reach, 24)]),
         fact(
@@ -132,12 +150,14 @@
       el(
         "ul",
         { class: "units-of" },
-        layer.shown.map((unit) => card(data, layer, unit, gallery, at(unit), scale)),
+        layer.shown.map((unit) => card(data, layer, unit, { gallery, at: at(unit), measured, scale })),
       ),
     );
   }
 
-  function card(data, layer, unit, gallery, at, scale) {
+  const hasPicture = (at, unit) => at && (at.some ? at.some.includes(unit) : unit < at.made);
+
+  function card(data, layer, unit, { gallery, at, measured, scale }) {
     const title = [`#${unit.unit}`, unit.label ? [" ", name(unit.label, 24)] : null];
     const link = (attributes, ...content) => el("a", { href: address(gallery, at, unit.unit), ...attributes }, content);
     const shown = drawn(data, layer, unit);
@@ -159,6 +179,16 @@
           : el("span", { class: "small", title: "of the strongest natural activation" }, ratio(unit.ratio)),
       ),
       el("div", { class: "changes" }, change("predicted", unit.predicted, scale), change("true", unit.true, scale)),
+      measured
+        .filter(([, found]) => unit.unit < found.units)
+        .slice(0, 1)
+        .map(([report, found]) =>
+          el(
+            "p",
+            { class: "small" },
+            el("a", { href: LAYERSCOPE.reportAddress(report, found, unit.unit) }, "what it codes"),
+          ),
+        ),
     );
   }
 

@@ -56,6 +56,12 @@
     );
   }
 
+  const ANSWERS = ["evidence", "responds", "beyond_twins", "passed"];
+  const rows = (row) => [
+    ["test", ...ANSWERS],
+    ...TESTS.map((test) => [test, ...ANSWERS.map((key) => row[`${test}_${key}`])]),
+  ];
+
   const testRow = (row, test) =>
     el(
       "tr",
@@ -82,5 +88,5 @@
       "aria-hidden": "true",
     });
 
-  LAYERSCOPE.unitTests = unitTests;
+  Object.assign(LAYERSCOPE, { unitTests, testRows: rows });
 })();

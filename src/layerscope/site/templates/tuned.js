@@ -1,7 +1,7 @@
 "use strict";
 // To what one unit is tuned: its answers to orientations, frequencies and hues, with what it prefers and how surely.
 (() => {
-  const { el, svg, number, degrees, chipOf, tuningParts } = LAYERSCOPE;
+  const { el, svg, number, degrees, chipOf, tuningParts, saved } = LAYERSCOPE;
   const { text, line, circle, at, points, drawing, plotOf, ring, octaves, scale } = tuningParts;
 
   const isKnown = (row, key) => row[key] !== null && row[key] !== undefined;
@@ -130,8 +130,11 @@
     );
   }
 
-  // The curves of one unit; a dead unit has none.
-  function unitTuning(row, tuning, place, stimuli) {
+  const SHOWN = { orientation: "orientations", hue: "hues", frequency: "frequencies" };
+  const shownBy = (stimuli, key) => stimuli[SHOWN[key]];
+
+  // The curves of one unit; a dead unit has none. `of` and `python` are for its files.
+  function unitTuning(row, tuning, place, data, of, python) {
     const draw = { orientation: orientationOf, hue: hueOf, frequency: frequencyOf };
     const there = ["orientation", "frequency", "hue"].filter((key) =>
       tuning[key]?.[place]?.every((value) => value !== null),
@@ -140,7 +143,15 @@
       ? el(
           "div",
           { class: "tunings of-unit" },
-          there.map((key) => draw[key](row, tuning[key][place], stimuli)),
+          there.map((key) =>
+            saved(draw[key](row, tuning[key][place], data.stimuli), of, `tuning to ${key}`, {
+              rows: () => [
+                [key, "answer"],
+                ...shownBy(data.stimuli, key).map((one, turn) => [one, tuning[key][place][turn]]),
+              ],
+              python,
+            }),
+          ),
         )
       : el("p", { class: "quiet" }, "It answers to no grating and no hue: there is no curve to show.");
   }

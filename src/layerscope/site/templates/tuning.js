@@ -1,7 +1,7 @@
 "use strict";
 // To what units are tuned: orientation, hue and spatial frequency; a dot for each unit of a layer, a curve for one.
 (() => {
-  const { el, svg, number, plural } = LAYERSCOPE;
+  const { el, svg, number, plural, saved, sourceOf, rowsOfColumns, keyOf } = LAYERSCOPE;
 
   const text = (x, y, anchor, words, kind) => svg("text", { x, y, "text-anchor": anchor, class: kind }, words);
   const line = (x1, y1, x2, y2, kind) => svg("line", { x1, y1, x2, y2, class: kind });
@@ -204,7 +204,7 @@
     el(
       "figure",
       { class: "tuned" },
-      el("h4", {}, title),
+      el("p", { class: "title-of" }, title),
       plot ?? el("p", { class: "no-plot quiet" }, "nothing known"),
       el("figcaption", { class: "small" }, words),
     );
@@ -239,14 +239,19 @@
       ),
     );
 
-  const layerTuning = (layer, stimuli) =>
-    el(
+  // `data` is the report's: what its files say of their making.
+  function layerTuning(layer, data) {
+    const of = sourceOf(data, "hierarchy", data.title, layer.name);
+    const given = { rows: () => rowsOfColumns(layer.dots), python: layer.python.preferences };
+    const save = (figure, what) => saved(figure, of, what, { ...given, key: () => keyOf([tuningKey()]) });
+    return el(
       "div",
       { class: "tunings" },
-      orientations(layer.dots),
-      hues(layer.dots, stimuli),
-      frequencies(layer.dots, stimuli),
+      save(orientations(layer.dots), "preferred orientations"),
+      save(hues(layer.dots, data.stimuli), "preferred hues"),
+      saved(frequencies(layer.dots, data.stimuli), of, "preferred frequencies", given),
     );
+  }
 
   const parts = { text, line, circle, at, points, drawing, plotOf, ring, octaves, scale };
 

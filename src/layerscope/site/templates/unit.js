@@ -4,6 +4,7 @@
   const { el, step, name, number, ratio, percent, plural, picture, scaleOf, ruler, described, status, trace } =
     LAYERSCOPE;
   const { networks, address, findLayer, layerData, factList, reportsOf, reportAddress } = LAYERSCOPE;
+  const { command, saved, sourceOf, sheetsOf, rowsOf, ofGallery, unitImages, classImages } = LAYERSCOPE;
 
   const MEANING = {
     converged: "The score is clear of pictures that were never climbed, and the ascent had settled.",
@@ -24,15 +25,28 @@
     ];
     if (place < 0) return { title: "Not made", trail, content: [missing(of, at, index)] };
     const shown = data.units[place];
+    const source = sourceOf({ ...of, seed: shown.seed, command: shown.python }, of.title, `${at.name} ${index}`);
     const to = (other) => (other ? address(of, at, other.unit) : null);
     return {
       title: `${at.name}:${index} · ${of.title}`,
       trail,
       previous: to(data.units[place - 1]),
       next: to(data.units[place + 1]),
-      content: [head(of, at, data, place), pictures(of, at, data, place), numbers(of, shown), making(shown)],
+      content: [
+        head(of, at, data, place),
+        pictures(of, at, data, place, source),
+        saved(numbers(of, shown), source, "what was measured", {
+          rows: () => rowsOf([shown], NUMBERS),
+          python: data.python.unit.join(index),
+        }),
+        classImages(ofGallery(of, at), shown.label),
+        await unitImages(ofGallery(of, at), index, source),
+        making(shown, source, data.python.unit.join(index)),
+      ],
     };
   }
+
+  const NUMBERS = ["unit", "label", "score", "control", "natural", "ratio", "saturated", "status", "note", "objective"];
 
   function missing(of, at, index) {
     return el(
@@ -96,16 +110,21 @@
     );
   }
 
-  function pictures(of, at, data, place) {
+  function pictures(of, at, data, place, source) {
     const shown = data.units[place];
     const side = Math.min(400, data.pictures.tile[0] * (data.pictures.tile[0] <= 96 ? 5 : 2));
+    const drawn = picture(data.pictures, place, described(shown, at.name));
     return el(
       "section",
       { class: "pictures" },
       el(
         "figure",
         { class: `made is-${shown.status}`, "--side": `${side}px` },
-        picture(data.pictures, place, described(shown, at.name)),
+        saved(el("div", { class: "on-picture" }, drawn), source, "picture", {
+          picture: () => drawn.copy(),
+          sheets: sheetsOf(data.pictures, place, 1),
+          python: shown.python,
+        }),
         el(
           "figcaption",
           {},
@@ -118,15 +137,25 @@
           ),
         ),
       ),
-      el(
-        "div",
-        { class: "natural" },
-        el("h2", {}, "Natural images that drive it most"),
-        shown.exemplars.length
-          ? exemplars(data, place, shown)
-          : el("p", { class: "quiet" }, "None were collected: this gallery was made without a probe set."),
-      ),
+      naturals(data, place, shown, source),
     );
+  }
+
+  function naturals(data, place, shown, source) {
+    const node = el(
+      "div",
+      { class: "natural" },
+      el("h2", {}, "Natural images that drive it most"),
+      shown.exemplars.length
+        ? exemplars(data, place, shown)
+        : el("p", { class: "quiet" }, "None were collected: this gallery was made without a probe set."),
+    );
+    if (!shown.exemplars.length) return node;
+    const first = place * data.exemplars.crops;
+    return saved(node, source, "natural images", {
+      sheets: sheetsOf(data.exemplars, first, shown.exemplars.length),
+      rows: () => rowsOf(shown.exemplars, ["image", "label", "score"]),
+    });
   }
 
   function exemplars(data, place, shown) {
@@ -204,22 +233,28 @@
     );
   }
 
-  function making(shown) {
+  function making(shown, source, figure) {
     const plot = trace(shown);
+    const rows = () => [["step", "value"], ...shown.trace];
     return el(
       "section",
       { class: "making" },
       plot
-        ? el(
-            "figure",
-            {},
-            el("h2", {}, "The ascent"),
-            plot,
+        ? saved(
             el(
-              "figcaption",
-              { class: "small" },
-              "Seen through the random transforms of the ascent: read its shape, not its height.",
+              "figure",
+              {},
+              el("h2", {}, "The ascent"),
+              plot,
+              el(
+                "figcaption",
+                { class: "small" },
+                "Seen through the random transforms of the ascent: read its shape, not its height.",
+              ),
             ),
+            source,
+            "the ascent",
+            { rows, python: figure },
           )
         : null,
       el(
@@ -237,31 +272,5 @@
     return { recipe: called, seed, ...others, steps };
   }
 
-  // A line to copy; where the clipboard is closed to pages from the disk, the line is selected instead.
-  function command(words, line) {
-    const code = el("code", { tabindex: "0" }, line);
-    const button = el(
-      "button",
-      {
-        type: "button",
-        class: "copy",
-        onclick: async () => {
-          try {
-            await navigator.clipboard.writeText(line);
-            button.textContent = "Copied";
-          } catch {
-            getSelection().selectAllChildren(code);
-            button.textContent = document.execCommand("copy") ? "Copied" : "Selected";
-          }
-          setTimeout(() => {
-            button.textContent = "Copy";
-          }, 1500);
-        },
-      },
-      "Copy",
-    );
-    return el("div", { class: "command" }, el("p", {}, words, button), el("pre", {}, code));
-  }
-
-  Object.assign(LAYERSCOPE, { unit, command });
+  LAYERSCOPE.unit = unit;
 })();
