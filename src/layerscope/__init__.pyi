@@ -1,3 +1,4 @@
+from . import figures as figures
 from . import world as world
 from .attribution.methods import METHODS as METHODS
 from .attribution.methods import attribute as attribute
@@ -26,5 +27,6 @@ from .site.pages import write_site as write_site
 from .studies.explain import explain as explain
 from .studies.gallery import gallery as gallery
 from .studies.hierarchy import hierarchy as hierarchy
+from .studies.leaderboard import leaderboard as leaderboard
 from .synthesis.ascent import maximise as maximise
 from .synthesis.recipes import Recipe as Recipe

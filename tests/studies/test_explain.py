@@ -20,7 +20,6 @@ from layerscope.faithfulness.causes import part_rank, true_effects
 from layerscope.site.pages import write_site
 from layerscope.studies import explain as explain_module
 from layerscope.studies.explain import Explainer
-from layerscope.studies.explanation_figure import draw
 
 QUICK = ("deeplift", "guided_backprop", "grad_cam")
 
@@ -437,10 +436,10 @@ def test_the_command_gives_the_path_as_it_was_given_or_leaves_a_place_for_it(pho
 
 def test_the_figure_says_what_full_colour_is_worth(photo, tmp_path):
     made = ls.explain(small_network(), photo, tmp_path / "out", methods=("deeplift", "vargrad"))
-    texts = [text.get_text() for axes in draw(made.record).axes for text in axes.texts]
+    texts = [text.get_text() for axes in ls.figures.maps(made).axes for text in axes.texts]
     deeplift, vargrad = made.facts["methods"][:2]
-    assert any(text.startswith(f"full colour at ±{deeplift['scale']:.2g}\n") for text in texts)
-    assert any(text.startswith(f"full colour at {vargrad['scale']:.2g}\n") for text in texts)
+    assert any(text.startswith(f"full colour at ±{deeplift['scale']:.2g}\n".replace("-", "−")) for text in texts)
+    assert any(text.startswith(f"full colour at {vargrad['scale']:.2g}\n".replace("-", "−")) for text in texts)
     assert (deeplift["signed"], vargrad["signed"]) == (True, False)
 
 

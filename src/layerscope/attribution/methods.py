@@ -27,7 +27,7 @@ from layerscope.attribution.choice import default_layer
 from layerscope.attribution.memory import batch_within
 from layerscope.attribution.result import Attribution
 from layerscope.attribution.score import Score, Target, as_objective, distinct, predicted
-from layerscope.attribution.task import Method, Task
+from layerscope.attribution.task import Method, Methods, Task
 from layerscope.capture.evaluating import undisturbed
 from layerscope.capture.forward import bare_module
 from layerscope.capture.layers import Layer
@@ -37,11 +37,11 @@ from layerscope.models.model import VisionModel
 from layerscope.objectives import Objective, logit
 from layerscope.types import Images
 
-METHODS: dict[str, Method] = {
-    method.name: method
+METHODS = Methods(
+    (method.name, method)
     for family in (gradients, deeplift, lrp, guided, cams, score_cams, layers, perturbations, coalitions, rise)
     for method in family.METHODS
-}
+)
 """All attribution methods by name: what each is, its source, what it needs and costs, what it claims."""
 
 

@@ -90,6 +90,29 @@ class Attribution:
     baseline: str | None
     seconds: float
 
+    def __repr__(self) -> str:
+        images = "1 image" if len(self.values) == 1 else f"{len(self.values)} images"
+        targets = ", ".join(dict.fromkeys(self.targets))
+        targets = targets if len(targets) <= 60 else targets[:59] + "…"
+        return f"Attribution({self.method} of {images}: {targets}; values {tuple(self.values.shape)})"
+
+    def _repr_html_(self) -> str:
+        """The maps, each with what was measured on it."""
+        from layerscope.figures.value_cards import attribution_card
+        from layerscope.figures.words import number, percent
+
+        told = [
+            {
+                "score": number(one.score),
+                "gap": percent(one.gap),
+                "redrawn": number(one.redrawn),
+                "noise": number(one.noise),
+            }
+            for one in self.checks
+        ]
+        about = {"layer": self.layer, "baseline": self.baseline, "took": f"{self.seconds:.2f} s"}
+        return attribution_card(self.maps.numpy(), self.values.numpy(), self.method, self.targets, told, about)
+
     @property
     def maps(self) -> Tensor:
         """[batch, height, width]: the values added up over channels, or units ([batch] for a layer without places)."""

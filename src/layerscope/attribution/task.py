@@ -130,6 +130,23 @@ class Method:
                 raise UnknownNameError.among(f"option of {self.name!r}:", name, known)
 
 
+class Methods(dict[str, Method]):
+    """Methods by name, which notebooks show as a table."""
+
+    def __repr__(self) -> str:
+        return f"{len(self)} attribution methods: {', '.join(self)}"
+
+    def _repr_html_(self) -> str:
+        from layerscope.figures.value_cards import table_card
+
+        heads = ("name", "title", "what it computes", "source", "needs", "cost", "adds up to")
+        rows = [
+            [one.name, one.title, one.about, one.source, ", ".join(one.needs), one.cost, one.claims or "–"]
+            for one in self.values()
+        ]
+        return table_card(f"{len(self)} attribution methods", {}, heads, rows)
+
+
 def at_least(name: str, value: float, least: float) -> None:
     """Raise InputError where an option is no number, below its least value, or infinite where that means nothing."""
     number = isinstance(value, int | float) and not isinstance(value, bool)

@@ -160,6 +160,19 @@ class Capture(Tap, Mapping[str, Tensor]):
     def __repr__(self) -> str:
         return repr(self._values)
 
+    def _repr_html_(self) -> str:
+        """Sites with the shapes of what they put out, and its mean and range."""
+        from layerscope.figures.value_cards import table_card
+        from layerscope.figures.words import number, short, sizes
+
+        rows = []
+        for name, tensor in self.items():
+            values = tensor.detach().float()
+            told = (values.mean(), values.std(correction=0), values.amin(), values.amax()) if values.numel() else ()
+            rows.append([short(name, 80), sizes(tensor.shape), *(number(float(one)) for one in told)])
+        heads = ("site", "shape", "mean", "deviation", "least", "most")
+        return table_card(repr(self) if not rows else f"{len(rows)} activations", {}, heads, rows, range(2, 6))
+
     __hash__ = object.__hash__
 
     def __eq__(self, other: object) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -49,9 +49,10 @@ class Layer:
                 windowed attention, pooling over rows alone, cyclic shifts and space-to-depth by reshaping; or each unit
                 stands for a place of its own (flattening). Also whatever is computed after values that depend on the
                 image became numbers of Python or NumPy. receptive_field is None.
-        The image is taken to go on beyond its border, also where padding mirrors it.
-        stride and offset are None without a receptive field, where rows and columns differ, and where they are split
-        into windows or merged into tokens; stride also where it is no whole number of pixels.
+
+    The image is taken to go on beyond its border, also where padding mirrors it.
+    stride and offset are None without a receptive field, where rows and columns differ, and where they are split
+    into windows or merged into tokens; stride also where it is no whole number of pixels.
     """
 
     name: str
@@ -63,6 +64,47 @@ class Layer:
     receptive_field: int | None
     offset: float | None
     status: str
+
+
+class Layers(tuple[Layer, ...]):
+    """Layers in the order of the network: a tuple that notebooks show as a table."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        names = [layer.name for layer in self]
+        shown = names if len(names) <= 6 else [*names[:3], "…", *names[-2:]]
+        return f"{len(names)} layers: {', '.join(shown)}"
+
+    def _repr_html_(self) -> str:
+        from layerscope.figures.value_cards import table_card
+
+        return table_card(f"{len(self)} layers", {}, LAYER_HEADS, layer_cells(self), (3, 4, 5))
+
+
+LAYER_HEADS = ("layer", "kind", "shape", "units", "sees", "stride")
+"""What `layer_cells` tells of each layer."""
+
+
+def layer_cells(layers: Iterable[Layer]) -> list[list[str]]:
+    """Rows of a table: what each layer is, puts out and sees of the image."""
+    from layerscope.figures.words import NOTHING, short, sizes
+
+    def seen(layer: Layer) -> str:
+        at_most = "at most " if layer.status == "upper bound" else ""
+        return layer.status if layer.receptive_field is None else f"{at_most}{layer.receptive_field} px"
+
+    return [
+        [
+            short(one.name, 80),
+            short(one.kind, 40),
+            sizes(one.shape),
+            f"{one.units:,}",
+            seen(one),
+            str(one.stride or NOTHING),
+        ]
+        for one in layers
+    ]
 
 
 class TracedLayer(NamedTuple):
@@ -89,7 +131,7 @@ def list_layers(
     not listed, nor are modules that are never called. Errors of the network, as for an image that is too small, pass
     through. CaptureError for a scripted module.
     """
-    return tuple(traced.layer for traced in trace_layers(module, input_shape, functions))
+    return Layers(traced.layer for traced in trace_layers(module, input_shape, functions))
 
 
 def trace_layers(

@@ -16,6 +16,7 @@ from layerscope.studies.asked import Asked, as_taken
 from layerscope.studies.evidence import Evidence, agreement, curve_facts, facts_of, gather, judge, map_name
 from layerscope.studies.familiarity import calibration_words, familiar_facts, reach_words, story_words
 from layerscope.studies.labels import Labels
+from layerscope.studies.main_layers import same_units
 from layerscope.studies.reference import Reference
 from layerscope.studies.scene_truth import BATCH, causes_of, effects_of, flip_of, rgb
 from layerscope.studies.story import Chapter, Mattered, tell
@@ -148,6 +149,7 @@ class Account:
             "layer": layer.name,
             "kind": layer.kind,
             "units": layer.units,
+            "same_units": list(same_units(self._model, layer)),
             "reach": reach_words(layer),
             "agreement": chapter.agreement,
             "within": chapter.within,

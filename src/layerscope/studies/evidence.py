@@ -18,15 +18,12 @@ from layerscope.faithfulness.causes import SceneEffects, part_rank
 from layerscope.faithfulness.controls import controls
 from layerscope.faithfulness.curves import Curves, deletion_insertion
 from layerscope.faithfulness.scoring import ScoreOf
+from layerscope.figures.pictures import FULL_COLOUR
 from layerscope.models.model import VisionModel
 from layerscope.objectives import Objective
 from layerscope.types import Images, Progress, no_progress
 
-SCALE = 0.995
-"""Full colour is at this quantile of a map's absolute values: single pixels do not darken the rest."""
-
-
-_OPTIONS = {"integrated_gradients": {"most_steps": 128}}
+OPTIONS = {"integrated_gradients": {"most_steps": 128}}
 """Where the sum needs more, the gap is shown instead: half a minute, not two, for a ResNet-50."""
 
 
@@ -64,7 +61,7 @@ def gather(
         for method in methods:
             on_progress(len(found), len(questions) * len(methods), METHODS[method].title)
             needs = METHODS[method].needs
-            given: dict[str, Any] = dict(_OPTIONS.get(method, {}))
+            given: dict[str, Any] = dict(OPTIONS.get(method, {}))
             if "layer" in needs:
                 given["layer"] = layer
             if "baseline" in needs:
@@ -127,7 +124,7 @@ def facts_of(one: Evidence, curves: Curves | None, effects: SceneEffects | None)
 def _scale(values: Tensor) -> float:
     """The value at full colour: the largest one where nearly all of a map is zero."""
     sizes = values.abs().flatten().double()
-    return float(torch.quantile(sizes, SCALE)) or float(sizes.max())
+    return float(torch.quantile(sizes, FULL_COLOUR)) or float(sizes.max())
 
 
 def map_name(one: Evidence) -> str:

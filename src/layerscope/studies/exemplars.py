@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from layerscope.capture.layers import Layer
+from layerscope.figures.pictures import as_rgb
 from layerscope.models.model import VisionModel
-from layerscope.models.pictures import as_rgb
 from layerscope.passes.accumulators import Peak, Peaks, Top, TopK
 from layerscope.passes.sweep import sweep
 from layerscope.studies.probe import Probe

@@ -24,7 +24,7 @@ from layerscope.names import slug
 from layerscope.records import Record, Store, content_key, storage_errors, write_whole
 from layerscope.studies.account import Account
 from layerscope.studies.asked import DEFAULT_METHODS, ask
-from layerscope.studies.explanation_figure import FIGURES, write_figures
+from layerscope.studies.explanation_files import FIGURES, write_figures
 from layerscope.studies.main_layers import main_layers
 from layerscope.studies.manifest import network_facts
 from layerscope.studies.probe import open_probe
@@ -70,6 +70,15 @@ class Explanation:
         if probability is None:
             raise InputError(f"{self.facts['network']!r} has a single output, so no probability; see facts['target']")
         return float(probability)
+
+    def __repr__(self) -> str:
+        return f"Explanation({self.facts['image']['name']!r}: {_question(self.facts)}; in {str(self.folder)!r})"
+
+    def _repr_html_(self) -> str:
+        """The image, its labels, and the maps with their checks."""
+        from layerscope.figures.cards import explanation_card
+
+        return explanation_card(self)
 
     @property
     def _first(self) -> dict[str, Any]:
@@ -136,8 +145,9 @@ class Explainer:
             record = store.write(key, {**facts, "seconds": round(time.perf_counter() - began, 1)}, arrays)
         else:
             record = found
-        write_figures(folder, record)
-        write_whole(folder / _MANIFEST, json.dumps(self._manifest(subject, record), indent=1).encode())
+        manifest = self._manifest(subject, record)
+        write_figures(folder, record, manifest)
+        write_whole(folder / _MANIFEST, json.dumps(manifest, indent=1).encode())
         return Explanation(folder, record, made=found is None)
 
     def _measured(self) -> Reference | None:

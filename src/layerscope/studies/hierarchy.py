@@ -27,11 +27,11 @@ from layerscope.dissection.pictures import Pictures
 from layerscope.dissection.responses import as_the_network_takes_them
 from layerscope.dissection.stimuli.textures import Textures
 from layerscope.errors import InputError, UnknownNameError
+from layerscope.figures.hierarchy_panels import hierarchy as draw
+from layerscope.figures.saving import save
 from layerscope.models.model import VisionModel
 from layerscope.records import Record, Store, content_key, write_whole
-from layerscope.studies.figures import save_figure
 from layerscope.studies.hierarchy_account import Account
-from layerscope.studies.hierarchy_figure import draw
 from layerscope.studies.hierarchy_files import FIGURE, folder_of, is_complete, manifest_of, write_manifest
 from layerscope.studies.hierarchy_networks import Subject, measured
 from layerscope.studies.hierarchy_pictures import CHANGES, MENAGERIE, folder_files, folder_pictures, menagerie_pictures
@@ -92,6 +92,15 @@ class Hierarchy:
     record: Record
     made: int
     seconds: float
+
+    def __repr__(self) -> str:
+        return f"Hierarchy({self.words!r}, {len(self.layers)} layers, in {str(self.folder)!r})"
+
+    def _repr_html_(self) -> str:
+        """The finding, the figure, and the shares of labels beside those of the twins."""
+        from layerscope.figures.cards import hierarchy_card
+
+        return hierarchy_card(self)
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -215,7 +224,9 @@ def hierarchy(
         write_whole(folder / "layers.csv", as_csv([flat(row) for row in report.layers]))
         write_whole(folder / "units.csv", as_csv(report.units))
         write_whole(folder / "report.json", json.dumps({**report.facts, "units": report.units}).encode())
-        save_figure(draw(found), folder, FIGURE, found)
+        figure = draw(report)
+        for suffix in (".png", ".svg"):
+            save(figure, folder / f"{FIGURE}{suffix}")
         summary = {name: found.facts[name] for name in ("shown", "words", "false_rate")}
         for twin in range(twins):  # nobody looks at them any more, and they are large
             store.remove(subject.key(twin))

@@ -24,6 +24,7 @@ from layerscope.dissection.verdicts import LayerVerdict, coded, layer_verdict, u
 from layerscope.studies.hierarchy_arrays import exemplars, stimuli_of, tuning_curves
 from layerscope.studies.hierarchy_networks import Measured, Subject
 from layerscope.studies.hierarchy_tables import Columns, interval, layer_row, plain, unit_columns
+from layerscope.studies.main_layers import same_units
 from layerscope.types import Progress
 
 TOGETHER = 0.95
@@ -73,7 +74,9 @@ class Account:
             telling, sample = self._chosen(layer.name)
             dead = float((~self._own[layer.name].alive).double().mean())
             field = plain(fields.get(layer.name))
-            rows.append({**row, "effective_field": field, "dead": dead, "telling": telling, "sample": sample})
+            same = list(same_units(self._subject.model, layer))
+            told = {"same_units": same, "effective_field": field, "dead": dead, "telling": telling, "sample": sample}
+            rows.append({**row, **told})
         return {
             "shown": trend.shown,
             "words": trend.words,

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from layerscope.capture.units import Unit
 from layerscope.dissection.pictures import Pictures, in_batches
 from layerscope.dissection.responses import as_the_network_takes_them
+from layerscope.figures.pictures import as_rgb
 from layerscope.models.model import VisionModel
-from layerscope.models.pictures import as_rgb
 from layerscope.passes.accumulators import Peak, Peaks
 from layerscope.passes.sweep import sweep
 from layerscope.synthesis.ascent import maximise

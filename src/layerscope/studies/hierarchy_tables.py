@@ -23,7 +23,7 @@ from layerscope.dissection.pictures import Pictures, one_hot
 from layerscope.dissection.scores import LayerScores, compared, of_category, own_contrast
 from layerscope.dissection.verdicts import ANY, LayerVerdict
 
-_NOT_FLAT = frozenset({"counts_of_twins", "pictures", "telling", "sample"})
+_NOT_FLAT = frozenset({"counts_of_twins", "pictures", "telling", "sample", "same_units"})
 Columns = dict[str, list[Any]]
 Row = dict[str, Any]
 

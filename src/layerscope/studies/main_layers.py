@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import takewhile
 from math import prod
 
 from layerscope.attribution.kinds import RECTIFIERS
@@ -47,6 +48,16 @@ def before_rectifier(model: VisionModel, layer: Layer) -> str:
             same = (one.shape, one.unit_axis) == (layer.shape, layer.unit_axis)
             return one.name if rectified and same else layer.name
     return layer.name
+
+
+def same_units(model: VisionModel, layer: Layer) -> tuple[str, ...]:
+    """The layers right before `layer` whose maps have its shape, the nearest first: what it is the activation of.
+
+    A gallery draws units of a convolution, a report measures them after the rectifier: unit 5 of both is one unit.
+    """
+    layers = model.layers()
+    before = reversed(layers[: layers.index(layer)]) if layer in layers else ()
+    return tuple(other.name for other in takewhile(lambda other: other.shape == layer.shape, before))
 
 
 def _outermost(layers: Sequence[Layer]) -> list[Layer]:

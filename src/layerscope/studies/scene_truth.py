@@ -13,8 +13,8 @@ from layerscope.attribution.score import Score
 from layerscope.capture.evaluating import evaluating
 from layerscope.faithfulness.causes import SceneEffects, true_effects
 from layerscope.faithfulness.flips import smallest_flip
+from layerscope.figures.pictures import as_rgb
 from layerscope.models.model import VisionModel
-from layerscope.models.pictures import as_rgb
 from layerscope.objectives import Objective
 from layerscope.studies.labels import Labels
 from layerscope.world import Scenes

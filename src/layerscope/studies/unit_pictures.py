@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from layerscope.capture.layers import Layer
+from layerscope.figures.pictures import as_rgb
 from layerscope.models.model import VisionModel
-from layerscope.models.pictures import as_rgb
 from layerscope.records import Store
+from layerscope.studies.main_layers import same_units
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +33,7 @@ class UnitPictures:
     """The galleries below a folder that show `model`, weights and all; none where there are none."""
 
     def __init__(self, model: VisionModel, folder: Path | None) -> None:
-        self._layers = model.layers()
+        self._model = model
         self._galleries = list(_galleries_of(model, folder)) if folder is not None else []
 
     @property
@@ -47,20 +48,13 @@ class UnitPictures:
         """The picture of a unit, or of the one that it is the activation of: from the last layer up to it that the
         gallery shows, of the same shape."""
         for store, shown in self._galleries:
-            for name in self._up_to(layer):
+            for name in (layer.name, *same_units(self._model, layer)):
                 key = shown.get((name, unit))
                 record = store.find(key) if key is not None else None
                 if record is not None:
                     facts = record.facts
                     return UnitPicture(as_rgb(record.arrays["picture"]), facts["ratio"], str(facts["status"]), name)
         return None
-
-    def _up_to(self, layer: Layer) -> Iterator[str]:
-        """This layer and those right before it of the same shape, the nearest first: their names."""
-        for other in reversed(self._layers[: self._layers.index(layer) + 1]):
-            if other.shape != layer.shape:
-                return
-            yield other.name
 
 
 def _galleries_of(model: VisionModel, folder: Path) -> Iterator[tuple[Store, dict[tuple[str, int], str]]]:

@@ -59,6 +59,17 @@ class Synthesis:
     objectives: tuple[str, ...]
     seconds: float
 
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{self.status.count(one)} {one}" for one in dict.fromkeys(self.status))
+        return f"Synthesis({len(self.images)} pictures: {counts}; {self.seconds:.1f} s)"
+
+    def _repr_html_(self) -> str:
+        """The pictures, each with its score, its control and its status."""
+        from layerscope.figures.value_cards import synthesis_card
+
+        numbers = {"score": self.scores, "before the ascent": self.controls, "saturated": self.saturated}
+        return synthesis_card(self.images, self.objectives, numbers, self.status, self.notes, self.seconds)
+
 
 def beside_natural(
     score: float, strongest: float | None, status: Status, note: str

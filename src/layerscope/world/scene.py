@@ -49,6 +49,23 @@ class Scenes:
     seeds: tuple[int, ...]
     recipe: SceneRecipe
 
+    def __repr__(self) -> str:
+        count = len(self.seeds)
+        seeds = f"seed {self.seeds[0]}" if count == 1 else f"seeds {self.seeds[0]} to {self.seeds[-1]}"
+        return f"Scenes({count} of {self.recipe.size} px, {seeds})"
+
+    def _repr_html_(self) -> str:
+        """The pictures with their labels, and what share of each the thing and its parts cover."""
+        from layerscope.figures.value_cards import scenes_card
+
+        return scenes_card(
+            self.pixels.permute(0, 2, 3, 1).cpu().numpy(),
+            [CLASS_NAMES[label] for label in self.labels.tolist()],
+            self.seeds,
+            self.thing.float().mean((1, 2)).tolist(),
+            [len(part[thing > 0].unique()) for part, thing in zip(self.part, self.thing, strict=True)],
+        )
+
     @property
     def images(self) -> Images:
         """float32 [batch, 3, size, size], values in [0, 1]."""
