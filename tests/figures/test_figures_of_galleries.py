@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import made_up
 import numpy as np
 import pytest
@@ -83,6 +85,16 @@ def test_a_unit_shows_its_picture_exemplars_trace_and_numbers(gallery):
 def test_a_unit_without_a_ratio_that_reaches_one_is_grey(gallery):
     assert to_hex(ls.figures.unit(gallery, "conv1:2").axes[-1].patches[0].get_facecolor()) != ACCENT
     assert to_hex(ls.figures.unit(gallery, "conv1:3").axes[-1].patches[0].get_facecolor()) == ACCENT
+
+
+def test_units_that_were_asked_for_are_not_called_unchosen(gallery, tmp_path):
+    assert any("none chosen" in text for text in texts(ls.figures.sheet(gallery)))
+    folder = made_up.write_gallery(tmp_path, units=4) / "menagerie"
+    facts = json.loads((folder / "gallery.json").read_text())
+    facts["layers"][0]["units"] = 9
+    (folder / "gallery.json").write_text(json.dumps(facts))
+    for figure in (ls.figures.sheet(folder), ls.figures.layer(folder, "conv1")):
+        assert any("over those asked for" in text for text in texts(figure))
 
 
 def test_the_sheet_has_a_row_per_layer_and_all_classes_each_picture_with_its_number(gallery):

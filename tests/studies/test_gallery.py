@@ -28,6 +28,7 @@ from layerscope.studies.exemplars import window
 from layerscope.studies.gallery import gallery
 from layerscope.studies.probe import open_probe
 from layerscope.studies.selection import choose_units
+from layerscope.synthesis.ascent import maximise
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -50,6 +51,13 @@ def test_unknown_units_are_said(model, tmp_path, units, message):
     with pytest.raises(InputError, match=message):
         gallery(model, units, tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_units_are_rows_of_what_was_measured(model, tmp_path):
+    made = gallery(model, ["0:1", "0:4", "6"], tmp_path, recipe="draft", probe=None)
+    assert [(row["layer"], row["unit"]) for row in made.units] == [("0", 1), ("0", 4), ("6", 0), ("6", 1), ("6", 2)]
+    again = maximise(model, ["0:1"], recipe="draft")
+    assert (made.units[0]["score"], made.units[0]["status"]) == (again.scores[0], again.status[0])
 
 
 def test_unknown_recipes_are_said_before_any_work(model, tmp_path):

@@ -7,7 +7,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from layerscope.figures.galleries import GalleryLayer, evenly, layers_of, spread
+from layerscope.figures.galleries import GalleryLayer, evenly, how_chosen, layers_of, spread
 from layerscope.figures.html import (
     drawing,
     el,
@@ -43,7 +43,7 @@ def gallery_card(source: object) -> str:
         return page(
             ["Gallery of ", name(gallery.facts["network"]["name"])],
             line(
-                "Units evenly spaced over each layer, none chosen",
+                how_chosen(layers).capitalize(),
                 rest,
                 ". Under each picture its score as a multiple of the strongest natural activation, or its status.",
             ),

@@ -8,7 +8,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from PIL import Image
 
-from layerscope.figures.galleries import GalleryLayer, at_least_one, evenly, layers_of
+from layerscope.figures.galleries import GalleryLayer, at_least_one, evenly, how_chosen, layers_of
 from layerscope.figures.layer_plots import caption
 from layerscope.figures.palette import QUIET
 from layerscope.figures.paper import (
@@ -29,10 +29,7 @@ from layerscope.records import Record, content_key, write_whole
 
 COLUMNS = 12
 _CLASSES = 60
-_LEGEND = (
-    "units evenly spaced over each layer, none chosen; 1.20×: the picture's score over that of the strongest natural "
-    "image"
-)
+_LEGEND = "1.20×: the picture's score over that of the strongest natural image"
 
 Row = tuple[str, str, list[Record]]
 """Title, subtitle, and the records of its pictures."""
@@ -47,7 +44,8 @@ def sheet(source: object, *, columns: int = COLUMNS, width: float = DOUBLE) -> P
     such gallery.
     """
     with drawing("gallery", source) as gallery:
-        rows = [row for layer in layers_of(gallery) for row in _rows(layer, at_least_one("columns", columns))]
+        layers = layers_of(gallery)
+        rows = [row for layer in layers for row in _rows(layer, at_least_one("columns", columns))]
         label = 0.13 * width
         cell = (width - label) / columns
         figure = sheet_of(width, len(rows) * (cell + 0.19) + 0.45)
@@ -63,7 +61,7 @@ def sheet(source: object, *, columns: int = COLUMNS, width: float = DOUBLE) -> P
             for axes, record in zip(line[1:], records, strict=False):
                 _draw_picture(axes, record)
         figure.suptitle(drawn(gallery.facts["network"]["name"], 60), x=0.01, ha="left")
-        note(figure, _LEGEND)
+        note(figure, f"{how_chosen(layers)}; {_LEGEND}")
         drawn_from = content_key(records=[record.key for _, _, records in rows for record in records])
         return finished(figure, gallery.said(f"From edges to objects: {gallery.facts['network']['name']}", drawn_from))
 

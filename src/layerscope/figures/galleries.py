@@ -75,6 +75,12 @@ def evenly(layer: GalleryLayer, most: int) -> list[int]:
     return [units[place] for place in spread(len(units), most)]
 
 
+def how_chosen(layers: Sequence[GalleryLayer], where: str = "each layer") -> str:
+    """How the units that stand for their layers came to be there, in words."""
+    whole = all(len(layer.keys) == layer.facts["units"] for layer in layers)
+    return f"units evenly spaced over {where}, none chosen" if whole else "units evenly spaced over those asked for"
+
+
 def unit_named(text: str) -> tuple[str, int]:
     """Layer and number of "layer:37". Raises InputError for another form."""
     layer, colon, number = str(text).rpartition(":")

@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from layerscope.figures.galleries import GalleryLayer, at_least_one, evenly, layer_of
+from layerscope.figures.galleries import GalleryLayer, at_least_one, evenly, how_chosen, layer_of
 from layerscope.figures.palette import ACCENT, INK, QUIET, STRONG_LINE
 from layerscope.figures.paper import (
     DOUBLE,
     SINGLE,
     SMALL,
+    TINY,
     PaperFigure,
     bare,
     drawing,
@@ -96,10 +97,8 @@ def layer(source: object, layer: str, *, columns: int = 8, units: int = 24, widt
             bare(axes)
             if place < len(records):
                 _draw_unit(axes, records[place])
-        note(
-            figure,
-            "units evenly spaced over the layer, none chosen; below each, the natural images that excite it most",
-        )
+        chosen = how_chosen([shown], "the layer")
+        note(figure, f"{chosen}; below each, the natural images that excite it most")
         return finished(figure, gallery.said(f"Units of {layer}", _key(records)))
 
 
@@ -130,7 +129,8 @@ def _draw_unit(axes: Axes, record: Record) -> None:
         )
     axes.set(xlim=(0, 1), ylim=(-0.28 if crops else 0, 1), aspect="equal")
     label = f"#{told['unit']}" if told["label"] is None else drawn(told["label"], 12)
-    axes.set_title(f"{label} {caption(told)}", fontsize=SMALL, pad=1.5)
+    words = f"{label} {caption(told)}"
+    axes.set_title(words, fontsize=SMALL if len(words) < 15 else TINY, pad=1.5)
 
 
 def caption(told: Any) -> str:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, as_completed
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,8 @@ from layerscope.capture.hooks import capture
 from layerscope.capture.layers import Layer
 from layerscope.capture.units import Unit
 from layerscope.errors import InputError
+from layerscope.figures.galleries import layers_of
+from layerscope.figures.source import opened
 from layerscope.models.model import VisionModel
 from layerscope.objectives import Objective
 from layerscope.records import Store, content_key
@@ -51,6 +53,13 @@ class Gallery:
     made: int
     found: int
     seconds: float
+
+    @cached_property
+    def units(self) -> tuple[dict[str, Any], ...]:
+        """A row for each unit that is made, layer by layer: all facts of its record, as "layer", "unit", "score",
+        "control", "natural", "ratio" and "status"."""
+        with opened("gallery", self.folder) as report:
+            return tuple(record.facts for layer in layers_of(report) for record in layer.records())
 
     def __repr__(self) -> str:
         shown = f"{self.made + self.found} units of {len(self.layers)} layers"
