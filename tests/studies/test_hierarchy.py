@@ -24,9 +24,10 @@ from layerscope.studies import hierarchy as study
 from layerscope.studies import hierarchy_networks as networks
 from layerscope.studies.hierarchy import Profile, hierarchy, plan_hierarchy, twins_for
 from layerscope.studies.hierarchy_account import Account
-from layerscope.studies.hierarchy_files import folder_of
+from layerscope.studies.hierarchy_files import MANIFEST
 from layerscope.studies.hierarchy_pictures import menagerie_pictures
 from layerscope.studies.main_layers import before_rectifier, main_layers
+from layerscope.studies.manifest import folder_of
 
 
 @pytest.fixture(scope="module")
@@ -183,8 +184,8 @@ def test_what_was_measured_is_not_measured_again(report, out, monkeypatch):
 
 def test_another_report_of_the_same_name_has_its_own_folder(report, out):
     key = json.loads((report.folder / "hierarchy.json").read_text())["key"]
-    assert folder_of(out, random_network(), key) == report.folder
-    assert folder_of(out, random_network(), "ab" * 32).name == "random-abababab"
+    assert folder_of(out, random_network(), key, MANIFEST) == report.folder
+    assert folder_of(out, random_network(), "ab" * 32, MANIFEST).name == "random-abababab"
 
 
 def test_narrow_layers_take_more_twins(monkeypatch):

@@ -12,7 +12,6 @@ from layerscope.attribution.methods import METHODS
 from layerscope.attribution.score import Score, Target, as_objective, first_output
 from layerscope.attribution.task import count
 from layerscope.capture.evaluating import evaluating
-from layerscope.capture.memory import bytes_of
 from layerscope.errors import InputError, UnknownNameError
 from layerscope.models.model import VisionModel
 from layerscope.objectives import Objective
@@ -84,7 +83,7 @@ def ask(
     _check_methods(methods)
     if baseline not in BASELINES:
         raise UnknownNameError.among("baseline", baseline, BASELINES)
-    bytes_of(memory, "memory")
+    budget_of(memory)
     objective = None if target is None else as_objective(model, target)
     rival = None if versus is None else model.class_index(versus)
     _check_target(model, objective, rival)

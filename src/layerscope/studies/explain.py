@@ -26,7 +26,7 @@ from layerscope.studies.account import Account
 from layerscope.studies.asked import DEFAULT_METHODS, ask
 from layerscope.studies.explanation_files import FIGURES, write_figures
 from layerscope.studies.main_layers import main_layers
-from layerscope.studies.manifest import network_facts
+from layerscope.studies.manifest import network_facts, opening
 from layerscope.studies.probe import open_probe
 from layerscope.studies.reference import Reference, measure_reference
 from layerscope.studies.subject import Subject, read_subject
@@ -193,11 +193,8 @@ class Explainer:
         }
 
     def _command(self, subject: Subject) -> str:
-        """The line of Python that makes the explanation again, where `load_model` can open the network."""
-        model = self.model
-        weights = f", weights={model.weights!r}" if model.weights else ""
-        opening = "model" if model.spec is None else f"ls.load_model({model.spec!r}{weights})"
-        arguments = ", ".join([opening, repr(subject.source), *self.asked.arguments(self.probe)])
+        """The line of Python that makes the explanation again."""
+        arguments = ", ".join([opening(self.model), repr(subject.source), *self.asked.arguments(self.probe)])
         return f"import layerscope as ls; ls.explain({arguments})"
 
 

@@ -32,12 +32,13 @@ from layerscope.figures.saving import save
 from layerscope.models.model import VisionModel
 from layerscope.records import Record, Store, content_key, write_whole
 from layerscope.studies.hierarchy_account import Account
-from layerscope.studies.hierarchy_files import FIGURE, folder_of, is_complete, manifest_of, write_manifest
+from layerscope.studies.hierarchy_files import FIGURE, MANIFEST, is_complete, manifest_of, write_manifest
 from layerscope.studies.hierarchy_networks import Subject, measured
 from layerscope.studies.hierarchy_pictures import CHANGES, MENAGERIE, folder_files, folder_pictures, menagerie_pictures
 from layerscope.studies.hierarchy_synthesis import RECIPE, synthesise
 from layerscope.studies.hierarchy_tables import Row, as_csv, flat
 from layerscope.studies.main_layers import before_rectifier, main_layers
+from layerscope.studies.manifest import folder_of
 from layerscope.types import Images, Progress, no_progress
 from layerscope.world.catalogue import CLASS_NAMES
 
@@ -209,7 +210,7 @@ def hierarchy(
     twins = twins_for(chosen, main)
     drawn = [RECIPE, model.card.get("spectrum")]
     key = content_key(measures=subject.key(), twins=twins, splits=chosen.splits, drawn=drawn)
-    folder = folder_of(Path(out), model, key)
+    folder = folder_of(Path(out), model, key, MANIFEST)
     store = Store(folder)
     found = store.find(key)
     manifest = manifest_of(model, key, probe, profile, twins, pictures, seed)

@@ -30,8 +30,9 @@ from layerscope.models.model import VisionModel
 from layerscope.objectives import logit
 from layerscope.records import Store, content_key
 from layerscope.studies.asked import as_taken
-from layerscope.studies.leaderboard_files import SCHEMA, folder_of, known_methods, manifest_of, write_manifest
+from layerscope.studies.leaderboard_files import MANIFEST, SCHEMA, known_methods, manifest_of, write_manifest
 from layerscope.studies.leaderboard_rows import Measured, rows_of
+from layerscope.studies.manifest import folder_of
 from layerscope.types import Progress, Steps, no_progress
 from layerscope.world import CLASS_NAMES, Scenes, render
 from layerscope.world.scene import SIZES
@@ -108,7 +109,7 @@ def leaderboard(
     began = time.perf_counter()
     chosen = _checked(model, methods, scenes, seed)
     bench = _Bench(model, scenes, seed)
-    folder = folder_of(Path(out), model, bench.key())
+    folder = folder_of(Path(out), model, bench.key(), MANIFEST)
     store = Store(folder)
     order = [name for name in PICTURED if name in {*chosen, *known_methods(folder)}]
     wanted = [_PINNED, *order]

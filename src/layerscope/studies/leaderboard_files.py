@@ -11,24 +11,16 @@ from typing import Any
 
 from layerscope.faithfulness.measures import MEASURES
 from layerscope.models.model import VisionModel
-from layerscope.names import slug
 from layerscope.records import write_whole
-from layerscope.studies.manifest import network_facts
+from layerscope.studies.manifest import known, network_facts, opening
 
 SCHEMA = 1
 MANIFEST = "leaderboard.json"
 
 
-def folder_of(out: Path, model: VisionModel, key: str) -> Path:
-    """One folder per network; one of other weights or scenes under the same name gets a folder of its own."""
-    folder = out / slug(model.name)
-    known = _read(folder).get("key")
-    return folder if not isinstance(known, str) or known == key else folder.with_name(f"{folder.name}-{key[:8]}")
-
-
 def known_methods(folder: Path) -> list[str]:
     """The methods that the leaderboard of this folder was asked for before; none where there is none."""
-    names = _read(folder).get("methods")
+    names = known(folder / MANIFEST).get("methods")
     return [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
 
 
@@ -70,16 +62,5 @@ def write_manifest(folder: Path, facts: Mapping[str, Any]) -> None:
 
 
 def _command(model: VisionModel, methods: list[str] | None, scenes: int, seed: int) -> str:
-    """The line of Python that makes it again, where `load_model` can open the network."""
-    weights = f", weights={model.weights!r}" if model.weights else ""
-    opening = "model" if model.spec is None else f"ls.load_model({model.spec!r}{weights})"
-    return f"import layerscope as ls; ls.leaderboard({opening}, {methods=}, {scenes=}, {seed=})"
-
-
-def _read(folder: Path) -> dict[str, Any]:
-    """What was written here before; a damaged file counts as none."""
-    try:
-        facts = json.loads((folder / MANIFEST).read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return facts if isinstance(facts, dict) else {}
+    """The line of Python that makes it again."""
+    return f"import layerscope as ls; ls.leaderboard({opening(model)}, {methods=}, {scenes=}, {seed=})"

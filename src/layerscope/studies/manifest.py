@@ -73,23 +73,36 @@ def write_manifest(out: Path, facts: dict[str, Any]) -> Path:
     """Write the manifest into `<out>/<network>`, joined with what the gallery showed before; returns the folder."""
     identity = {name: facts[name] for name in _IDENTITY}
     folder = out / slug(facts["network"]["name"])
-    before = _read(folder)
-    if before is not None and {name: before.get(name) for name in _IDENTITY} != identity:
+    before = known(folder / "gallery.json")
+    if before and {name: before.get(name) for name in _IDENTITY} != identity:
         digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
         folder = folder.with_name(f"{folder.name}-{digest[:8]}")
-        before = _read(folder)
-    joined = facts if before is None else _joined(before, facts)
+        before = known(folder / "gallery.json")
+    joined = _joined(before, facts) if before else facts
     write_whole(folder / "gallery.json", json.dumps(joined, indent=1, sort_keys=True).encode())
     return folder
 
 
-def _read(folder: Path) -> dict[str, Any] | None:
-    """A manifest that was written here before; a damaged one counts as none."""
+def known(path: Path) -> dict[str, Any]:
+    """A manifest that was written here before; empty where there is none, or a damaged one."""
     try:
-        facts = json.loads((folder / "gallery.json").read_bytes())
+        facts = json.loads(path.read_bytes())
     except (OSError, ValueError):
-        return None
-    return facts if isinstance(facts, dict) else None
+        return {}
+    return facts if isinstance(facts, dict) else {}
+
+
+def folder_of(out: Path, model: VisionModel, key: str, manifest: str) -> Path:
+    """One folder per network below `out`; where its manifest names another key, one with the key in its name."""
+    folder = out / slug(model.name)
+    before = known(folder / manifest).get("key")
+    return folder if not isinstance(before, str) or before == key else folder.with_name(f"{folder.name}-{key[:8]}")
+
+
+def opening(model: VisionModel) -> str:
+    """How a line of Python opens the network; "model" where `load_model` cannot."""
+    weights = f", weights={model.weights!r}" if model.weights else ""
+    return "model" if model.spec is None else f"ls.load_model({model.spec!r}{weights})"
 
 
 def _joined(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
@@ -112,7 +125,5 @@ def _joined(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
 
 
 def _command(model: VisionModel, units: list[str], recipe: str, seed: int, probe: str | None) -> str:
-    """The line of Python that makes the gallery again, where `load_model` can open the network."""
-    weights = f", weights={model.weights!r}" if model.weights else ""
-    opening = "model" if model.spec is None else f"ls.load_model({model.spec!r}{weights})"
-    return f"import layerscope as ls; ls.gallery({opening}, {units=}, {recipe=}, {seed=}, {probe=})"
+    """The line of Python that makes the gallery again."""
+    return f"import layerscope as ls; ls.gallery({opening(model)}, {units=}, {recipe=}, {seed=}, {probe=})"
