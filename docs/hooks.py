@@ -43,7 +43,7 @@ def on_page_markdown(markdown: str, page: Page, **others: Any) -> str:
     if folder == "methods" and name in method_pages.names():
         markdown = method_pages.complete(name, markdown)
     if folder == "methods" and name == "index":
-        markdown += method_pages.overview()
+        markdown = markdown.replace("<!-- finding -->", method_pages.finding()) + method_pages.overview()
     return MATH.sub(_formula, markdown)
 
 

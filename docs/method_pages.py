@@ -1,7 +1,7 @@
 """Pages of attribution methods: what METHODS says and what was measured, around the text that is written by hand.
 
 A text, `docs/methods/NAME.md`, has the sections of SECTIONS; the rest is made here, so that it cannot differ from the
-package. The scores are those of `docs/measured/leaderboard.json`.
+package. The scores are those that lie in docs/measured.
 """
 
 from __future__ import annotations
@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from tables import MEASURED, as_markdown, cell, read
+from tables import as_markdown, cell, stored
 
 import layerscope as ls
 
-LEADERBOARD = MEASURED / "leaderboard.json"
+LEADERBOARD = "layerscope benchmark attribution --truth"
+"""The command whose stored output the scores are."""
 HIDDEN = ("method", "title", "control", "rank", "cosine")
 """Columns of the leaderboard that are not shown on a method's page."""
 SECTIONS = ("Formula", "When it misleads")
@@ -66,17 +67,31 @@ def score(name: str) -> str:
             "No score: its values have the shape of a layer's activation, and the leaderboard sums maps of images "
             "inside the parts of a scene. Its sum is checked on every call (`gap`)."
         )
-    if not LEADERBOARD.is_file():
-        return "No score yet: `layerscope benchmark attribution --truth` was not run for this copy."
-    stored = read(LEADERBOARD)
-    rows = [row for row in stored.rows() if row["method"] == name or row.get("control")]
+    made = stored(LEADERBOARD)
+    if made is None:
+        return f"No score yet: `{LEADERBOARD}` was not run for this copy."
+    rows = [row for row in made.rows() if row["method"] == name or row.get("control")]
     if not any(row["method"] == name for row in rows):
-        return f"No score: the leaderboard ({cell(stored.command)}) has no row for it."
+        return f"No score: the leaderboard ({cell(made.command)}) has no row for it."
     return (
         "Part rank is the rank correlation of the map's sums inside the parts of a scene with the parts' true "
         "effects, found by rendering the scene without each ([how](../measures/faithfulness.md)). Controls know "
-        f"nothing of the network.\n\n{as_markdown(list(_shown(rows)))}\n\n{stored.origin()}"
+        f"nothing of the network.\n\n{as_markdown(list(_shown(rows)))}\n\n{made.origin()}"
     )
+
+
+def finding() -> str:
+    """How many methods beat every map that knows no network, on each network of the stored leaderboard."""
+    made = stored(LEADERBOARD)
+    if made is None:
+        return f"Not measured yet: `{LEADERBOARD}` does it."
+    tried = [row for row in made.rows() if not row.get("control")]
+    told = []
+    for network in dict.fromkeys(row["network"] for row in tried):
+        here = [row for row in tried if row["network"] == network]
+        better = [row["title"] for row in here if row["beats_controls"]]
+        told.append(f"of {len(here)} methods on `{network}`, {', '.join(better) or 'none'}")
+    return f"By part rank these beat every map that knows no network: {'; '.join(told)}."
 
 
 def _shown(rows: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:

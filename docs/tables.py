@@ -57,9 +57,8 @@ class Stored:
         versions = facts.get("versions") or {}
         told = [f"`{self.command}`", str(facts.get("date", ""))[:10], f"torch {versions.get('torch')}"]
         if facts.get("threads"):
-            told.append(
-                f"{facts['threads']} thread{'s' * (facts['threads'] != 1)} of {facts.get('machine', '')}".rstrip()
-            )
+            of = f" of {facts['machine']}" if facts.get("machine") else ""
+            told.append(f"{facts['threads']} thread{'s' * (facts['threads'] != 1)}{of}")
         if facts.get("load", 0) > (facts.get("cores") or os.cpu_count() or 1) / 2:
             told.append("beside other jobs")
         return f"*{', '.join(one for one in told if one and 'None' not in one)}*"
@@ -118,15 +117,17 @@ def measure(command: str) -> Path:
 def store(command: str, said: dict[str, Any], load: float) -> Path:
     """Write what a command said, with the load of the machine before it, into docs/measured."""
     words = shlex.split(command)
-    made = said.pop("manifest", None) or {
+    made = {
         "versions": {"python": platform.python_version()} | {name: version(name) for name in ("layerscope", "torch")},
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-    }
+        "machine": platform.machine(),
+        "cores": os.cpu_count(),
+    } | (said.pop("manifest", None) or {})
     kept = {name: value for name, value in said.items() if not (isinstance(value, list) and len(value) > LONGEST)}
     path = MEASURED / f"{re.sub(r'[^a-z0-9]+', '-', ' '.join(words[1:]).lower()).strip('-')}.json"
     MEASURED.mkdir(exist_ok=True)
     path.write_text(
-        json.dumps({"command": command, "load": round(load, 1)} | made | {"output": kept}, indent=1) + "\n", "utf-8"
+        json.dumps(made | {"command": command, "load": round(load, 1), "output": kept}, indent=1) + "\n", "utf-8"
     )
     return path
 

@@ -60,6 +60,11 @@ def test_bad_engines_are_said():
         open_engine("processes:0"),
     ):
         pass
+    with (
+        pytest.raises(InputError, match=r"'processes:99999' has more processes than help on .* give .* at most"),
+        open_engine("processes:99999"),
+    ):
+        pass
 
 
 def test_no_worker_outlives_a_killed_parent(tmp_path):

@@ -17,6 +17,8 @@ from multiprocessing.connection import Connection
 from layerscope.errors import InputError, UnknownNameError
 
 FORMS = ("local", "processes:N")
+_MOST_PER_CORE = 8
+"""More processes only take memory: each loads torch."""
 
 
 def processes_of(spec: str) -> int | None:
@@ -28,6 +30,9 @@ def processes_of(spec: str) -> int | None:
         raise UnknownNameError.among("engine", spec, FORMS)
     if not argument.isdecimal() or int(argument) < 1:
         raise InputError(f"engine {spec!r} has no number of processes; write for example 'processes:{usable_cores()}'")
+    most = _MOST_PER_CORE * usable_cores()
+    if int(argument) > most:
+        raise InputError(f"engine {spec!r} has more processes than help on {usable_cores()} cores; give {most} at most")
     return int(argument)
 
 

@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,7 @@ from torch import nn
 
 from layerscope.cli import main
 from layerscope.errors import StorageError
+from layerscope.synthesis.recipes import EFFORTS
 
 NETWORK = """
 from torch import nn
@@ -45,13 +46,11 @@ def refused(capsys, *arguments: str) -> str:
     return lines[0]
 
 
-def test_help_is_quick_and_imports_no_torch():
-    began = time.monotonic()
+def test_help_imports_no_torch():
     code = "import sys, layerscope.cli as c; c.main(['--help']); sys.exit('torch' in sys.modules)"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert shown.returncode == 0
     assert all(command in shown.stdout for command in ("tour", "models", "layers", "gallery", "train", "benchmark"))
-    assert time.monotonic() - began < 60
 
 
 def test_models_lists_what_can_be_opened(capsys):
@@ -100,8 +99,9 @@ def test_gallery_makes_records_and_a_site(capsys, network, tmp_path):
 
 
 @pytest.mark.parametrize("weights", ["none", "checkpoint.pth"])
-def test_gallery_of_a_torchvision_network(capsys, tmp_path, weights):
+def test_gallery_of_a_torchvision_network(capsys, monkeypatch, tmp_path, weights):
     """Real loading code on a real architecture: random weights, and a checkpoint file that the test makes."""
+    monkeypatch.setitem(EFFORTS, "draft", replace(EFFORTS["draft"], steps=0.02))  # what is drawn does not matter
     if weights != "none":
         import torchvision
 
@@ -145,6 +145,7 @@ def test_gallery_of_a_torchvision_network(capsys, tmp_path, weights):
         (["gallery", "--recip", "draft"], "error: no option '--recip'; nearest: --recipe, --engine, --weights; see layerscope gallery --help"),
         (["explain"], "error: Missing argument 'IMAGE"),
         (["gallery", "NETWORK", "--engine", "threads"], "error: no engine 'threads'; "),
+        (["gallery", "NETWORK", "--engine", "processes:99999"], "error: engine 'processes:99999' has more processes than help on "),
     ],
 )  # fmt: skip
 def test_wrong_input_is_one_line_and_leaves_nothing(capsys, network, tmp_path, monkeypatch, arguments, message):
@@ -286,6 +287,15 @@ def test_train_on_a_folder(capsys, tmp_path):
         "resume.safetensors",
         "step-000001.safetensors",
     }
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device here that is always full")
+def test_a_full_disk_behind_the_output_is_2_and_one_line():
+    command = [sys.executable, "-m", "layerscope", "--version"]
+    with Path("/dev/full").open("w") as full:
+        shown = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert shown.returncode == 2
+    assert shown.stderr == "error: cannot write the result: the disk or its quota is full; send it elsewhere\n"
 
 
 def test_the_module_runs_as_a_program():

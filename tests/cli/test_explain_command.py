@@ -109,6 +109,7 @@ def test_a_scene_of_the_bundled_network_says_what_flips_it(tmp_path, capsys, mon
         (["x.png", "--baseline", "grey"], "no baseline 'grey'"),
         (["x.png", "--layer", "conv99"], "no layer 'conv99'"),
         (["x.png", "--memory", "much"], "memory='much'"),
+        (["x.png", "--memory", "0"], "memory='0' is no budget"),
         (["x.png", "--target", "owl", "--versus", "owl"], "versus needs a class as target, and another one than it"),
         (["x.png", "--target", "conv6:1", "--versus", "owl"], "versus needs a class as target, and another one"),
     ],
@@ -170,9 +171,9 @@ def test_an_image_that_the_network_cannot_be_asked_about_is_named(tmp_path, phot
 
 
 def test_a_class_that_is_not_the_answer_in_words(network, photo, tmp_path, capsys):
-    assert explain(photo, "--model", network, "--out", str(tmp_path / "out"), "--json") == 0
+    options = ("--model", network, "--methods", "saliency", "--out", str(tmp_path / "out"))
+    assert explain(photo, *options, "--json") == 0
     first, second, *_ = json.loads(capsys.readouterr().out)[0]["labels"]
-    options = ("--model", network, "--out", str(tmp_path / "out"))
     assert explain(photo, *options, "--target", str(second["index"]), "--versus", str(first["index"])) == 0
     said = capsys.readouterr().out
     assert f"  asked about {second['class']}: score {second['logit']:.3g}\n" in said

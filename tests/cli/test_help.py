@@ -63,6 +63,7 @@ def test_each_help_has_two_to_four_examples_of_its_own(capsys, monkeypatch, name
     shown = help_of(capsys, *name.split())
     lines = examples_in(shown)
     assert 2 <= len(lines) <= 4
+    assert max(map(len, shown.splitlines())) <= 80
     assert all(re.match(rf"layerscope {name}\b" if name else "layerscope ", line) for line in lines)
     assert "--quiet" in shown
     assert "--json" in shown or not name

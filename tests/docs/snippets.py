@@ -28,7 +28,8 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 ROOT = Path(__file__).parents[2]
-NUMBER = re.compile(r"(?<![\w.])[-+]?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?(?=\s*(%|ms\b|min\b|s\b|px\b|MiB\b|GiB\b)?)")
+DIGITS = r"[-+]?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?"
+NUMBER = re.compile(rf"(?<![\w.]){DIGITS}(?=\s*(%|ms\b|min\b|s\b|px\b|MiB\b|GiB\b)?)")
 SPAN = ("s", "ms", "min")
 RELATIVE = 0.02
 MARK = re.compile(r"<!--\s*(slow|not run: [^>]+?)\s*-->")
@@ -109,18 +110,20 @@ def difference(expected: str, printed: str) -> str:
 
 def alike(wanted: str, found: str) -> bool:
     """Whether a line is as it has to be."""
-    if "…" in wanted:
-        start, end = wanted.split("…", 1)
-        rest = end.split("…")
-        pattern = re.escape(start) + ".*" + ".*".join(map(re.escape, rest))
-        return re.fullmatch(re.sub(r"\\?\d[\d.,]*", r"[\\d.,]+", pattern), found) is not None
-    theirs, ours = list(NUMBER.finditer(wanted)), list(NUMBER.finditer(found))
-    same_words = _words(wanted) == _words(found)
-    return same_words and all(_near(one[0], other[0], one[1]) for one, other in zip(theirs, ours, strict=True))
+    wanted, found = (" ".join(line.split()) for line in (wanted, found))
+    numbers, place, pattern = list(NUMBER.finditer(wanted)), 0, ""
+    for number in numbers:
+        pattern += _literal(wanted[place : number.start()]) + rf"(?<![\w.])({DIGITS})"
+        place = number.end()
+    theirs = re.fullmatch(pattern + _literal(wanted[place:]), found)
+    return theirs is not None and all(
+        map(_near, (one[0] for one in numbers), theirs.groups(), (one[1] for one in numbers))
+    )
 
 
-def _words(line: str) -> list[str]:
-    return [" ".join(part.split()) for part in NUMBER.sub("\0", line).split("\0")]
+def _literal(text: str) -> str:
+    """The pattern of words, in which "…" stands for any text."""
+    return re.escape(text).replace("…", ".*")
 
 
 def _near(wanted: str, found: str, unit: str | None) -> bool:

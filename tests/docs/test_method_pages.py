@@ -56,7 +56,8 @@ def test_a_score_comes_from_the_stored_leaderboard_beside_its_controls(tmp_path,
     ]
     path = tmp_path / "leaderboard.json"
     path.write_text(json.dumps({"rows": rows, "manifest": {"command": "measure --json", "date": "2026-01-02"}}))
-    monkeypatch.setattr(method_pages, "LEADERBOARD", path)
+    monkeypatch.setattr("tables.MEASURED", tmp_path)
+    monkeypatch.setattr(method_pages, "LEADERBOARD", "measure")
     said = method_pages.score("deeplift")
     assert "| **DeepLift** | net | 0.50 (0.25 to 0.75) | 0.1 |" in said
     assert "Edges (control)" in said
@@ -64,6 +65,24 @@ def test_a_score_comes_from_the_stored_leaderboard_beside_its_controls(tmp_path,
     assert "`measure`, 2026-01-02" in said
     assert "has no row" in method_pages.score("occlusion")
     assert "No score" in method_pages.score("conductance")
+
+
+def test_the_advice_says_which_methods_beat_what_knows_no_network(tmp_path, monkeypatch):
+    monkeypatch.setattr("tables.MEASURED", tmp_path)
+    monkeypatch.setattr(method_pages, "LEADERBOARD", "measure")
+    assert method_pages.finding() == "Not measured yet: `measure` does it."
+    rows = [
+        {"title": title, "network": network, "control": control, "beats_controls": beats}
+        for title, network, control, beats in (
+            ("A", "one", False, True),
+            ("B", "one", False, False),
+            ("Edges", "one", True, None),
+            ("A", "two", False, False),
+        )
+    ]
+    (tmp_path / "measure.json").write_text(json.dumps({"rows": rows, "manifest": {"command": "measure --json"}}))
+    assert method_pages.finding().endswith("of 2 methods on `one`, A; of 1 methods on `two`, none.")
+    assert "<!-- finding -->" in (TEXTS / "index.md").read_text("utf-8")
 
 
 def test_the_reference_shows_every_public_name_once():

@@ -19,6 +19,18 @@ from layerscope.cli import main
 
 PAGES = pages()
 SHELL = set("|&;<>$`")  # what only a shell understands
+NETWORK = """
+from collections import OrderedDict
+import torch
+from torch import nn
+import layerscope as ls
+
+def make():
+    torch.manual_seed(0)
+    layer4 = nn.Sequential(nn.Conv2d(3, 4, 3, stride=2), nn.ReLU())
+    parts = OrderedDict(layer4=layer4, pool=nn.AdaptiveAvgPool2d(1), flat=nn.Flatten(), fc=nn.Linear(4, 3))
+    return ls.wrap(nn.Sequential(parts).eval(), 32)
+"""
 
 
 def _cases() -> list:
@@ -51,6 +63,7 @@ def place(tmp_path, monkeypatch):
     for name in ("flower.jpg", "photo.jpg"):
         Image.fromarray(load_sample_image("flower.jpg")).save(tmp_path / name)
     shutil.copy(ROOT / "README.md", tmp_path)
+    (tmp_path / "my_network.py").write_text(NETWORK)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -134,6 +147,9 @@ def test_what_is_not_run_says_why(page: Page):
         ("record in outputs/… (696 s)", "record in outputs/menagerie (12 s)", True),
         ("record in outputs/… (696 s)", "tables in outputs/menagerie (12 s)", False),
         ("unit conv3:26", "unit conv3:27", False),
+        ("1 made, 0 found, in outputs/…", "1 made, 0 found, in outputs/net-95c3", True),
+        ("1 made, 0 found, in outputs/…", "0 made, 1 found, in outputs/net-95c3", False),
+        ("net: 1,931,476 parameters, …", "net: 1,931,477 parameters, 3 channels", False),
     ],
 )
 def test_lines_are_compared_by_words_and_by_digits(wanted, found, same):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 import tables
@@ -78,9 +79,19 @@ def test_a_measurement_is_stored_with_its_command_and_without_long_lists(measure
         "layerscope benchmark world --quick", {"rows": [{"a": 1}], "units": [{}] * 201, "manifest": {"date": "x"}}, 0.5
     )
     assert path.name == "benchmark-world-quick.json"
-    assert json.loads(path.read_text()) == {
-        "command": "layerscope benchmark world --quick",
-        "load": 0.5,
-        "date": "x",
-        "output": {"rows": [{"a": 1}]},
-    }
+    facts = json.loads(path.read_text())
+    assert (facts["command"], facts["load"], facts["date"]) == ("layerscope benchmark world --quick", 0.5, "x")
+    assert facts["output"] == {"rows": [{"a": 1}]}
+
+
+def test_a_measurement_is_found_by_its_command_with_its_date_whatever_its_manifest_says(measured):
+    command = "layerscope benchmark attribution --truth"
+    tables.store(command, {"rows": [{"a": 1}], "manifest": {"command": f"{command} --json", "threads": 2}}, 0.0)
+    made = tables.stored(command)
+    assert made is not None
+    assert re.fullmatch(rf"\*`{command}`, \d{{4}}-\d\d-\d\d, torch \S+, 2 threads of \w+\*", made.origin())
+
+
+def test_no_command_is_stored_twice():
+    commands = [tables.read(path).command for path in tables.MEASURED.glob("*.json")]
+    assert len(commands) == len(set(commands))

@@ -246,7 +246,7 @@ def test_the_same_layer_of_another_network_beside(visit: Visit, site: Path):
     assert page.url.endswith("?with=robust")
     assert page.locator(".unit").first.locator(".half").count() == 2
     assert page.locator(".unit").last.inner_text().count("not made") == 1
-    assert "trained apart" in page.locator("#count").inner_text()
+    assert "Both have the same weights" in page.locator("#count").inner_text(), "made up with one fingerprint"
 
 
 def test_standard_beside_robust_on_the_first_page(visit: Visit, site: Path):

@@ -143,7 +143,8 @@ SAMENESS = (
     (RECIPE | {"step": 10}, RECIPE, "aa", "bb", "(step 10 and the end)"),
     (RECIPE | {"step": 10}, RECIPE | {"step": 10, "recipe": {"seed": 1}}, "aa", "bb", "trained apart"),
     (RECIPE, RECIPE | {"recipe": {"seed": 1}}, "aa", "bb", "trained apart"),
-    (RECIPE, RECIPE | {"step": 3, "spectrum": {"slopes": [2.0]}}, "aa", "bb", "trained apart"),
+    (RECIPE, RECIPE | {"step": 3, "spectrum": {"slopes": [2.0]}}, "aa", "bb", "from the same seed (0) by their cards"),
+    (RECIPE, RECIPE | {"recipe": {"seed": 0, "radius": 4}}, "aa", "bb", "began as one and may still be alike"),
     ({}, {}, "aa", "bb", "Nothing says that these are two states of one training"),
     ({}, {}, "aa", "aa", "Both have the same weights"),
 )

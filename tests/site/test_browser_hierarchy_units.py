@@ -206,11 +206,11 @@ def test_a_layer_can_be_filtered_by_label_and_sorted_by_evidence(visit: Visit, r
     assert units(again) == [6, 14]
 
 
-def test_a_layer_of_two_thousand_units_is_quick_and_comes_by_itself(visit: Visit, make_hierarchy: MakeHierarchy):
-    folder = make_hierarchy(units=2048, layers=("conv1", "wide"))
+def test_a_layer_of_many_units_is_quick_and_comes_by_itself(visit: Visit, make_hierarchy: MakeHierarchy):
+    folder = make_hierarchy(units=640, layers=("conv1", "wide"))
     write_site(folder)
     page = visit(folder, f"{REPORT}/wide")
-    assert len(units(page)) == 2048
+    assert len(units(page)) == 640
     assert page.evaluate("document.querySelectorAll('canvas[data-painted]').length") < 300
     scripts = page.evaluate("[...document.scripts].map((one) => one.src).filter((one) => one.includes('/layers/'))")
     assert [script.rpartition("/")[2].partition("?")[0] for script in scripts] == ["wide.js"]

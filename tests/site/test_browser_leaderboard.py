@@ -14,7 +14,7 @@ from made_up_leaderboards import CONTROLS, METHODS, leaderboard_facts, rows, wri
 
 from layerscope.site.pages import write_site
 
-HOSTILE = "<script>alert(1)</script>\u202e\"'&🦉"
+HOSTILE = "<script>alert(1)</script>\u202e\"'&🦉\ud800"
 METHOD_ROWS = ".board-table tbody:not(.pinned) tr"
 
 
@@ -81,6 +81,19 @@ def test_a_bar_says_its_number_and_lies_where_it_says(visit: Visit, site: Path) 
     assert "worse than random" in page.locator(f"{METHOD_ROWS}[data-method=gradcam]").first.inner_text()
 
 
+def test_a_dot_is_filled_by_the_measure_that_is_drawn(visit: Visit, tmp_path: Path) -> None:
+    measured = rows("resnet18", {"right": (0.8, 0.5, 0.1), "erasing": (0.1, 0.2, 0.1)})
+    page = visit(write_site(write_leaderboard(tmp_path, rows=measured)).parent, "#/leaderboard")
+    filled = "[...document.querySelectorAll('.board tr:has(.interval.beats)')].map((row) => row.dataset.method)"
+    assert page.evaluate(filled) == ["right"]
+    page.get_by_role("radio", name="deletion").check(force=True)
+    assert page.evaluate(filled) == ["erasing"]
+    words = page.locator(f"{METHOD_ROWS}[data-method=right] th .small").inner_text()
+    assert words == "by part rank better than every control"
+    page.get_by_role("radio", name="seconds").check(force=True)
+    assert page.evaluate(filled) == [], "no control was timed"
+
+
 def test_what_was_measured_is_said(visit: Visit, site: Path) -> None:
     page = visit(site, "#/leaderboard")
     first, second = page.locator(".board").all()
@@ -115,7 +128,7 @@ def test_a_map_of_a_measured_network_says_where_its_method_stands(visit: Visit, 
     page.locator(f"{METHOD_ROWS}[data-method=gradcam] .shown-with a").click()
     words = page.locator(".standing-of")
     assert words.inner_text() == (
-        "On 90 scenes with known causes its part rank is −0.400 (−0.450 to −0.350), worse than random: 3 of 3 methods."
+        "On 90 scenes with known causes its part rank is −0.400 (−0.450 to −0.350), worse than random: place 3 of 3 methods."
     )
     words.locator("a").click()
     page.wait_for_selector("tr.is-wanted")

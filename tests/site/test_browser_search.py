@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pytest
 from browsing import TELEPHONE, Visit, as_shown, fits_a_telephone
 from made_up import HOSTILE, MakeGallery, write_gallery
 from made_up_hierarchies import write_hierarchy
@@ -62,6 +63,33 @@ def test_everything_is_found_with_its_number(visit: Visit, whole: Path):
         search(page, words)
         assert found(page, kind)[: len(titles)] == titles, words
         assert number in page.locator(f"[id^='found-{kind}-'] .found-number").first.inner_text(), words
+
+
+CLIPPED = """() => [...document.querySelectorAll('dialog.search :not(.unseen)')]
+  .filter((one) => one.scrollWidth > one.clientWidth + 1 && getComputedStyle(one).display !== 'inline')
+  .map((one) => one.className || one.tagName)"""
+
+
+@pytest.mark.parametrize("viewport", [{"width": 1280, "height": 800}, TELEPHONE])
+def test_nothing_in_the_dialog_is_clipped(visit: Visit, whole: Path, viewport: dict[str, int]):
+    page = visit(whole, viewport=viewport)
+    for words in ("orientation", "conv3", "a"):
+        search(page, words)
+        page.wait_for_selector("[role=option]")
+        assert page.evaluate(CLIPPED) == [], words
+
+
+def test_a_concept_of_units_that_nobody_drew_again_is_not_called_unstable(visit: Visit, whole: Path):
+    page = visit(whole)
+    search(page, "stripes")
+    told = """(known) => {
+      const data = structuredClone(LAYERSCOPE.data.search);
+      for (const layer of data.reports.flat()) if (!known) layer.confidence.fill(null);
+      const found = LAYERSCOPE.findAll(LAYERSCOPE.prepareSearch(data), "texture: stripes", 1);
+      return found.find((one) => one.kind === "concepts").found[0];
+    }"""
+    assert page.evaluate(told, True)["measured"].startswith("stable in")
+    assert page.evaluate(told, False)["measured"] == ""
 
 
 def test_numbers_are_numbers_of_units_and_not_parts_of_them(visit: Visit, whole: Path):

@@ -68,6 +68,7 @@ def test_images_say_which_methods_explained_them(tmp_path):
         ({"rows": [{}]}, r"does not describe a leaderboard \(KeyError: 'method'\); measure it again"),
         ({"rows": 3}, "does not describe a leaderboard"),
         ({"measures": [{"name": "a", "title": "a", "words": "", "better": "sideways"}]}, "better='sideways'"),
+        ({"measures": []}, "no measures"),
         ({"scenes": None}, "does not describe a leaderboard"),
         ({"schema": 9}, "has schema 9, this Layerscope reads 1; measure it again"),
         ({"network": {}}, "does not name its network"),

@@ -262,6 +262,7 @@ def test_pictures_of_units_come_from_a_gallery_of_the_same_weights(photo, tmp_pa
         ({"methods": "saliency"}, InputError, "methods='saliency' is one text; give a list of names, as ['saliency']"),
         ({"seed": 1.5}, InputError, "seed=1.5; it has to be a whole number of at least 0"),
         ({"memory": "much"}, InputError, "memory='much'; give a number of bytes"),
+        ({"memory": "0 GiB"}, InputError, "memory='0 GiB' is no budget"),
         ({"target": "1", "versus": "two"}, InputError, "versus needs a class as target, and another one than it"),
         ({"target": "2:3", "versus": "two"}, InputError, "another one than it; the target is 'channel 2:3'"),
         ({"target": "one versus two", "versus": "two"}, InputError, "versus needs a class as target"),

@@ -5,6 +5,7 @@ Exit codes: 0 done; 2 the input is at fault (one line on standard error); 130 in
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import traceback
@@ -41,13 +42,21 @@ def main(arguments: list[str] | None = None) -> int:
             return _unread()
         raise
     except Exception as other:
-        if isinstance(other, _Usage):
-            return _say(f"error: {_misused(other)}", 2)
-        traceback.print_exc()
-        return _say("error: a defect of Layerscope; please report the lines above", 1)
+        return _failed(other)
     if code == _INTERRUPTED:
         return _say("interrupted; what was made is kept, and the same command goes on from there", code)
     return code
+
+
+def _failed(error: Exception) -> int:
+    """Say what no class of Layerscope's own errors is for: a wrong command line, a full disk, or a defect."""
+    if isinstance(error, _Usage):
+        return _say(f"error: {_misused(error)}", 2)
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        _unread()  # results in files say so for themselves, by StorageError
+        return _say("error: cannot write the result: the disk or its quota is full; send it elsewhere", 2)
+    traceback.print_exc()
+    return _say("error: a defect of Layerscope; please report the lines above", 1)
 
 
 def _misused(error: Any) -> str:

@@ -93,8 +93,8 @@ def gallery(
     \b
     Examples:
       layerscope gallery --units conv3:26 --recipe draft
-      layerscope gallery torchvision:resnet18 --units 'layer4.*' --probe path/to/class/folders
-      layerscope gallery torchvision:resnet18 --weights seven.pth --units fc --probe none
+      layerscope gallery torchvision:resnet18 --units 'layer4.*' --probe photos
+      layerscope gallery torchvision:resnet18 --weights seven.pth --units fc
       layerscope gallery nets.py:net --engine processes:4 --json
     """
     from layerscope.engine import open_engine

@@ -50,7 +50,7 @@ def train(
     Examples:
       layerscope train
       layerscope train --robust --images 200000
-      layerscope train --data path/to/class/folders --arch resnet18 --out my-network
+      layerscope train --data photos --arch resnet18 --out my-network
     """
     from layerscope.models.release import make_network
     from layerscope.models.zoo import read
@@ -117,7 +117,7 @@ def benchmark(
       layerscope benchmark world
       layerscope benchmark capture --networks 'resnet*' --rounds 0
       layerscope benchmark attribution --truth --quick
-      layerscope benchmark attribution --conformance --networks alexnet,resnet18 --json
+      layerscope benchmark attribution --conformance --networks alexnet,resnet18
     """
     from layerscope.benchmarks.report import Options
     from layerscope.cli.benchmarks import measured, printed

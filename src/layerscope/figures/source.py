@@ -112,7 +112,7 @@ def _read(kind: str, folder: Path) -> Report:
         folder = folder.parent
     if not folder.is_dir():
         raise InputError(
-            f"no folder {str(folder)!r}; give the folder that holds a {kind}.json, as {_MADE_BY[kind]} makes it"
+            f"no folder {str(folder)!r}; give the folder that holds {_a(kind)}.json, as {_MADE_BY[kind]} makes it"
         )
     if not (folder / f"{kind}.json").is_file():
         raise InputError(f"no {kind}.json in {str(folder)!r}; {_elsewhere(kind, folder)}")

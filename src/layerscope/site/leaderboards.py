@@ -60,7 +60,7 @@ def _titled(
 def _understood(path: Path, facts: Mapping[str, Any]) -> dict[str, Any]:
     """What the index tells; InputError where something that the page needs is missing or of another kind."""
     try:
-        measures = [_measure(one) for one in facts["measures"]]
+        measures = _measures(facts["measures"])
         return {
             **{name: facts.get(name) for name in _TOLD},
             "network": {name: facts["network"].get(name) for name in ("name", "fingerprint")},
@@ -82,6 +82,13 @@ def _scenes(facts: Mapping[str, Any]) -> dict[str, Any]:
         **{name: int(facts.get(name) or 0) for name in ("asked", "telling")},
         "accuracy": number(facts.get("accuracy")),
     }
+
+
+def _measures(told: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    measures = [_measure(one) for one in told]
+    if not measures:
+        raise ValueError("no measures")
+    return measures
 
 
 def _measure(facts: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from layerscope.site.summary import number
 
 _MARKS = {"converged": "c", "weak": "w", "dead": "d"}  # of a unit's status; any other is "o"
 _LONGEST = 160  # characters of a name that can be searched
+_UNKNOWN = "unknown"
 _STEP = 15  # degrees: orientations and hues are found by the nearest multiple
 Columns = Mapping[str, Sequence[Any]]
 
@@ -66,7 +67,7 @@ class Searchable:
         confidence = columns.get("confidence", empty)
         return {
             "concepts": [self._place(concept(columns, row)) for row in rows],
-            "confidence": [_scaled(confidence[row], 1000) for row in rows],
+            "confidence": [_scaled(confidence[row], 3) for row in rows],
         }
 
     def _place(self, found: tuple[str, str] | None) -> int | None:
@@ -76,7 +77,7 @@ class Searchable:
 def concept(columns: Columns, row: int) -> tuple[str, str] | None:
     """What one unit of a report codes: its label, and what of that, such as ("texture", "stripes").
 
-    Angles are rounded to 15 degrees. None where it codes nothing, or the table does not say what.
+    Angles are rounded to 15 degrees; "unknown" where the table does not say what. None where it codes nothing.
     """
 
     def told(name: str) -> Any:
@@ -86,13 +87,13 @@ def concept(columns: Columns, row: int) -> tuple[str, str] | None:
     names = {"texture": "texture", "part": "part_concept", "object": "class"}
     if label in names:
         found = told(names[label])
-        return None if found is None else (str(label), str(found)[:_LONGEST])
+        return str(label), _UNKNOWN if found is None else str(found)[:_LONGEST]
     if label not in ("edge", "colour-edge", "colour"):
         return None
     bars = _angle("orientation", told("orientation"), 180) if label != "colour" else None
     hue = _angle("hue", told("hue"), 360) if label != "edge" else None
     words = ", ".join(word for word in (bars, hue) if word)
-    return (str(label), words) if words else None
+    return str(label), words or _UNKNOWN
 
 
 def _angle(name: str, degrees: Any, turn: int) -> str | None:
@@ -102,7 +103,7 @@ def _angle(name: str, degrees: Any, turn: int) -> str | None:
 
 def _units(units: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Ratios in hundredths, a letter for each status; scores where a ratio is missing, labels where there are some."""
-    ratios = [_scaled(unit["ratio"], 100) for unit in units]
+    ratios = [_scaled(unit["ratio"], 2) for unit in units]
     columns = {"ratio": ratios, "status": "".join(_MARKS.get(unit["status"], "o") for unit in units)}
     if None in ratios:
         columns["score"] = [unit["score"] if unit["ratio"] is None else None for unit in units]
@@ -111,6 +112,7 @@ def _units(units: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return columns
 
 
-def _scaled(value: Any, factor: int) -> int | None:
+def _scaled(value: Any, digits: int) -> int | None:
+    """As a whole number of its last digit; rounded as pages round it, so that both show the same."""
     found = number(value)
-    return None if found is None else round(found * factor)
+    return None if found is None else round(round(found, digits) * 10**digits)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from layerscope.attribution.baselines import BASELINES
+from layerscope.attribution.memory import budget_of
 from layerscope.attribution.methods import METHODS
 from layerscope.attribution.score import Score, Target, as_objective, first_output
 from layerscope.attribution.task import count

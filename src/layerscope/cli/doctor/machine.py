@@ -24,11 +24,16 @@ def processor() -> Iterator[Finding]:
     """Cores, threads and memory."""
     cores, threads = usable_cores(), torch.get_num_threads()
     facts = {"cores": cores, "cores_in_all": os.cpu_count(), "threads": threads}
-    yield Finding("processor", "good", f"{cores} cores to use, torch with {threads} threads", facts=facts)
+    words = f"{_counted(cores, 'core')} to use, torch with {_counted(threads, 'thread')}"
+    yield Finding("processor", "good", words, facts=facts)
     total, free = _memory()
     state, advice = ("poor", "small recipes and --engine local take least") if free < 2 * _GIB else ("good", "")
     words = f"{free / _GIB:.1f} GiB free of {total / _GIB:.1f}"
     yield Finding("memory", state, words, advice, {"free": free, "total": total})  # type: ignore[arg-type]
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number != 1)}"
 
 
 def accelerators() -> Iterator[Finding]:

@@ -105,7 +105,7 @@
       content: [
         el(
           "section",
-          {},
+          { class: "not-found" },
           el("h1", {}, `There is no ${kind} `, name(given, 80)),
           el("p", {}, "There are:"),
           el(

@@ -149,7 +149,8 @@
       el(
         "p",
         { class: "small" },
-        "Accuracies are those of the cards of the networks, without intervals; points are percentage points.",
+        "Accuracies are those of the cards of the networks, without intervals; points are percentage points. ",
+        "Here and below differences are taken before rounding.",
       ),
     );
   }

@@ -2,7 +2,7 @@
 // Two hierarchy reports side by side: what share of each layer codes what, and what can be read from it.
 (() => {
   const { el, name, percent, plural, findLayer, reportAddress, numberTable } = LAYERSCOPE;
-  const { CODED, signed, between, reportStacks, legendOf, tasksOf, furthest, bothSides, trendOf, number, points } =
+  const { CODED, signed, between, reportStacks, legendOf, tasksOf, furthest, bothSides, trendIn, points } =
     LAYERSCOPE;
 
   function section(pair, view, remember) {
@@ -29,7 +29,7 @@
         "figcaption",
         { class: "small" },
         report.shown ? "A hierarchy is shown. " : "No hierarchy is shown. ",
-        `Rank correlation of depth and layer ${number(report.trend.value)}, ${trendOf(report)}. `,
+        `${trendIn(report)} `,
         `False labels on held-out random twins: ${percent(report.false_rate)}.`,
       ),
     );

@@ -2,7 +2,7 @@
 // Networks, layers, units, reports and images by their addresses; layers, reports, explanations and sheets of pictures
 // come when they are looked at.
 (() => {
-  const { el } = LAYERSCOPE;
+  const { el, encoded } = LAYERSCOPE;
   const { networks, images, missing, colours, hierarchies, search: searchUrl } = LAYERSCOPE.data.index;
   const pending = new Map();
 
@@ -54,7 +54,7 @@
 
   // An image, or one of its maps: #/image/name/question/method.
   const imageAddress = (image, ...parts) =>
-    ["#/image", segment(image.title, image.slug), ...parts.map(encodeURIComponent)].join("/");
+    ["#/image", segment(image.title, image.slug), ...parts.map(encoded)].join("/");
 
   // A report, one of its layers or one of its units: #/hierarchy/name/layer/unit.
   const reportAddress = (report, layer, unit) => address(report, layer, unit).replace("#/", "#/hierarchy/");

@@ -27,11 +27,17 @@ window.LAYERSCOPE = { data: {} };
     return letters.length > most ? letters.slice(0, most - 1).join("") + "…" : letters.join("");
   }
 
-  // A name somebody gave: its own direction of writing, cut where it would flood the page, whole in its tooltip.
+  // A name somebody gave: its own direction of writing, cut where it would flood the page, whole in its tooltip. A word
+  // that is longer than its place breaks behind one of ":/_." before it breaks anywhere.
+  const BREAKS = /(?<=[:/_])(?=[^:/_])|(?<=\.)(?=\p{L})/u;
   function name(text, most = 60) {
     const cut = short(text, most) || "unnamed";
-    return el("bdi", { class: "name", title: cut.endsWith("…") ? short(text, 600) : null }, cut);
+    const parts = /\s/.test(cut) ? [cut] : cut.split(BREAKS).map((part, turn) => (turn ? [el("wbr"), part] : part));
+    return el("bdi", { class: "name", title: cut.endsWith("…") ? short(text, 600) : null }, parts);
   }
+
+  // For an address; half a character has no code, so it is written as an unreadable one.
+  const encoded = (text) => encodeURIComponent(String(text).replace(/\p{Surrogate}/gu, "\ufffd"));
 
   // A sentence that a record brings along; nothing where it is silent.
   const prose = (text, attributes = {}) => (text ? el("p", attributes, name(text, 600)) : null);
@@ -72,5 +78,5 @@ window.LAYERSCOPE = { data: {} };
         )
       : el("span", { class: "step none" });
 
-  Object.assign(LAYERSCOPE, { el, svg, step, short, name, prose, number, ratio, percent, whole, plural, shape, pixels });
+  Object.assign(LAYERSCOPE, { el, svg, step, short, name, encoded, prose, number, ratio, percent, whole, plural, shape, pixels });
 })();

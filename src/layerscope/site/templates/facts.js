@@ -66,7 +66,6 @@
     if (classes) lines.push(["classes", String(classes.length)]);
     if (size) lines.push(["input", `${size} × ${size} px`]);
     lines.push(["layers", String(network.layers.length)], ["units", made(network.layers)]);
-    if (network.probe) lines.push(["compared with", probe(network.probe)]);
     return lines;
   }
 

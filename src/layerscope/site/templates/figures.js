@@ -169,7 +169,7 @@
         "span",
         { class: "counts" },
         there.map((word) =>
-          el("span", { title: percent(counts[word] / made) }, statusMark(word), `${counts[word]} ${word}`),
+          el("span", { title: percent(counts[word] / made) }, statusMark(word), `${LAYERSCOPE.whole(counts[word])} ${word}`),
         ),
       ),
     );

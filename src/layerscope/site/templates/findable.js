@@ -70,8 +70,8 @@
       entry(
         "images",
         one.title,
-        `${one.label ?? one.asked}, ${one.network}`,
-        one.probability === null ? `score ${number(one.score)}` : percent(one.probability),
+        one.label ? `called ${one.label} by ${one.network}` : `${one.asked}, ${one.network}`,
+        one.probability === null ? `score ${number(one.score)}` : `probability ${percent(one.probability)}`,
         imageAddress(one),
         `${one.label ?? ""} ${one.truth ?? ""} ${one.asked ?? ""}`,
       ),
@@ -112,7 +112,7 @@
   // --- units
 
   const measureOf = (columns, place) =>
-    columns.ratio[place] === null ? `score ${number(columns.score[place])}` : ratio(columns.ratio[place] / 100);
+    columns.ratio[place] === null ? `score ${number(columns.score[place])}` : `${ratio(columns.ratio[place] / 100)} natural`;
 
   function galleryBlock(of, layer, columns) {
     const units = layer.some;
@@ -168,13 +168,13 @@
   // A concept leads to all units that code it; its number is the most stable of them.
   function conceptEntries(blocks, concepts) {
     const found = concepts.map(() => ({ units: 0, layers: new Set(), best: null }));
-    for (const { columns, name } of blocks)
-      columns.concepts.forEach((concept, unit) => {
+    for (const block of blocks)
+      block.columns.concepts.forEach((concept, unit) => {
         if (concept === null) return;
-        const one = found[concept];
+        const [one, sure] = [found[concept], block.columns.confidence[unit]];
         one.units += 1;
-        one.layers.add(name);
-        one.best = Math.max(one.best, columns.confidence[unit]);
+        one.layers.add(block);
+        if (sure !== null) one.best = Math.max(one.best ?? 0, sure);
       });
     return found.map(({ units, layers, best }, place) => {
       const detail = `${plural(units, "unit")} in ${plural(layers.size, "layer")}`;

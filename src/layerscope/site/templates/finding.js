@@ -59,7 +59,9 @@
   function tellers(data) {
     const coding = data.layers.filter((layer) => layer.net.any.low > 0);
     return [
-      [number(data.trend.value), `rank correlation of depth and layer, ${trendOf(data)}`],
+      data.layers.filter((layer) => layer.depth).length > 1
+        ? [number(data.trend.value), `rank correlation of depth and layer, ${trendOf(data)}`]
+        : ["–", "rank correlation of depth and layer: too few layers have a depth to rank them"],
       [layersOf(data, coding.length), "layers code something beyond their random twins, all layers together"],
       [percent(data.false_rate), falseWords(data)],
       [

@@ -143,6 +143,9 @@
         headline(network).map(([key, value]) => el("div", {}, el("dt", {}, name(key, 48)), el("dd", {}, value))),
       ),
       total(network.layers),
+      network.probe
+        ? el("p", { class: "small" }, "Compared with ", LAYERSCOPE.probe(network.probe), ".")
+        : null,
     );
   }
 

@@ -36,15 +36,23 @@
     return [`${measure.title} ${number(interval.value)}`, between(interval)].filter(Boolean).join(", ");
   }
 
+  // Whether an interval lies beyond those of all maps that know nothing of any network, by one measure.
+  function beatsAll({ name, better }, own, controls) {
+    const others = CONTROLS.map((one) => controls[one]?.[name]);
+    if (![own, ...others].every((one) => known(one) && known(one.low) && known(one.high))) return false;
+    return others.every((one) => (better === "high" ? own.low > one.high : own.high < one.low));
+  }
+
   // One row's bar; `controls` are the rows of the controls by name, drawn behind it.
   function intervalBar(measure, row, scale, controls) {
     const own = row[measure.name];
+    const beats = !row.control && beatsAll(measure, own, controls);
     const at = (value) => percentOf(scale, value);
     const span = (kind, { low, high, value }) =>
       el("i", { class: kind, "--from": at(low ?? value), "--to": at(high ?? value) });
     return el(
       "span",
-      { class: `interval${row.beats ? " beats" : ""}`, role: "img", "aria-label": spokenInterval(measure, own) },
+      { class: `interval${beats ? " beats" : ""}`, role: "img", "aria-label": spokenInterval(measure, own) },
       scale.ticks.map((value) => el("i", { class: "tick", "--at": at(value) })),
       CONTROLS.filter((name) => known(controls[name]?.[measure.name])).map((name) => [
         name === "random" ? span("band", controls[name][measure.name]) : null,
@@ -68,10 +76,10 @@
     el(
       "ul",
       { class: "interval-key", "aria-label": "How to read the bars" },
-      el("li", {}, el("i", { class: "sample-dot" }), "mean and 95 % interval, filled where it beats every control"),
+      el("li", {}, el("i", { class: "sample-dot" }), "mean and 95% interval, filled where it beats every control"),
       el("li", {}, el("i", { class: "sample-band" }), "random map"),
-      el("li", {}, el("i", { class: "sample-line of-edges" }), "edge detector"),
-      el("li", {}, el("i", { class: "sample-line of-centre" }), "centre blob"),
+      el("li", {}, el("i", { class: "sample-line of-edges" }), "edge detector, from above"),
+      el("li", {}, el("i", { class: "sample-line of-centre" }), "centre blob, from below"),
     );
 
   Object.assign(LAYERSCOPE, { scaleOfMeasure, intervalBar, intervalAxis, intervalKey, intervalWords: between });

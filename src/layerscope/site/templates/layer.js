@@ -203,7 +203,7 @@
     const all = state.data.units.length;
     if (!all) return "Nothing is made yet; run the gallery again and it goes on from here.";
     const twins = state.other
-      ? " Units of the same number in two networks were trained apart: only classes mean the same in both."
+      ? ` ${LAYERSCOPE.unitsOf(state.of.network, state.other.network)}`
       : "";
     return (
       (count === 0

@@ -2,7 +2,7 @@
 // The leaderboard: of each network a table of attribution methods, measured on scenes whose causes are known, with the
 // controls pinned above. One measure is drawn and sorted by at a time; it belongs to the address, as ?by=measure.
 (() => {
-  const { el, name, number, percent, plural, images, imageAddress, saved, rowsOf } = LAYERSCOPE;
+  const { el, name, encoded, number, percent, plural, images, imageAddress, saved, rowsOf } = LAYERSCOPE;
   const { scaleOfMeasure, intervalBar, intervalAxis, intervalKey, intervalWords, measureDirection } = LAYERSCOPE;
   const boards = LAYERSCOPE.data.index.leaderboards ?? [];
   const FIRST = "part_rank";
@@ -14,7 +14,7 @@
   const WAY = { high: "higher is better", low: "lower is better" };
 
   const known = (value) => value !== null && value !== undefined;
-  const boardAddress = (method) => `#/leaderboard${method ? `?method=${encodeURIComponent(method)}` : ""}`;
+  const boardAddress = (method) => `#/leaderboard${method ? `?method=${encoded(method)}` : ""}`;
 
   function leaderboard(view, remember) {
     if (view.get("method")) setTimeout(seek, 0); // after the page has scrolled to where it was, or to its top
@@ -110,7 +110,7 @@
     const { scenes } = board;
     const left = scenes.asked - scenes.telling;
     const facts = [
-      `${plural(scenes.telling, "scene")} that no network was trained on`,
+      `${plural(scenes.telling, "scene")} that no bundled network was trained on`,
       left ? `${left} more left out: fewer than three parts seen, or all of one effect` : null,
       known(scenes.accuracy) ? `${percent(scenes.accuracy)} of them named rightly` : "classes that are not the scenes'",
       board.complete ? null : `being measured: ${board.rows.filter((row) => !row.control).length} of ${board.asked} methods so far`,
@@ -228,7 +228,7 @@
         "th",
         { scope: "row" },
         el("span", { class: "title" }, name(row.title, 60)),
-        row.control ? null : el("span", { class: "small" }, row.beats ? "better than every control" : AGAINST[row.against]),
+        row.control ? null : el("span", { class: "small" }, measure.name === FIRST ? null : "by part rank ", against(row)),
         row.control ? null : shownWith(board, row.method),
       ),
       el("td", { class: "plotted" }, intervalBar(measure, row, scale, controls)),
@@ -243,6 +243,8 @@
     known(interval)
       ? [el("b", {}, number(interval.value)), el("span", { class: "small" }, intervalWords(interval))]
       : "–";
+
+  const against = (row) => (row.beats ? "better than every control" : (AGAINST[row.against] ?? "not measured"));
 
   // The images that this method explained: those of this network, or of any where it explained none.
   function shownWith(board, method) {
@@ -265,14 +267,13 @@
     const board = boards.find((one) => one.network.fingerprint && one.network.fingerprint === image.fingerprint);
     const row = board?.rows.find((one) => one.method === method && !one.control);
     if (!row || !known(row.part_rank)) return null;
-    const place = `${row.rank} of ${board.rows.filter((one) => !one.control).length} methods`;
-    const words = row.beats ? "better than every control" : AGAINST[row.against];
+    const place = `place ${row.rank} of ${board.rows.filter((one) => !one.control).length} methods`;
     return el(
       "p",
       { class: "standing-of" },
       `On ${plural(board.scenes.telling, "scene")} with known causes its part rank is `,
       el("b", {}, number(row.part_rank.value)),
-      ` (${intervalWords(row.part_rank) || "every time"}), ${words}: `,
+      ` (${intervalWords(row.part_rank) || "every time"}), ${against(row)}: `,
       el("a", { href: boardAddress(method) }, place),
       ".",
     );

@@ -29,7 +29,7 @@
     };
   }
 
-  const back = (image, which) => imageAddress(image) + (which === "target" ? "" : `?why=${encodeURIComponent(which)}`);
+  const back = (image, which) => imageAddress(image) + (which === "target" ? "" : `?why=${LAYERSCOPE.encoded(which)}`);
 
   function head(image, data, shown, place) {
     const method = shown[place];

@@ -32,7 +32,7 @@
           el(
             "p",
             { class: "summary" },
-            headline(of).map(([key, value], turn) =>
+            [...headline(of), ...probed(of)].map(([key, value], turn) =>
               el("span", {}, turn ? "" : null, name(key, 48), " ", el("b", {}, value)),
             ),
           ),
@@ -50,6 +50,7 @@
     };
   }
 
+  const probed = ({ probe }) => (probe ? [["compared with", LAYERSCOPE.probe(probe)]] : []);
   const share = (layer, status) => (layer.made ? (layer.status[status] ?? 0) / layer.made : null);
 
   const rowOf = (layer) => ({

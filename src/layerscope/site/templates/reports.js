@@ -107,6 +107,12 @@
   // How sure the trend is, from the numbers of the record.
   const trendOf = ({ trend, trend_p: p }) => `${number(trend.low)} to ${number(trend.high)}, p = ${number(p)}`;
 
+  // The trend in a sentence; layers that code nothing have no depth, and of one alone there is no order.
+  const trendIn = (report) =>
+    report.layers.filter((layer) => layer.depth).length > 1
+      ? `Rank correlation of depth and layer ${number(report.trend.value)}, ${trendOf(report)}.`
+      : "Too few layers have a depth to rank them.";
+
   // Below a heading of the first order its own is of the second.
   function card(report, level) {
     const [first, last] = [report.layers[0], report.layers[report.layers.length - 1]];
@@ -117,11 +123,7 @@
       small(report),
       el("p", { class: "under small" }, first ? most(first, "early") : null, last ? most(last, "late") : null),
       el("p", {}, name(withoutNumbers(report.words), 600)),
-      el(
-        "p",
-        { class: "small" },
-        `Rank correlation of depth and layer ${number(report.trend.value)}, ${trendOf(report)}.`,
-      ),
+      el("p", { class: "small" }, trendIn(report)),
       el("p", { class: "small" }, `False labels on held-out random twins: ${percent(report.false_rate)}.`),
     );
   }
@@ -191,6 +193,6 @@
     galleryPairs(report, layer).filter(([, found]) => (found.some ? found.some.includes(unit) : unit < found.made));
 
   Object.assign(LAYERSCOPE, { CODED, CATEGORIES, TESTS, tag, hueChip: hue, legendOf: legend, signed, between });
-  Object.assign(LAYERSCOPE, { stack, reportStacks: small, largestOf: largest, withoutNumbers, trendOf });
+  Object.assign(LAYERSCOPE, { stack, reportStacks: small, largestOf: largest, withoutNumbers, trendOf, trendIn });
   Object.assign(LAYERSCOPE, { measuredHierarchies: measured, allReports: all, reportsOf, galleriesOf });
 })();

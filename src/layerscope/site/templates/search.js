@@ -65,7 +65,7 @@
     if (state.input.value !== query) return; // somebody typed on meanwhile
     const groups = findAll(index, query, FEW);
     const total = groups.reduce((sum, group) => sum + group.total, 0);
-    state.list.replaceChildren(...groups.map(group), ...(total ? [toAll(query, total)] : []));
+    state.list.replaceChildren(...groups.map(group), ...(total > 1 ? [toAll(query, total)] : []));
     state.said.replaceChildren(
       ...[total ? `${plural(total, "result")}.` : query.trim() ? nothing(query, index) : hint(index)].flat(Infinity),
     );

@@ -57,6 +57,13 @@
   // A difference of shares.
   const points = (value) => `${value > 0 ? "+" : ""}${(100 * value).toFixed(1)} points`.replace("-", "−");
 
+  // Trainings of one architecture from one seed start with the same weights, and their units may stay alike.
+  const trained = (first, second) =>
+    isSame(first.recipe.seed, second.recipe.seed)
+      ? `Trained in two ways from the same seed (${first.recipe.seed}) by their cards: units of the same number began ` +
+        "as one and may still be alike, but only classes are known to mean the same in both."
+      : "Units of the same number in two networks were trained apart: only classes mean the same in both.";
+
   // What is known about units of equal number in two networks, in a sentence.
   function unitsOf(a, b) {
     const [first, second] = [a.card ?? {}, b.card ?? {}];
@@ -64,8 +71,7 @@
       return "Both have the same weights: a unit is the same unit in both.";
     if (isOneTraining(first, second))
       return `Two states of one training by their cards (${stepOf(first)} and ${stepOf(second)}): a unit is the same unit at two times.`;
-    if (isSame(first.architecture, second.architecture) && first.recipe && second.recipe)
-      return "Units of the same number in two networks were trained apart: only classes mean the same in both.";
+    if (isSame(first.architecture, second.architecture) && first.recipe && second.recipe) return trained(first, second);
     return (
       "Nothing says that these are two states of one training: unless you know it, " +
       "units of the same number have nothing in common, and only classes mean the same in both."
