@@ -19,6 +19,8 @@ from playwright.sync_api import Page, sync_playwright
 
 PICTURES = Path(__file__).parent / "pictures"
 WIDTH, HEIGHT = 1280, 900
+TALLER = {"image": 1640, "hierarchy": 1640, "leaderboard": 1500}
+"""Pages whose pictures stand further down."""
 LARGEST = 150_000  # bytes
 OTHERS = ("#/image", "#/hierarchy", "#/compare", "#/search", "#/leaderboard")
 
@@ -28,6 +30,7 @@ def take(page: Page, site: Path) -> Iterator[tuple[str, str]]:
     address = (site / "index.html").resolve().as_uri()
     for name, wanted in routes(page, address).items():
         if wanted is not None:
+            page.set_viewport_size({"width": WIDTH, "height": TALLER.get(name, HEIGHT)})
             page.goto(f"{address}{wanted}")
             save(page, PICTURES / f"{name}.webp")
         yield name, wanted or ""

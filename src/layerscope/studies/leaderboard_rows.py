@@ -132,7 +132,7 @@ def _on_causes(methods: Sequence[Row], controls: Mapping[str, Row]) -> list[str]
     said.append(f"Better than every control: {count}{f' ({_names(beating)})' if beating else ''}.")
     others = [row for row in methods if row["against_random"] == "better" and not row["beats_controls"]]
     if others:
-        said.append(f"Better than random, but not than an edge detector or a centre blob: {_names(others)}.")
+        said.append(f"Better than random, but not than every control: {_names(others)}.")
     for where, words in (("overlaps", "Not told apart from random"), ("worse", "Worse than random")):
         found = [row for row in methods if row["against_random"] == where]
         if found:

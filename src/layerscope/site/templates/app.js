@@ -30,6 +30,13 @@
 
   const knownReports = () => LAYERSCOPE.hierarchies.reports.map((one) => [one.title, reportAddress(one)]);
 
+  // Reports are called like the networks that they are of.
+  const everything = () => [
+    ...knownNetworks(),
+    ...knownReports().map(([title, link]) => [`hierarchy of ${title}`, link]),
+    ...knownImages(),
+  ];
+
   function reportPage(report, [, , third, fourth], view) {
     if (third === undefined) return LAYERSCOPE.report(report);
     const [layer, trail] = [findLayer(report, third), [[report.title, reportAddress(report)]]];
@@ -83,7 +90,7 @@
     if (first === "compare" && isComparison(parts)) return LAYERSCOPE.compare(parts.slice(1), view, remember);
     const network = findNetwork(first); // a network may be called "image" or "hierarchy" too
     if (!network && Object.hasOwn(PAGES, first)) return PAGES[first](parts, view);
-    if (!network) return unknown("network", first, [...knownNetworks(), ...knownReports(), ...knownImages()]);
+    if (!network) return unknown("network", first, everything());
     if (second === undefined) return LAYERSCOPE.network(network, view, remember);
     const layer = findLayer(network, second);
     if (!layer)
