@@ -278,7 +278,7 @@ def test_the_matrix_as_json_and_as_tables(capsys, monkeypatch):
     some = tuple(NAMED[name] for name in ("saliency", "deeplift", "grad_cam_plus_plus"))
     monkeypatch.setattr(matrix, "COLUMNS", some)
     command = ["benchmark", "attribution", "--conformance", "--networks", "squeezenet1_1", "--threads", "1"]
-    assert main([*command, "--json"]) == 0
+    assert main([*command, "--json", "--verbose"]) == 0
     said = capsys.readouterr()
     made = json.loads(said.out)
     assert [(row["network"], row["method"], row["ours"]["state"]) for row in made["rows"]] == [

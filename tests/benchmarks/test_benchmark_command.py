@@ -17,9 +17,10 @@ from layerscope.models.model import wrap
 from layerscope.types import no_progress
 
 
-def test_conformance_as_json_and_as_a_table(capsys):
+def test_conformance_as_json_and_as_a_table(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")  # narrower ones get several lines for each row
     command = ["benchmark", "capture", "--networks", "mobilenet_v3_small", "--rounds", "0", "--threads", "1"]
-    assert main([*command, "--json"]) == 0
+    assert main([*command, "--json", "--verbose"]) == 0
     said = capsys.readouterr()
     made = json.loads(said.out)
     (row,) = made["rows"]
