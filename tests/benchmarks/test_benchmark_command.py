@@ -18,7 +18,7 @@ from layerscope.types import no_progress
 
 
 def test_conformance_as_json_and_as_a_table(capsys, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "200")  # narrower ones get several lines for each row
+    monkeypatch.setenv("COLUMNS", "1000")  # narrower ones get several lines for each row
     command = ["benchmark", "capture", "--networks", "mobilenet_v3_small", "--rounds", "0", "--threads", "1"]
     assert main([*command, "--json", "--verbose"]) == 0
     said = capsys.readouterr()

@@ -44,7 +44,7 @@ def hierarchy(*arguments: str) -> int:
 
 
 def test_the_finding_is_said_and_then_the_layers(folder, capsys, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "200")  # narrower ones get several lines for each row
+    monkeypatch.setenv("COLUMNS", "1000")  # narrower ones get several lines for each row
     assert hierarchy("--out", str(folder)) == 0
     said = capsys.readouterr()
     lines = said.out.splitlines()
