@@ -1,14 +1,13 @@
-"""The application, and the options that its commands share."""
+"""The application: its commands, and what stands before one."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from layerscope.cli import completion, output
+from layerscope.cli.options import Quiet, Verbose
 from layerscope.errors import UnknownNameError
 
 
@@ -28,53 +27,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-Model = Annotated[
-    str,
-    typer.Argument(
-        metavar="MODEL",
-        help="menagerie, menagerie:robust, torchvision:NAME, timm:NAME or path/to/file.py:function",
-        autocompletion=completion.models,
-    ),
-]
-Weights = Annotated[
-    str | None,
-    typer.Option(
-        metavar="FILE",
-        help='a .pth or .safetensors file; "none": random, but for a file.py',
-        autocompletion=completion.weights,
-    ),
-]
-Recipe = Annotated[
-    str,
-    typer.Option(
-        metavar="NAME",
-        help="draft, standard or fine: how much work goes into each picture",
-        autocompletion=completion.recipes,
-    ),
-]
-Engine = Annotated[
-    str,
-    typer.Option(
-        metavar="ENGINE",
-        help='where the work runs: "local", or "processes:N" for N processes',
-        autocompletion=completion.engines,
-    ),
-]
-Out = Annotated[
-    Path,
-    typer.Option(metavar="DIR", help="folder for what is made, and its site", autocompletion=completion.folders),
-]
-Seed = Annotated[int, typer.Option(metavar="N", help="of everything random", min=0)]
-Json = Annotated[bool, typer.Option("--json", help="print the result as JSON, and nothing else")]
-Quiet = Annotated[
-    bool,
-    typer.Option("--quiet", "-q", callback=output.hush, help="say nothing but the result and errors"),
-]
-Verbose = Annotated[
-    bool,
-    typer.Option("--verbose", callback=output.speak, help="say how far it is also where there is no terminal"),
-]
 
 
 def _version(wanted: bool) -> None:

@@ -6,13 +6,27 @@ import contextlib
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
-from layerscope.cli import completion, output
-from layerscope.cli.app import Json, Model, Quiet, Verbose, Weights
+from layerscope.cli import output
 from layerscope.cli.opening import open_network
+from layerscope.cli.options import (
+    OUTPUTS,
+    Effective,
+    FigureFile,
+    FigureName,
+    FigureOf,
+    Functions,
+    Json,
+    Model,
+    Place,
+    Quiet,
+    Result,
+    Results,
+    Verbose,
+    Weights,
+)
 from layerscope.cli.tables import quality, table
 from layerscope.errors import InputError
 
@@ -42,12 +56,8 @@ def models(as_json: Json = False, quiet: Quiet = False, verbose: Verbose = False
 def layers(
     model: Model = "menagerie",
     weights: Weights = None,
-    effective: Annotated[
-        bool, typer.Option("--effective", help="measure effective receptive fields too, by gradients: takes a while")
-    ] = False,
-    functions: Annotated[
-        bool, typer.Option("--functions", help="also what modules compute between their parts, as layer4.0/add")
-    ] = False,
+    effective: Effective = False,
+    functions: Functions = False,
     as_json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -83,9 +93,7 @@ def layers(
 
 
 def site(
-    folder: Annotated[
-        Path, typer.Argument(metavar="FOLDER", help="that results were made in", autocompletion=completion.folders)
-    ] = Path("outputs"),
+    folder: Results = OUTPUTS,
     as_json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -106,27 +114,10 @@ def site(
 
 
 def figure(
-    folder: Annotated[
-        Path,
-        typer.Argument(
-            metavar="FOLDER",
-            help="of one gallery, explanation, report or leaderboard",
-            autocompletion=completion.folders,
-        ),
-    ],
-    name: Annotated[
-        str,
-        typer.Argument(
-            metavar="NAME", help="which figure, as sheet, maps or hierarchy", autocompletion=completion.figures
-        ),
-    ],
-    what: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="WHAT", help="what it is of, where it asks: a layer, a unit, a network"),
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="a .pdf, .svg or .png file (default: NAME.pdf)")
-    ] = None,
+    folder: Result,
+    name: FigureName,
+    what: FigureOf = None,
+    out: FigureFile = None,
     as_json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -148,9 +139,7 @@ def figure(
 
 
 def doctor(
-    out: Annotated[
-        Path, typer.Option(metavar="DIR", help="folder that results would go to", autocompletion=completion.folders)
-    ] = Path("outputs"),
+    out: Place = OUTPUTS,
     as_json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,

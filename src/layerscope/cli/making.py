@@ -3,31 +3,44 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import Annotated
 
 import typer
 
-from layerscope.cli import completion
-from layerscope.cli.app import Engine, Json, Model, Out, Quiet, Recipe, Seed, Verbose, Weights
 from layerscope.cli.opening import open_network
+from layerscope.cli.options import (
+    OUTPUTS,
+    Baseline,
+    Engine,
+    Engines,
+    Images,
+    Json,
+    Known,
+    Layer,
+    Memory,
+    Methods,
+    Model,
+    ModelOption,
+    Naturals,
+    Out,
+    Probe,
+    Profile,
+    Quiet,
+    Recipe,
+    Seed,
+    Target,
+    Units,
+    Verbose,
+    Versus,
+    Weights,
+)
 from layerscope.cli.output import heard
 from layerscope.cli.progress import progress_bar
-
-OUTPUTS = Path("outputs")
 
 
 def tour(
     out: Out = OUTPUTS,
     recipe: Recipe = "standard",
-    engine: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ENGINE",
-            help='"local" or "processes:N" (default: one per core)',
-            autocompletion=completion.engines,
-        ),
-    ] = None,
+    engine: Engines = None,
     as_json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -60,25 +73,11 @@ def _unsaid(line: str) -> None:
 
 def gallery(
     model: Model = "menagerie",
-    units: Annotated[
-        list[str],
-        typer.Option(
-            metavar="GLOB",
-            help="layer pattern ('layer4.*'), layer, or unit ('conv3:5'); may be repeated",
-            autocompletion=completion.units,
-        ),
-    ] = ["*"],  # noqa: B006
+    units: Units = ["*"],  # noqa: B006
     recipe: Recipe = "standard",
     weights: Weights = None,
     out: Out = OUTPUTS,
-    probe: Annotated[
-        str,
-        typer.Option(
-            metavar="FOLDER",
-            help='natural images: "menagerie", a folder of class folders, or "none"',
-            autocompletion=completion.naturals,
-        ),
-    ] = "menagerie",
+    probe: Naturals = "menagerie",
     seed: Seed = 0,
     engine: Engine = "local",
     as_json: Json = False,
@@ -124,67 +123,18 @@ def gallery(
 
 
 def explain(
-    images: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="IMAGE",
-            help='picture files, folders, "-" for standard input, or scenes as scene:owl:7',
-            autocompletion=completion.images,
-        ),
-    ],
-    model: Annotated[
-        str, typer.Option(metavar="MODEL", help="as for the other commands", autocompletion=completion.models)
-    ] = "menagerie",
+    images: Images,
+    model: ModelOption = "menagerie",
     weights: Weights = None,
-    target: Annotated[
-        str | None,
-        typer.Option(
-            metavar="CLASS",
-            help="class, 'owl versus cat' or unit (default: predicted)",
-            autocompletion=completion.classes,
-        ),
-    ] = None,
-    versus: Annotated[
-        str | None,
-        typer.Option(
-            metavar="CLASS",
-            help="class that it is set against (default: the runner-up)",
-            autocompletion=completion.classes,
-        ),
-    ] = None,
-    methods: Annotated[
-        str | None,
-        typer.Option(
-            metavar="A,B,C", help="attribution methods, separated by commas", autocompletion=completion.methods
-        ),
-    ] = None,
-    layer: Annotated[
-        str | None,
-        typer.Option(
-            metavar="LAYER",
-            help="for class activation maps (default: the last)",
-            autocompletion=completion.units,
-        ),
-    ] = None,
-    baseline: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME",
-            help="what images are compared with: blur, black, white, mean, own mean",
-            autocompletion=completion.baselines,
-        ),
-    ] = "blur",
-    probe: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FOLDER",
-            help="images that the network knows: a folder of class folders",
-            autocompletion=completion.probes,
-        ),
-    ] = None,
+    target: Target = None,
+    versus: Versus = None,
+    methods: Methods = None,
+    layer: Layer = None,
+    baseline: Baseline = "blur",
+    probe: Known = None,
     out: Out = OUTPUTS,
     seed: Seed = 0,
-    memory: Annotated[str, typer.Option(metavar="SIZE", help="about how much activations may take at once")] = "1 GiB",
+    memory: Memory = "1 GiB",
     as_json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -236,18 +186,8 @@ def explain(
 def hierarchy(
     model: Model = "menagerie",
     weights: Weights = None,
-    probe: Annotated[
-        str,
-        typer.Option(
-            metavar="FOLDER", help='"menagerie", or a folder of class folders', autocompletion=completion.probes
-        ),
-    ] = "menagerie",
-    profile: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME", help='"quick" or "full": how much is measured', autocompletion=completion.profiles
-        ),
-    ] = "quick",
+    probe: Probe = "menagerie",
+    profile: Profile = "quick",
     out: Out = OUTPUTS,
     seed: Seed = 0,
     as_json: Json = False,
