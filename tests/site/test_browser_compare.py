@@ -108,10 +108,15 @@ def test_both_are_chosen_and_swapped(visit: Visit, two: Path):
 
 
 def test_links_lead_to_the_comparison(visit: Visit, two: Path):
-    for address, words in (("", "compare their numbers"), ("#/first", "second"), ("#/hierarchy/third", "first")):
+    for address, words, pair in (
+        ("", "compare their numbers", "first beside second"),
+        ("#/first", "second", "first beside second"),
+        ("#/hierarchy/third", "first", "third beside first"),
+    ):
         page = visit(two, address)
         page.locator("main a[href^='#/compare/']", has_text=words).first.click()
         page.wait_for_selector(".choosing")
+        assert page.locator("h1").inner_text() == pair
 
 
 @pytest.mark.parametrize(
