@@ -127,9 +127,14 @@ def test_a_checkpoint_has_no_negative_gains_and_leaves_the_network_in_training_a
     [
         (None, r"no weights file '.*x\.safetensors'; give one that"),
         (b"no weights", r"'.*x\.safetensors' cannot be read as safetensors: "),
+        (safetensors.torch.save({"a": torch.zeros(1)}, {"card": "{"}), r"does not say of which network it is"),
+        (as_file({"a": torch.zeros(1)}, {"architecture": "menagerie"}), r"does not say of which network it is"),
         (safetensors.torch.save({"a": torch.zeros(1)}), r"does not say of which network it is, .*; name the network, "),
         (
-            as_file({"a": torch.zeros(1)}, {"architecture": "menagerie", "class_names": ["a", "b"]}),
+            as_file(
+                {"a": torch.zeros(1)},
+                {"architecture": "menagerie", "class_names": ["a", "b"], "input_size": 64, "mean": [0], "std": [1]},
+            ),
             r"does not fit Menagerie; \d+ missing: conv1\.weight, .*1 unexpected: a",
         ),
     ],

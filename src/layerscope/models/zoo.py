@@ -21,6 +21,7 @@ from layerscope.models.checkpoints import fit
 from layerscope.models.model import VisionModel
 
 NAMES = {"menagerie": "menagerie.safetensors", "menagerie:robust": "menagerie-robust.safetensors"}
+_NEEDED = {"architecture", "class_names", "input_size", "mean", "std"}  # of a card, to build its network
 WEIGHTS = "weights.safetensors"
 """What `layerscope train` calls the weights of a trained network; those of one in training are called by their step."""
 INPUT_SIZE = 64
@@ -85,12 +86,22 @@ def _contents(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (safe_open is not a mapping)
     except SafetensorError as error:
         raise CheckpointError(f"{str(path)!r} cannot be read as safetensors: {error}") from error
-    if text is None:
+    card = _card(text)
+    if card is None:
         raise CheckpointError(
             f"{str(path)!r} does not say of which network it is, as files of `layerscope train` do; "
             f"name the network, with weights={str(path)!r}"
         )
-    return state, json.loads(text)
+    return state, card
+
+
+def _card(text: str | None) -> dict[str, Any] | None:
+    """What a header says, or None where it does not say what the network is."""
+    try:
+        card = json.loads(text or "null")
+    except ValueError:
+        return None
+    return card if isinstance(card, dict) and set(card) >= _NEEDED else None
 
 
 def build(architecture: str, classes: int, seed: int = 0) -> nn.Module:
