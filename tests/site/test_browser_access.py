@@ -6,14 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browsing import Visit
+from browsing import TELEPHONE, Visit
 from made_up import MakeGallery
-from made_up_leaderboards import write_leaderboard
+from made_up_leaderboards import METHODS, rows, users_facts, write_facts, write_leaderboard
 
+from layerscope.names import slug
 from layerscope.site.pages import write_site
 
 axe = pytest.importorskip("axe_playwright_python.sync_playwright")
 
+WIDE = {"width": 1280, "height": 800}
 PAGES = (
     "",
     "#/menagerie",
@@ -54,9 +56,14 @@ def test_pages(visit: Visit, whole: Path, address: str):
 
 
 def test_leaderboard(visit: Visit, make_gallery: MakeGallery):
-    folder = write_site(write_leaderboard(make_gallery(units=2))).parent
-    for address in ("#/leaderboard", ""):
-        page = visit(folder, address)
+    few = rows("resnet18", {name: METHODS[name] for name in ("deeplift", "lime", "grad_cam")})
+    folder = write_site(write_facts(write_leaderboard(make_gallery(units=2), rows=few), users_facts())).parent
+    users = f"#/leaderboard?board={slug('resnet50 on images of photos')}"
+    for address, size in (
+        *(("#/leaderboard", WIDE), ("#/leaderboard?all=1", WIDE), ("#/leaderboard?all=1", TELEPHONE)),
+        *((users, WIDE), ("", WIDE)),
+    ):
+        page = visit(folder, address, viewport=size)
         assert violations(page) == [], address
         page.emulate_media(color_scheme="dark")
         assert violations(page, "color-contrast") == [], address

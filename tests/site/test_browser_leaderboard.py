@@ -10,141 +10,290 @@ import made_up
 import made_up_explanations
 import pytest
 from browsing import FAINT_WORDS, TELEPHONE, Visit, as_shown, fits_a_telephone
-from made_up_leaderboards import CONTROLS, METHODS, leaderboard_facts, rows, write_leaderboard
+from made_up_leaderboards import (
+    CONTROLS,
+    FAILING,
+    MEASURES,
+    METHODS,
+    leaderboard_facts,
+    rows,
+    users_facts,
+    write_facts,
+    write_leaderboard,
+)
+from saving import downloaded, records
 
+from layerscope.names import slug
 from layerscope.site.pages import write_site
 
 HOSTILE = "<script>alert(1)</script>\u202e\"'&🦉\ud800"
 METHOD_ROWS = ".board-table tbody:not(.pinned) tr"
+USERS = f"#/leaderboard?board={slug('resnet50 on images of photos')}"
+HEADLINE = [name for name, facts in MEASURES.items() if facts[3]]
+BEATING = [name for name, (_, right, _) in METHODS.items() if right > 0.5]
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A gallery, an explanation and two leaderboards, one of the explained network."""
+    """A gallery, an explanation, leaderboards of two networks, and one of a user's images."""
     folder = tmp_path_factory.mktemp("leaderboards")
     made_up.write_gallery(folder)
     made_up_explanations.write_explanation(folder)
-    write_leaderboard(folder)
-    write_leaderboard(folder, "alexnet", refused=[{"method": "lrp", "title": "LRP", "error": "no rule for gelu"}])
+    write_leaderboard(folder, "alexnet")
+    write_leaderboard(folder, "resnet18")
+    write_facts(folder, users_facts())
     return write_site(folder).parent
 
 
-def methods_of(page: Any, board: int = 0) -> list[str]:
-    return (
-        page.locator(".board")
-        .nth(board)
-        .locator("tbody:not(.pinned) tr")
-        .evaluate_all("(rows) => rows.map((row) => row.dataset.method)")
-    )
+def methods_of(page: Any, part: str = METHOD_ROWS) -> list[str]:
+    return page.locator(part).evaluate_all("(rows) => rows.map((row) => row.dataset.method)")
+
+
+def heads_of(page: Any) -> list[str]:
+    return page.locator(".board-table th.measure").evaluate_all("(heads) => heads.map((head) => head.dataset.key)")
+
+
+def best_first(measure: str) -> list[str]:
+    """The methods by a measure; what was not measured comes last, equals in the order of the leaderboard."""
+    values = {row["method"]: row[measure] for row in rows("x") if not row["control"]}
+    sign = -1 if MEASURES[measure][1] == "high" else 1
+    number = {
+        name: value["value"] if isinstance(value, dict) else value
+        for name, value in values.items()
+        if value is not None
+    }
+    known = sorted(number, key=lambda name: sign * number[name])
+    return known + [name for name in values if name not in number]
+
+
+# --- the table
 
 
 def test_controls_stay_on_top_while_methods_are_sorted_by_any_measure(visit: Visit, site: Path) -> None:
     page = visit(site, "#/leaderboard")
     assert page.title() == "Leaderboard · Layerscope"
-    pinned = (
-        page.locator(".board")
-        .first.locator("tbody.pinned tr")
-        .evaluate_all("(rows) => rows.map((row) => row.dataset.method)")
-    )
-    by_rank = ["deeplift", "kernelshap", "gradcam"]
-    assert (pinned, methods_of(page)) == (list(CONTROLS), by_rank)
-    head = page.locator(".board").first.locator("th[data-key=deletion]")
+    assert heads_of(page) == HEADLINE
+    assert (methods_of(page, ".board-table .pinned tr"), methods_of(page)) == (list(CONTROLS), list(METHODS))
+    head = page.locator("th[data-key=independence]")
     assert head.get_attribute("aria-sort") == "none"
     head.locator("button").click()
     assert head.get_attribute("aria-sort") == "ascending"  # the lower the better
-    assert methods_of(page) == methods_of(page, 1) == ["kernelshap", "gradcam", "deeplift"]
-    assert page.url.endswith("?by=deletion")
+    assert methods_of(page) == best_first("independence") != list(METHODS)
+    assert page.url.endswith("?by=independence")
+    assert methods_of(page, ".board-table .pinned tr") == list(CONTROLS)
     head.locator("button").click()
-    assert (head.get_attribute("aria-sort"), methods_of(page)) == ("descending", ["deeplift", "gradcam", "kernelshap"])
-    page.get_by_role("radio", name="seconds").check(force=True)
-    assert methods_of(page) == ["gradcam", "deeplift", "kernelshap"]
-    assert "lower is better" in page.locator(".chosen-measure").inner_text()
+    assert head.get_attribute("aria-sort") == "descending"
+    assert methods_of(page) == best_first("independence")[::-1]
     page.reload()
-    page.wait_for_selector(".board")
-    assert methods_of(page) == ["gradcam", "deeplift", "kernelshap"]
+    page.wait_for_selector(".board-table tr")
+    assert methods_of(page) == best_first("independence")[::-1]
+    page.locator("th[data-key=swap] button").click()
+    assert methods_of(page) == best_first("swap")
+    assert methods_of(page)[-1] == "lime", "what was not measured comes last"
 
 
-def test_a_bar_says_its_number_and_lies_where_it_says(visit: Visit, site: Path) -> None:
+def test_controls_and_heads_stay_in_sight_while_methods_pass(visit: Visit, site: Path) -> None:
     page = visit(site, "#/leaderboard")
-    row = page.locator(f"{METHOD_ROWS}[data-method=deeplift]").first
-    bar = row.locator(".interval")
-    assert bar.get_attribute("aria-label") == "part rank 0.800, 0.750 to 0.850"
-    box, dot = bar.bounding_box(), bar.locator(".dot").bounding_box()
-    assert (dot["x"] + dot["width"] / 2 - box["x"]) / box["width"] == pytest.approx(0.9, abs=0.01)  # 0.8 from -1 to 1
-    line = bar.locator(".of-edges").bounding_box()
-    assert (line["x"] + line["width"] / 2 - box["x"]) / box["width"] == pytest.approx(0.7, abs=0.01)
-    band = bar.locator(".band").bounding_box()
-    assert band["width"] / box["width"] == pytest.approx(0.05, abs=0.01)
-    filled = [page.locator(f"{METHOD_ROWS}[data-method={name}] .interval.beats").count() for name in METHODS]
-    assert filled == [2, 0, 0]  # of two boards
-    assert "better than every control" in row.inner_text()
-    assert "worse than random" in page.locator(f"{METHOD_ROWS}[data-method=gradcam]").first.inner_text()
+    page.locator(f"{METHOD_ROWS}[data-method=saliency]").evaluate("(row) => row.scrollIntoView({ block: 'end' })")
+    page.wait_for_timeout(100)
+    tops = [
+        page.locator(where).first.bounding_box()["y"]
+        for where in (".board-table thead", ".pinned [data-method=random]", ".pinned [data-method=exact]")
+    ]
+    assert tops[0] == pytest.approx(0, abs=1)
+    assert 0 < tops[1] < tops[2] < 400
+    row = page.locator(f"{METHOD_ROWS}[data-method=saliency]").bounding_box()
+    assert tops[2] < row["y"] < 800
 
 
-def test_a_dot_is_filled_by_the_measure_that_is_drawn(visit: Visit, tmp_path: Path) -> None:
-    measured = rows("resnet18", {"right": (0.8, 0.5, 0.1), "erasing": (0.1, 0.2, 0.1)})
-    page = visit(write_site(write_leaderboard(tmp_path, rows=measured)).parent, "#/leaderboard")
-    filled = "[...document.querySelectorAll('.board tr:has(.interval.beats)')].map((row) => row.dataset.method)"
-    assert page.evaluate(filled) == ["right"]
-    page.get_by_role("radio", name="deletion").check(force=True)
-    assert page.evaluate(filled) == ["erasing"]
-    words = page.locator(f"{METHOD_ROWS}[data-method=right] th .small").inner_text()
-    assert words == "by part rank better than every control"
-    page.get_by_role("radio", name="seconds").check(force=True)
-    assert page.evaluate(filled) == [], "no control was timed"
+def test_all_measures_are_shown_in_groups_when_asked_for(visit: Visit, site: Path) -> None:
+    page = visit(site, "#/leaderboard")
+    page.get_by_role("radio", name="All 23 measures").check(force=True)
+    assert heads_of(page) == list(MEASURES)
+    groups = page.locator(".board-table th.group").all_inner_texts()
+    assert groups == ["by causes", "by masks", "by curves", "by response", "by cost"]
+    assert page.url.endswith("?all=1")
+    page.locator("th[data-key=seconds] button").click()
+    assert methods_of(page) == best_first("seconds")
+    page.get_by_role("radio", name="9 headline measures").check(force=True)
+    assert (heads_of(page), methods_of(page)) == (HEADLINE, list(METHODS)), "sorted by what is shown"
+    page = visit(site, "#/leaderboard?by=infidelity")
+    assert heads_of(page) == list(MEASURES), "an address may ask for one that is no headline"
+
+
+def test_measures_that_fail_their_check_are_marked_and_no_headline(visit: Visit, site: Path) -> None:
+    page = visit(site, "#/leaderboard")
+    assert page.locator(".board-table .is-failing").count() == 0
+    page = visit(site, "#/leaderboard?all=1")
+    marked = page.locator(".board-table th.is-failing")
+    assert {one.get_attribute("data-key") for one in marked.all()} == set(FAILING)
+    assert "fails its check" in marked.first.inner_text()
+    page.locator("th[data-key=max_sensitivity] button").hover()
+    said = page.locator(".chosen-measure")
+    assert "Fails its check: Tells the exact answer from a random map on 0 of 6 provable networks." in said.inner_text()
+    assert "Fails its check:" in page.locator("#words-of-max-sensitivity").inner_text()
+
+
+def test_a_measure_says_what_it_is_under_the_pointer_and_the_focus(visit: Visit, site: Path) -> None:
+    page = visit(site, "#/leaderboard")
+    said = page.locator(".chosen-measure")
+    assert said.inner_text().startswith("part rank, higher is better. What part rank is")
+    page.locator("th[data-key=mass]").hover()
+    assert said.inner_text().startswith("mass on the thing, higher is better.")
+    page.mouse.move(4, 4)
+    assert said.inner_text().startswith("part rank")
+    page.locator("th[data-key=swap] button").focus()
+    assert said.inner_text().startswith("swap")
+    page.keyboard.press("Tab")
+    assert said.inner_text().startswith("background independence")
+    described = page.evaluate("document.activeElement.getAttribute('aria-describedby')")
+    assert page.locator(f"#{described}").inner_text().startswith("What background independence is")
+    page.keyboard.press("Enter")
+    assert page.url.endswith("?by=background")
+    assert page.evaluate("document.activeElement.closest('th').dataset.key") == "background", "the focus stays"
+    assert methods_of(page) == best_first("background")
+
+
+def test_a_cell_has_its_number_its_interval_and_a_bar_where_it_belongs(visit: Visit, site: Path) -> None:
+    page = visit(site, "#/leaderboard")
+    cell = page.locator(f"{METHOD_ROWS}[data-method=deeplift] td[data-key=part_rank]")
+    assert cell.inner_text().split("\n") == ["0.80", "0.74 to 0.86"]
+    bar = cell.locator(".interval")
+    place = "([bar, mark]) => (mark.left + mark.width / 2 - bar.left) / bar.width"
+    boxes = lambda mark: bar.evaluate(  # noqa: E731
+        f"(bar) => ({place})([bar, bar.querySelector('{mark}')].map((one) => one.getBoundingClientRect()))"
+    )
+    assert boxes(".dot") == pytest.approx(0.9, abs=0.02)  # 0.8 from -1 to 1
+    assert boxes(".reference") == pytest.approx(0.7, abs=0.02)  # the edge detector, best of those that know nothing
+    assert boxes(".band") == pytest.approx(0.5, abs=0.02)
+    filled = f"[...document.querySelectorAll('{METHOD_ROWS}:has([data-key=part_rank] .beats)')].map((row) => row.dataset.method)"
+    assert page.evaluate(filled) == BEATING
+    assert page.locator(".board-table .pinned .beats").count() == 0
+    assert "–" in page.locator(".pinned [data-method=even] td[data-key=part_rank]").inner_text()
+    words = page.locator(f"{METHOD_ROWS}[data-method=gradcam], {METHOD_ROWS}[data-method=grad_cam]").inner_text()
+    assert "worse than random" in words
+
+
+def test_the_table_is_handed_out_as_numbers_and_as_a_drawing(visit: Visit, site: Path) -> None:
+    page = visit(site, "#/leaderboard?all=1")
+    saved = {one["method"]: one for one in records(page, "methods by measures")}
+    assert list(saved) == [*METHODS, *CONTROLS]
+    assert (saved["deeplift"]["part_rank_low"], saved["exact"]["control"]) == ("0.74", "true")
+    assert {"seconds", "infidelity_high"} <= set(saved["lrp"])
+    name, data = downloaded(page, "methods by measures", "SVG")
+    assert name == "alexnet-leaderboard-methods-by-measures.svg"
+    assert data.count(b"<circle") > 600
+    assert b"DeepLift" in data
+    assert downloaded(page, "methods by measures", "PNG")[1].startswith(b"\x89PNG")
+
+
+# --- what measures and scenes are worth
+
+
+def test_the_checks_of_the_measures(visit: Visit, site: Path) -> None:
+    page = visit(site, "#/leaderboard")
+    part = page.locator(".board-trusted")
+    assert "5 of 23 measures fail." in part.inner_text()
+    assert part.locator("[data-measure]").count() == len(MEASURES)
+    assert {one.get_attribute("data-measure") for one in part.locator("tr.is-failing").all()} == set(FAILING)
+    deletion = part.locator("[data-measure=deletion]").inner_text()
+    assert "fails" in deletion
+    assert "Background only, Shortcut: a texture" in deletion
+    assert "0.55\n0.47 to 0.63" in deletion
+    dot = part.locator("[data-measure=deletion] .dot").evaluate(
+        "(dot) => parseFloat(dot.style.getPropertyValue('--at'))"
+    )
+    assert dot > 50, "to the right the exact answer is better"
+    assert "not checked" in part.locator("[data-measure=seconds]").inner_text()
+    saved = {one["measure"]: one for one in records(page, "checks of the measures")}
+    assert (saved["deletion"]["passes"], saved["deletion"]["missed"]) == ("false", "background; texture")
+
+
+def test_where_the_answer_is_provable(visit: Visit, site: Path) -> None:
+    page = visit(site, "#/leaderboard")
+    part = page.locator(".board-provable")
+    assert methods_of(page, ".provable-table .pinned tr") == list(CONTROLS)
+    shown = methods_of(page, ".provable-table tbody:not(.pinned) tr")
+    assert shown == [name for name in METHODS if name != "attention_rollout"], "it was refused by all of them"
+    cells = part.locator("[data-method=exact] td")
+    assert cells.all_inner_texts() == ["1.00"] * 6
+    assert cells.first.evaluate("(cell) => getComputedStyle(cell, '::before').opacity") == "0.42"
+    flipped = part.locator("[data-method=inverted] td").first
+    assert flipped.inner_text() == "−1.00"
+    assert "gradient" in flipped.evaluate("(cell) => getComputedStyle(cell, '::before').backgroundImage")
+    assert "A network of which the exact answer is known: background only. Judged by background independence." in (
+        part.locator(".tiers").inner_text()
+    )
+    saved = {one["method"]: one for one in records(page, "provable networks")}
+    assert (saved["exact"]["linear"], saved["even"]["linear"]) == ("1", "")
+    assert b"<rect" in downloaded(page, "provable networks", "SVG")[1]
+
+
+def test_whether_changed_scenes_are_familiar(visit: Visit, site: Path) -> None:
+    page = visit(site, "#/leaderboard")
+    part = page.locator(".board-familiar")
+    assert part.locator("tr.group").all_inner_texts() == ["Rendered again", "Holes in the pixels"]
+    assert [row.get_attribute("data-change") for row in part.locator(".is-hole").all()] == ["blur", "black"]
+    assert "31.0%" in part.locator("[data-change=black]").inner_text()
+    assert records(page, "familiar scenes")[-1]["unlike_low"] == "0.62"
+
+
+def test_parts_without_facts_are_left_out(visit: Visit, tmp_path: Path) -> None:
+    page = visit(write_site(write_leaderboard(tmp_path, meta=[], tiers=[], familiar=[])).parent, "#/leaderboard")
+    assert page.locator(".board > section h3").all_inner_texts() == ["Methods by measures"]
+    assert page.locator(".board .jumps, .board-table .is-failing").count() == 0
+
+
+def test_the_parts_are_reached_by_the_keyboard(visit: Visit, site: Path) -> None:
+    page = visit(site, "#/leaderboard")
+    page.get_by_role("button", name="Where the answer is provable").focus()
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.textContent") == "Where the answer is provable"
+    assert page.evaluate("document.activeElement.getBoundingClientRect().top < 100")
+
+
+# --- which one
 
 
 def test_what_was_measured_is_said(visit: Visit, site: Path) -> None:
-    page = visit(site, "#/leaderboard")
-    first, second = page.locator(".board").all()
-    words = second.inner_text() if "resnet18" in second.locator("h2").inner_text() else first.inner_text()
-    assert "90 scenes" in words
-    assert "10 more left out" in words
-    assert "97.0% of them named rightly" in words
+    page = visit(site, "#/leaderboard?board=resnet18")
+    words = page.locator(".board").inner_text()
+    for told in ("190 scenes", "10 more left out", "97.0% of them named rightly", "the slower checks on 180 of them"):
+        assert told in words
     assert "Deletion says otherwise." in words
-    assert "1 method refused" in page.inner_text("main")
-    assert "no rule for gelu" in page.inner_text("main")
+    assert words.index("By part rank DeepLift comes first") < words.index("190 scenes")
+    assert "3 trainings of this network" in words
+    assert "resnet18 of seed 2" in words
+    assert "1 method refused" in words
+    assert "no rule for gelu" in words
 
 
-def test_from_a_method_to_its_maps_and_from_a_map_back_to_the_method(visit: Visit, site: Path) -> None:
+def test_one_leaderboard_is_shown_at_a_time(visit: Visit, site: Path) -> None:
     page = visit(site, "#/leaderboard")
-    assert page.locator("[data-method=kernelshap] .shown-with").count() == 0  # it refused the only image
-    row = page.locator(f"{METHOD_ROWS}[data-method=deeplift]").first
-    row.locator("summary").click()
-    row.locator(".shown-with a").first.click()
-    page.wait_for_selector(".large")
-    assert "/deeplift" in page.url
-    assert page.locator(".standing-of").count() == 0  # no leaderboard of that network
+    nav = page.locator(".board-choice")
+    assert nav.locator("a").all_inner_texts() == ["alexnet", "resnet18", "resnet50 on images of photos"]
+    assert nav.locator("[aria-current]").inner_text() == "alexnet"
+    nav.locator("a", has_text="resnet18").click()
+    page.wait_for_selector("#board-resnet18")
+    assert page.locator(".board").count() == 1
+    assert nav.locator("[aria-current]").inner_text() == "resnet18"
 
 
-def test_a_map_of_a_measured_network_says_where_its_method_stands(visit: Visit, tmp_path: Path) -> None:
-    made_up_explanations.write_explanation(tmp_path)
-    facts = leaderboard_facts("menagerie")
-    fingerprint = json.loads(next(tmp_path.rglob("explanation.json")).read_text())["network"]["fingerprint"]
-    write_leaderboard(tmp_path, "menagerie", network={**facts["network"], "fingerprint": fingerprint})
-    write_site(tmp_path)
-    page = visit(tmp_path, "#/leaderboard")
-    page.locator(f"{METHOD_ROWS}[data-method=gradcam] summary").click()
-    page.locator(f"{METHOD_ROWS}[data-method=gradcam] .shown-with a").click()
-    words = page.locator(".standing-of")
-    assert words.inner_text() == (
-        "On 90 scenes with known causes its part rank is −0.400 (−0.450 to −0.350), worse than random: place 3 of 3 methods."
-    )
-    words.locator("a").click()
-    page.wait_for_selector("tr.is-wanted")
-    assert page.locator("tr.is-wanted").get_attribute("data-method") == "gradcam"
-    page.wait_for_function("document.querySelector('tr.is-wanted').getBoundingClientRect().top < innerHeight")
-
-
-def test_the_first_page_shows_the_best_methods_between_the_controls(visit: Visit, site: Path) -> None:
-    page = visit(site)
-    best = page.locator(".best-methods .best").first
-    assert best.locator("li").count() == 5
-    assert "Deeplift" in best.locator("li").first.inner_text()
-    assert page.locator(".best-methods li.is-control").count() == 4
-    assert "1 of 3 methods on 90 scenes is better than every control." in page.locator(".best-methods").inner_text()
-    page.locator(".best-methods h2 a").click()
-    page.wait_for_selector(".board")
+def test_images_of_a_user_are_judged_without_causes(visit: Visit, site: Path) -> None:
+    page = visit(site, "#/leaderboard")
+    page.locator(".board-choice a", has_text="photos").click()
+    page.wait_for_selector("h1:has-text('on images of photos')")
+    words = page.inner_text("main")
+    assert "40 images of photos" in words
+    assert "no masks of things" in words
+    assert "known causes" not in words
+    assert heads_of(page) == ["insertion", "redrawn"]
+    assert methods_of(page, ".board-table .pinned tr") == ["random", "centre", "edges", "even"]
+    assert page.locator(".board > section h3").all_inner_texts() == [
+        "Methods by measures",
+        "Can these measures be trusted?",
+    ]
+    assert "better than" not in page.locator(".board-table").inner_text()
 
 
 def test_without_a_leaderboard_the_page_says_how_to_make_one(visit: Visit, tmp_path: Path) -> None:
@@ -157,33 +306,123 @@ def test_without_a_leaderboard_the_page_says_how_to_make_one(visit: Visit, tmp_p
     assert "layerscope benchmark attribution --truth" in page.inner_text("main")
 
 
-def test_a_telephone_shows_the_chosen_measure_of_all_rows(visit: Visit, site: Path) -> None:
+def test_one_being_measured_says_how_far_it_is(visit: Visit, tmp_path: Path) -> None:
+    write_leaderboard(tmp_path, complete=False, methods=[*METHODS, "deconvolution", "conductance"])
+    write_site(tmp_path)
+    page = visit(tmp_path, "#/leaderboard")
+    assert "being measured: 25 of 27 methods so far" in page.inner_text("main")
+
+
+# --- from and to the other pages
+
+
+def test_from_a_method_to_its_maps_and_from_a_map_back_to_the_method(visit: Visit, site: Path) -> None:
     page = visit(site, "#/leaderboard")
-    fits_a_telephone(page)
-    page = visit(site, "#/leaderboard?by=deletion", viewport=TELEPHONE)
+    assert page.locator("[data-method=kernel_shap] .shown-with").count() == 0  # it refused the only image
+    row = page.locator(f"{METHOD_ROWS}[data-method=deeplift]")
+    row.locator("summary").click()
+    row.locator(".shown-with a").first.click()
+    page.wait_for_selector(".large")
+    assert "/deeplift" in page.url
+    assert page.locator(".standing-of").count() == 0  # no leaderboard of that network
+
+
+def test_a_map_of_a_measured_network_says_where_its_method_stands(visit: Visit, tmp_path: Path) -> None:
+    made_up_explanations.write_explanation(tmp_path)
+    fingerprint = json.loads(next(tmp_path.rglob("explanation.json")).read_text())["network"]["fingerprint"]
+    write_leaderboard(tmp_path, "alexnet")
+    trainings = [*leaderboard_facts("menagerie")["networks"], {"name": "shown", "fingerprint": fingerprint}]
+    write_leaderboard(tmp_path, "menagerie", networks=trainings)
+    write_site(tmp_path)
+    page = visit(tmp_path, "#/leaderboard?board=menagerie")
+    row = page.locator(f"{METHOD_ROWS}[data-method=deeplift]")
+    row.locator("summary").click()
+    row.locator(".shown-with a").first.click()
+    words = page.locator(".standing-of")
+    assert words.inner_text() == (
+        "On 190 scenes with known causes its part rank is 0.800 (0.740 to 0.860), better than every control: "
+        "place 1 of 25 methods."
+    )
+    words.locator("a").click()
+    page.wait_for_selector("#board-menagerie tr.is-wanted")
+    assert page.locator("tr.is-wanted").get_attribute("data-method") == "deeplift"
+    page.wait_for_function("document.querySelector('tr.is-wanted').getBoundingClientRect().top < innerHeight")
+
+
+def test_the_first_page_shows_the_best_methods_between_the_controls(visit: Visit, site: Path) -> None:
+    page = visit(site)
+    boards = page.locator(".best-methods .best")
+    assert boards.count() == 3
+    best = boards.first
+    assert best.locator("li").count() == 5
+    assert "DeepLift" in best.locator("li").first.inner_text()
+    assert best.locator("li.is-control").count() == 2
+    assert "5 of 25 methods on 190 scenes are better than every control." in best.inner_text()
+    assert "By insertion; nobody knows the causes in these images." in boards.last.inner_text()
+    bar = best.locator(".interval").first
+    assert bar.get_attribute("aria-label") == "part rank 0.800, 0.740 to 0.860"
+    boards.nth(1).locator("li a").first.click()
+    page.wait_for_selector("#board-resnet18 tr.is-wanted")
+
+
+# --- for everybody
+
+
+def test_a_telephone_scrolls_the_table_and_keeps_the_methods(visit: Visit, site: Path) -> None:
+    page = visit(site, "#/leaderboard?all=1&by=deletion", viewport=TELEPHONE)
     assert page.evaluate("document.documentElement.scrollWidth") == 390
-    assert page.locator("td.number:visible").count() == 2 * (len(CONTROLS) + len(METHODS))
-    assert page.locator("td.number:visible").first.get_attribute("data-head") == "deletion"
+    frame = page.locator(".board-table")
+    assert frame.get_attribute("tabindex") == "0"
+    assert frame.evaluate("(frame) => frame.scrollLeft") > 1000, "the measure that it is sorted by is in sight"
+    head = page.locator("th[data-key=deletion]").bounding_box()
+    first = page.locator(f"{METHOD_ROWS} th").first.bounding_box()
+    assert first["x"] == pytest.approx(16, abs=1)
+    assert first["x"] + first["width"] <= head["x"]
+    assert head["x"] + head["width"] <= 390
+    frame.focus()
+    before = frame.evaluate("(frame) => frame.scrollLeft")
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function(f"document.querySelector('.board-table').scrollLeft > {before}")
+    assert page.locator(".provable-table").get_attribute("tabindex") == "0"
+
+
+def test_at_each_width_nothing_is_cut_off(visit: Visit, site: Path) -> None:
+    for address in ("#/leaderboard", "#/leaderboard?all=1", USERS):
+        page = visit(site, address)
+        fits_a_telephone(page)
+        page.set_viewport_size(TELEPHONE)
+        cut = """() => [...document.querySelectorAll('main :is(h1, h2, h3, h4, p, li, dt, dd, th, td, .small, b)')]
+          .filter((one) => one.checkVisibility() && !one.closest('.board-frame, .unseen, .interval-axis, pre'))
+          .filter((one) => { const box = one.getBoundingClientRect(); return box.right > 391 || box.left < 0; })
+          .map((one) => one.textContent)"""
+        assert page.evaluate(cut) == []
+    page = visit(site, "#/leaderboard")
+    assert page.locator(".board-table").get_attribute("tabindex") is None, "wide enough for the headline"
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_words_can_be_read(visit: Visit, site: Path, scheme: str) -> None:
-    page = visit(site, "#/leaderboard?method=deeplift", color_scheme=scheme)
+    page = visit(site, "#/leaderboard?all=1&method=deeplift", color_scheme=scheme)
     assert page.evaluate(FAINT_WORDS) == []
 
 
 def test_hostile_names_are_text(visit: Visit, tmp_path: Path) -> None:
-    hostile = rows(HOSTILE, {HOSTILE: (0.5, 0.5, 0.1)})
-    network = {"name": HOSTILE, "fingerprint": HOSTILE}
-    write_leaderboard(tmp_path, "x", network=network, rows=hostile, reading=[HOSTILE], command=HOSTILE)
-    write_site(tmp_path)
-    page = visit(tmp_path, "#/leaderboard")
+    facts = leaderboard_facts(
+        "x", network={"name": HOSTILE, "fingerprint": HOSTILE}, reading=[HOSTILE], command=HOSTILE
+    )
+    facts["rows"] = rows(HOSTILE, {HOSTILE: (HOSTILE, 0.5, 0.5)})
+    for part, keys in {
+        "measures": ("title", "words"),
+        "meta": ("words",),
+        "tiers": ("tier", "title", "words", "measure"),
+        "familiar": ("change", "title"),
+        "networks": ("name", "fingerprint"),
+        "refused": ("method", "title", "error"),
+    }.items():
+        for one in facts[part]:
+            one.update(dict.fromkeys(keys, HOSTILE))
+    write_site(write_facts(tmp_path, facts, "x"))
+    page = visit(tmp_path, "#/leaderboard?all=1")
     assert as_shown(HOSTILE) in page.locator(".board h2").text_content()
     assert page.locator("main script").count() == 0
-
-
-def test_one_being_measured_says_how_far_it_is(visit: Visit, tmp_path: Path) -> None:
-    write_leaderboard(tmp_path, complete=False, methods=[*METHODS, "lime", "rise"])
-    write_site(tmp_path)
-    page = visit(tmp_path, "#/leaderboard")
-    assert "being measured: 3 of 5 methods so far" in page.inner_text("main")
+    fits_a_telephone(page)

@@ -23,7 +23,8 @@ class Options:
     """networks: names and patterns, comma-separated, or "none". threads: None for as many as torch takes by itself.
 
     conformance: compare with references instead of timing. truth: measure how right attribution methods are, with
-    records below `out`.
+    records below `out`. images: a folder of pictures to judge them on instead, with what needs no truth; masks: of the
+    things in these. methods: names of attribution methods, comma-separated, or "all"; None for the usual ones.
     """
 
     networks: str = "*"
@@ -33,6 +34,9 @@ class Options:
     conformance: bool = False
     truth: bool = False
     out: Path | None = None
+    images: Path | None = None
+    masks: Path | None = None
+    methods: str | None = None
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,9 @@ from layerscope.cli.options import (
     Conformance,
     Data,
     Json,
+    Masks,
     Networks,
+    Pictures,
     Quick,
     Quiet,
     Records,
@@ -79,6 +81,8 @@ def benchmark(
     quick: Quick = False,
     conformance: Conformance = False,
     truth: Truth = False,
+    images: Pictures = None,
+    masks: Masks = None,
     out: Records = None,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -89,22 +93,24 @@ def benchmark(
     \b
     Examples:
       layerscope benchmark world
-      layerscope benchmark capture --networks 'resnet*' --rounds 0
       layerscope benchmark attribution --truth --quick
+      layerscope benchmark attribution --images photos --networks menagerie
       layerscope benchmark attribution --conformance --networks alexnet,resnet18
     """
     from layerscope.benchmarks.report import Options
     from layerscope.cli.benchmarks import measured, printed
     from layerscope.site.pages import check_site, write_site
 
-    options = Options(networks, threads, min(rounds, 3) if quick else rounds, quick, conformance, truth, out)
-    folder = out or OUTPUTS
-    if truth:
+    options = Options(
+        networks, threads, min(rounds, 3) if quick else rounds, quick, conformance, truth, out, images, masks
+    )
+    folder, recorded = out or OUTPUTS, truth or images is not None
+    if recorded:
         check_site(folder)
     made = measured(subject, options)
     typer.echo(
         json.dumps({**made.tables, "summary": made.summary, "manifest": made.manifest}) if as_json else printed(made)
     )
-    if truth:
+    if recorded:
         page = write_site(folder).resolve().as_uri()
         typer.echo(f"\nopen {page}#/leaderboard", err=as_json)

@@ -125,7 +125,22 @@ Truth = Annotated[
         "others; --quick: few scenes, fast methods",
     ),
 ]
-Records = Annotated[Path | None, _option("DIR", "--truth: folder for records and site (default: outputs)")]
+Pictures = Annotated[
+    Path | None,
+    _option(
+        "FOLDER",
+        "attribution: which method to choose for --networks, by your own pictures: what can be measured without truth",
+        completion.folders,
+    ),
+]
+Masks = Annotated[
+    Path | None,
+    _option(
+        "PATH",
+        "--images: where the things are: COCO-style JSON, or a folder of PNG masks, 0 being nothing",
+    ),
+]
+Records = Annotated[Path | None, _option("DIR", "--truth, --images: folder for records and site (default: outputs)")]
 
 # --- layers, site, figure, doctor
 Effective = Annotated[bool, _flag("--effective", "measure effective receptive fields too, by gradients: takes a while")]

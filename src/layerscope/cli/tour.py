@@ -25,7 +25,7 @@ from layerscope.models.sources import load_model
 from layerscope.records import storage_errors
 from layerscope.studies.explain import Explainer
 from layerscope.studies.gallery import gallery
-from layerscope.studies.leaderboard import QUICK, QUICK_SCENES, leaderboard
+from layerscope.studies.leaderboard import QUICK, QUICK_PROVED, QUICK_SCENES, leaderboard
 from layerscope.types import Progress
 
 Bar = Callable[[str], AbstractContextManager[Progress]]
@@ -99,7 +99,8 @@ class Tour:
     def _leaderboard(self, model: VisionModel) -> None:
         with self._bar(f"leaderboard, {model.name}") as report:
             progress = self.pages.refreshing(report)
-            made = leaderboard(model, QUICK, self._out / "leaderboard", scenes=QUICK_SCENES, on_progress=progress)
+            out = self._out / "leaderboard"
+            made = leaderboard(model, QUICK, out, scenes=QUICK_SCENES, proved=QUICK_PROVED, on_progress=progress)
         self.pages.write()
         self._say(f"{model.name}: {made.words}")
         self._note("leaderboards", model, made.folder, made.seconds, words=made.words)

@@ -6,7 +6,7 @@ The idea is that of FunnyBirds (Hesse, Schaub-Meyer, Roth 2023). Changes are re-
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -135,7 +135,7 @@ def _effects(score: ScoreOf, scene: Scenes, others: int, exact_up_to: int, batch
     whole = scores[0].item()
     value = dict(zip(coalitions, scores[: len(coalitions)].tolist(), strict=True))
     everything = frozenset(range(len(names)))
-    shares = _shapley(value, len(names)) if exact else [None] * len(names)
+    shares = shapley_values(value, len(names)) if exact else [None] * len(names)
     parts = tuple(
         PartEffect(name, scene.part[0] == PART_NAMES.index(name), whole - value[everything - {index}], shares[index])
         for index, name in enumerate(names)
@@ -151,7 +151,7 @@ def _coalitions(parts: int, exact: bool) -> list[frozenset[int]]:
     return [frozenset(kept) for size in range(parts, least - 1, -1) for kept in combinations(range(parts), size)]
 
 
-def _shapley(value: dict[frozenset[int], float], parts: int) -> list[float]:
+def shapley_values(value: Mapping[frozenset[int], float], parts: int) -> list[float]:
     """Of each part, the mean of what it adds over all orders in which the parts could come, from every coalition."""
     shares = [0.0] * parts
     for kept, with_part in value.items():
@@ -179,7 +179,7 @@ def part_rank(values: Tensor, effects: SceneEffects) -> PartRank | None:
     if len(seen) < LEAST_PARTS:
         return None
     values = values.detach().double().cpu()
-    masks = reach(seen)
+    masks = reach(torch.stack([part.mask for part in seen]))
     if values.shape != masks.shape[1:] or not values.isfinite().all():
         raise InputError(
             f"a map of shape {tuple(values.shape)} for scenes of {tuple(masks.shape[1:])}; give finite [height, width]"
@@ -190,9 +190,9 @@ def part_rank(values: Tensor, effects: SceneEffects) -> PartRank | None:
     return PartRank(rank_correlation(sums, truth) or 0.0, _cosine(sums, truth), len(seen))
 
 
-def reach(parts: Sequence[PartEffect]) -> Tensor:
-    """Where a map counts for each part: float64 [parts, height, width], 1 in its mask and one pixel around, else 0."""
-    return F.max_pool2d(torch.stack([part.mask for part in parts])[:, None].double(), 3, 1, 1)[:, 0]
+def reach(masks: Tensor) -> Tensor:
+    """Where a map counts for each part [parts, height, width]: float64, 1 in its mask and one pixel around, else 0."""
+    return F.max_pool2d(masks[:, None].double(), 3, 1, 1)[:, 0]
 
 
 def _cosine(first: Tensor, second: Tensor) -> float:

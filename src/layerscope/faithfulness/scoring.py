@@ -9,6 +9,7 @@ from torch import Tensor
 
 from layerscope.attribution.task import count
 from layerscope.errors import InputError
+from layerscope.models.model import VisionModel
 from layerscope.types import Images
 from layerscope.world.interventions import Change
 from layerscope.world.scene import Scenes
@@ -57,6 +58,13 @@ def check_scenes(scenes: Scenes, input_size: int | None) -> None:
 def check_batch(batch: int) -> None:
     """Raise InputError for a batch that is no whole number of at least one image."""
     count("batch", batch)
+
+
+def as_taken(model: VisionModel, images: Images) -> Images:
+    """Images on the device and in the dtype of the network."""
+    weights = (weight for weight in model.module.parameters() if weight.is_floating_point())
+    some = next(weights, images)
+    return images.to(some.device, some.dtype)
 
 
 def _measured(function: ScoreOf, batches: Iterable[Images], name: str, shape: str, axes: int) -> Tensor:

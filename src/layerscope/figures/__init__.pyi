@@ -12,6 +12,7 @@ from .hierarchy_panels import shares as shares
 from .layer_plots import layer as layer
 from .layer_plots import ratios as ratios
 from .leaderboard_plot import leaderboard as leaderboard
+from .provable_plot import provable as provable
 from .saving import save as save
 from .similarity_plot import similarity as similarity
 from .story_plot import units_that_mattered as units_that_mattered

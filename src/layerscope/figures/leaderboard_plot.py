@@ -1,73 +1,110 @@
-"""A leaderboard of attribution methods as a forest plot: means with intervals, the controls behind them."""
+"""A leaderboard of attribution methods as small multiples: a panel for each measure, means with intervals, the controls
+on top and behind."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from os import PathLike
-from pathlib import Path
-from typing import Any, Literal
+from dataclasses import dataclass
+from textwrap import wrap
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
 
 from layerscope.errors import InputError, UnknownNameError
+from layerscope.figures.boards import Row, opened_board, pinned_first
 from layerscope.figures.palette import ACCENT, INK, LINE, QUIET, STRONG_LINE
-from layerscope.figures.paper import DOUBLE, PaperFigure, drawing, drawn, finished, sheet_of
-from layerscope.figures.words import number, plural
-from layerscope.names import slug
+from layerscope.figures.paper import DOUBLE, SMALL, TINY, PaperFigure, drawn, finished, sheet_of
+from layerscope.figures.words import plural
 
-_LINES: dict[str, Literal["--", ":"]] = {"edges": "--", "centre": ":"}
+KNOWING_NOTHING = ("random", "centre", "edges", "even")
 _LOGARITHMIC = ("seconds",)
-_WHOLE = {"part_rank": (-1.05, 1.05)}
-Row = Mapping[str, Any]
+_WHOLE = {"part_rank": (-1.1, 1.1)}
+_BESIDE = 10  # panels in a row; more stand below
+_LETTERS = 18  # of a small title in an inch
+_BAND, _BEST = LINE, STRONG_LINE
+Measure = Mapping[str, Any]
+Pinned = Mapping[str, Row]
+
+
+@dataclass(frozen=True)
+class _Look:
+    """How the dots and whiskers of some rows look."""
+
+    marker: str
+    size: float
+    colour: str
+    fill: str
+
+    @property
+    def marks(self) -> dict[str, Any]:
+        return {
+            "marker": self.marker,
+            "markersize": self.size,
+            "color": self.colour,
+            "markerfacecolor": self.fill,
+            "linewidth": 1.0,
+        }
+
+
+_CONTROL = _Look("D", 2.6, QUIET, "white")
+_BEATING = _Look("o", 3.2, ACCENT, ACCENT)
+_OTHER = _Look("o", 3.2, INK, "white")
 
 
 def leaderboard(
-    source: object, network: str | None = None, measure: str = "part_rank", *, width: float = DOUBLE
+    source: object, network: str | None = None, measures: Sequence[str] | str | None = None, *, width: float = DOUBLE
 ) -> PaperFigure:
-    """Each method's mean and 95 % interval of one measure, the best first; above them the controls, whose values are
-    drawn behind all rows. Filled dots beat every control by part rank.
+    """Each method's mean and 95 % interval by each measure, ordered by the first one, the best first; above them the
+    controls. Behind all rows lies what a random map gets, and a line at the best of the maps that know nothing of the
+    network; filled dots beat all of these by that measure.
 
     source: a Leaderboard, or the folder that holds its leaderboard.json, or the folder of several of them. network: the
-    name of the network, needed for the last. measure: as the leaderboard names it. width: in inches. Raises InputError
-    where there is no such leaderboard, or nothing is measured yet; UnknownNameError for another network or measure.
+    name of the network, needed for the last. measures: as the leaderboard names them; its headline measures by default.
+    width: in inches. Raises InputError where there is no such leaderboard, or nothing is measured yet; UnknownNameError
+    for another network or measure.
     """
-    with drawing("leaderboard", _of_network(source, network)) as found:
+    with opened_board(source, network) as found:
         facts = found.facts
-        if network is not None and facts["network"]["name"] != network:
-            raise UnknownNameError.among("network of this leaderboard", network, [facts["network"]["name"]])
-        measures = {one["name"]: one for one in facts["measures"]}
-        if measure not in measures:
-            raise UnknownNameError.among("measure", measure, measures)
-        rows = [row for row in facts["rows"] if _value(row, measure) is not None]
-        if not any(not row["control"] for row in rows):
+        chosen = _chosen(facts, measures)
+        first = chosen[0]
+        rows = pinned_first(facts["rows"], lambda row: _best_first(row, first))
+        if not any(_value(row, first["name"]) is not None for row in rows if not row["control"]):
             raise InputError(
-                f"no method has {measure!r} in this leaderboard yet; go on with it, it starts where it stopped"
+                f"no method has {first['name']!r} in this leaderboard yet; go on with it, it starts where it stopped"
             )
-        told = measures[measure]
-        rows = _ordered(rows, measure, told["better"])
-        figure = sheet_of(width, 0.155 * len(rows) + 1.05)
-        figure.get_layout_engine().set(w_pad=0.12)  # type: ignore[union-attr,call-arg]  # long names
-        axes = figure.subplots()
-        _draw(axes, rows, measure)
-        better = "higher is better" if told["better"] == "high" else "lower is better"
-        spread = "; mean and 95 % interval over scenes" if isinstance(rows[0][measure], Mapping) else ""
-        axes.set_xlabel(f"{told['title']}, {better}{spread}")
-        name = drawn(facts["network"]["name"], 40)
-        axes.set_title(
-            f"Attribution methods on {name}, {plural(facts['scenes']['telling'], 'scene')} with known causes"
-        )
+        blocks = [chosen[place : place + _BESIDE] for place in range(0, len(chosen), _BESIDE)]
+        figure = sheet_of(width, len(blocks) * (0.14 * len(rows) + 0.75) + 0.35)
+        panels = figure.subplots(len(blocks), max(map(len, blocks)), squeeze=False)
+        letters = max(8, int(_LETTERS * 0.8 * width / max(map(len, blocks))))
+        for line, block in zip(panels, blocks, strict=True):
+            _draw_block(line, block, rows, facts, letters)
+        figure.suptitle(_title(facts), x=0.01, ha="left")
         figure.legend(handles=_key(rows), loc="outside lower left", ncols=6)
         return finished(figure, found.said(f"Leaderboard of {facts['network']['name']}"))
 
 
-def _of_network(source: object, network: str | None) -> object:
-    """Of a folder of several leaderboards, the one of this network."""
-    if network is None or not isinstance(source, (str, PathLike)) or (Path(source) / "leaderboard.json").is_file():
-        return source
-    own = Path(source) / slug(network)
-    return own if own.is_dir() else source
+def _chosen(facts: Mapping[str, Any], names: Sequence[str] | str | None) -> list[Measure]:
+    known = {one["name"]: one for one in facts["measures"]}
+    if names is None:
+        return [one for one in known.values() if one["headline"]] or list(known.values())[:1]
+    asked = [names] if isinstance(names, str) else list(names)
+    if not asked:
+        raise InputError("no measures asked for; name some, or leave them out for the headline measures")
+    for name in asked:
+        if name not in known:
+            raise UnknownNameError.among("measure", name, known)
+    return [known[name] for name in asked]
+
+
+def _title(facts: Mapping[str, Any]) -> str:
+    name, scenes = drawn(facts["network"]["name"], 40), facts["scenes"]
+    if facts["truth"]:
+        return f"Attribution methods on {name}, {plural(scenes['telling'], 'scene')} with known causes"
+    return f"Attribution methods on {name}, {plural(scenes['telling'], 'image')} of {drawn(scenes['source'], 40)}"
 
 
 def _value(row: Row, measure: str) -> float | None:
@@ -75,74 +112,105 @@ def _value(row: Row, measure: str) -> float | None:
     return value["value"] if isinstance(value, Mapping) else value
 
 
-def _ordered(rows: Sequence[Row], measure: str, better: str) -> list[Row]:
-    way = -1.0 if better == "high" else 1.0
-    methods = [row for row in rows if not row["control"]]
-    return [
-        *(row for row in rows if row["control"]),
-        *sorted(methods, key=lambda row: way * (_value(row, measure) or 0.0)),
-    ]
+def _best_first(row: Row, measure: Measure) -> float:
+    value = _value(row, measure["name"])
+    return math.inf if value is None else -value if measure["better"] == "high" else value
 
 
-def _draw(axes: Axes, rows: Sequence[Row], measure: str) -> None:
+def _draw_block(
+    line: Sequence[Axes], block: Sequence[Measure], rows: Sequence[Row], facts: Mapping[str, Any], letters: int
+) -> None:
+    failing = {one["measure"] for one in facts.get("meta") or () if one["passes"] is False}
+    for place, axes in enumerate(line):
+        if place >= len(block):
+            axes.set_axis_off()
+            continue
+        _draw(axes, rows, block[place], block[place]["name"] in failing, letters)
+        _name_rows(axes, rows, named=place == 0)
+
+
+def _draw(axes: Axes, rows: Sequence[Row], measure: Measure, fails: bool, letters: int) -> None:
+    name = measure["name"]
     pinned = {row["method"]: row for row in rows if row["control"]}
-    if measure in _LOGARITHMIC:
+    if name in _LOGARITHMIC:
         axes.set_xscale("log")
-    elif measure in _WHOLE:
-        axes.set_xlim(*_WHOLE[measure])
+    elif name in _WHOLE:
+        axes.set_xlim(*_WHOLE[name])
     _draw_behind(axes, pinned, measure)
-    for place, row in enumerate(rows):
-        _draw_row(axes, place, row, measure)
-    axes.set_yticks(range(len(rows)), [f"{drawn(row['title'], 40)}  {number(_value(row, measure))}" for row in rows])
-    for label, row in zip(axes.get_yticklabels(), rows, strict=True):
-        label.set(color=QUIET if row["control"] else INK, style="italic" if row["control"] else "normal")
-    if pinned:
-        axes.axhline(len(pinned) - 0.5, color=STRONG_LINE, linewidth=0.6)
-    axes.set_ylim(len(rows) - 0.4, -0.6)
-    axes.tick_params(axis="y", length=0)
+    _draw_rows(axes, rows, measure, pinned)
+    if name not in _LOGARITHMIC:
+        axes.xaxis.set_major_locator(MaxNLocator(2, min_n_ticks=2))
+    axes.set_title("\n".join(wrap(drawn(measure["title"], 40), letters, break_long_words=False)), fontsize=SMALL - 0.5)
+    better = "higher is better" if measure["better"] == "high" else "lower is better"
+    axes.set_xlabel(f"{better}\nfails its check" if fails else better, fontsize=TINY)
     axes.grid(True, axis="x")
 
 
-def _draw_behind(axes: Axes, pinned: Mapping[str, Row], measure: str) -> None:
-    random = pinned.get("random")
-    if random is not None and isinstance(random[measure], Mapping):
-        axes.axvspan(random[measure]["low"], random[measure]["high"], color=LINE, zorder=0)
-    for name, style in _LINES.items():
-        if name in pinned:
-            axes.axvline(
-                _value(pinned[name], measure) or 0.0, color=STRONG_LINE, linestyle=style, linewidth=0.9, zorder=1
-            )
+def _name_rows(axes: Axes, rows: Sequence[Row], *, named: bool) -> None:
+    pinned = sum(row["control"] for row in rows)
+    axes.set_yticks(range(len(rows)), [drawn(row["title"], 26) if named else "" for row in rows])
+    for label, row in zip(axes.get_yticklabels(), rows, strict=True):
+        label.set(color=QUIET if row["control"] else INK, style="italic" if row["control"] else "normal")
+    if pinned:
+        axes.axhline(pinned - 0.5, color=STRONG_LINE, linewidth=0.6)
+    axes.set_ylim(len(rows) - 0.4, -0.6)
+    axes.tick_params(axis="y", length=0)
 
 
-def _draw_row(axes: Axes, place: int, row: Row, measure: str) -> None:
-    value, colour = row[measure], QUIET if row["control"] else ACCENT if row["beats_controls"] else INK
-    if isinstance(value, Mapping):
-        axes.plot([value["low"], value["high"]], [place, place], color=colour, linewidth=1.1, solid_capstyle="butt")
-    marker, fill = ("D", "white") if row["control"] else ("o", colour if row["beats_controls"] else "white")
-    size = 3.2 if row["control"] else 3.8
-    axes.plot(
-        [_value(row, measure) or 0.0], [place], marker, color=colour, markerfacecolor=fill, markersize=size, zorder=3
-    )
+def _draw_behind(axes: Axes, pinned: Pinned, measure: Measure) -> None:
+    name = measure["name"]
+    random = pinned.get("random", {}).get(name)
+    if isinstance(random, Mapping):
+        axes.axvspan(random["low"], random["high"], color=_BAND, linewidth=0, zorder=0)
+    others = [_value(pinned[one], name) for one in KNOWING_NOTHING if one in pinned]
+    known = [value for value in others if value is not None]
+    if known:
+        best = max(known) if measure["better"] == "high" else min(known)
+        axes.axvline(best, color=_BEST, linestyle="--", linewidth=0.8, zorder=1)
+
+
+def _draw_rows(axes: Axes, rows: Sequence[Row], measure: Measure, pinned: Pinned) -> None:
+    """Dots and whiskers of one look at a time."""
+    looks: dict[_Look, list[tuple[int, Any]]] = {}
+    for place, row in enumerate(rows):
+        if _value(row, measure["name"]) is not None:
+            looks.setdefault(_look(row, measure, pinned), []).append((place, row[measure["name"]]))
+    for look, found in looks.items():
+        places = [place for place, _ in found]
+        dots = [value["value"] if isinstance(value, Mapping) else value for _, value in found]
+        axes.plot(dots, places, linestyle="none", zorder=3, **look.marks)
+        spread = [(place, one["low"], one["high"]) for place, one in found if isinstance(one, Mapping)]
+        if spread:
+            axes.hlines(*zip(*spread, strict=True), color=look.colour, linewidth=1.0)
+
+
+def _look(row: Row, measure: Measure, pinned: Pinned) -> _Look:
+    return _CONTROL if row["control"] else _BEATING if _beats(row, measure, pinned) else _OTHER
+
+
+def _beats(row: Row, measure: Measure, pinned: Pinned) -> bool:
+    """Whether the interval of a method lies beyond those of all maps that know nothing, of which one must be random."""
+    name, own = measure["name"], row[measure["name"]]
+    others = [pinned[one].get(name) for one in KNOWING_NOTHING if one in pinned]
+    beside = [one for one in others if isinstance(one, Mapping)]
+    random = pinned.get("random", {}).get(name)
+    if not isinstance(own, Mapping) or not isinstance(random, Mapping):
+        return False
+    if measure["better"] == "high":
+        return all(own["low"] > one["high"] for one in beside)
+    return all(own["high"] < one["low"] for one in beside)
 
 
 def _key(rows: Sequence[Row]) -> list[Any]:
     names = {row["method"] for row in rows if row["control"]}
     handles: list[Any] = [
-        Line2D(
-            [], [], marker="o", color=ACCENT, markersize=3.8, linewidth=1.1, label="beats every control by part rank"
-        ),
-        Line2D([], [], marker="o", color=INK, markerfacecolor="white", markersize=3.8, linewidth=1.1, label="does not"),
+        Line2D([], [], label="beats every map that knows nothing", **_BEATING.marks),
+        Line2D([], [], label="does not", **_OTHER.marks),
     ]
-    handles += [Patch(color=LINE, label="random map")] if "random" in names else []
     if names:
-        handles.append(
-            Line2D(
-                [], [], marker="D", color=QUIET, markerfacecolor="white", markersize=3.2, linewidth=1.1, label="pinned"
-            )
-        )
-    words = {"edges": "edge detector", "centre": "centre blob"}
-    return handles + [
-        Line2D([], [], color=STRONG_LINE, linestyle=style, linewidth=0.9, label=words[name])
-        for name, style in _LINES.items()
-        if name in names
-    ]
+        handles.append(Line2D([], [], label="control", **_CONTROL.marks))
+    if "random" in names:
+        handles.append(Patch(color=_BAND, label="random map"))
+    if names.intersection(KNOWING_NOTHING):
+        handles.append(Line2D([], [], color=_BEST, linestyle="--", linewidth=0.8, label="best that knows nothing"))
+    return handles

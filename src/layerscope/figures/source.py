@@ -17,6 +17,8 @@ from layerscope.figures.words import short
 from layerscope.records import Record, Store, content_key, storage_errors
 
 SCHEMA = 1
+_SCHEMAS = {"leaderboard": 2}
+"""Of the kinds that have changed since."""
 _MADE_BY = {
     "gallery": "ls.gallery",
     "explanation": "ls.explain",
@@ -144,8 +146,9 @@ def _manifest(kind: str, folder: Path) -> dict[str, Any]:
         raise InputError(f"{path} is not JSON ({type(cause).__name__}); {_again(kind)}") from None
     if not isinstance(facts, dict) or facts.get("kind", kind) != kind:
         raise InputError(f"{path} does not describe {_a(kind)}; {_again(kind)}")
-    if facts.get("schema", SCHEMA) != SCHEMA:
-        raise InputError(f"{path} has schema {facts['schema']!r}, this Layerscope reads {SCHEMA}; {_again(kind)}")
+    schema = _SCHEMAS.get(kind, SCHEMA)
+    if facts.get("schema", schema) != schema:
+        raise InputError(f"{path} has schema {facts['schema']!r}, this Layerscope reads {schema}; {_again(kind)}")
     return facts
 
 

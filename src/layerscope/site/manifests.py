@@ -20,12 +20,14 @@ class Kind:
     """Manifests of one kind, in `<name>.json`.
 
     again: what to do about a wrong one. named: what a manifest gives the name of. keyed: whether it names a record.
+    schema: of what is written now.
     """
 
     name: str
     again: str
     named: Sequence[str] = ("network",)
     keyed: bool = True
+    schema: int = SCHEMA
 
     def paths(self, folder: Path) -> Iterator[Path]:
         """All below the folder, in no order; what the site wrote itself is none."""
@@ -79,9 +81,9 @@ class Kind:
             raise InputError(f"{path} names no record ({cause}); {self.again}") from None
 
     def _same_schema(self, what: str, facts: Mapping[str, Any]) -> None:
-        if facts.get("schema") != SCHEMA:
+        if facts.get("schema") != self.schema:
             schema = facts.get("schema")
-            raise InputError(f"{what} has schema {schema!r}, this Layerscope reads {SCHEMA}; {self.again}")
+            raise InputError(f"{what} has schema {schema!r}, this Layerscope reads {self.schema}; {self.again}")
 
 
 def _is_deeper(facts: Any, most: int) -> bool:

@@ -33,7 +33,8 @@ _SCRIPTS = (
     *("maps", "back", "curves", "story", "causes", "poster", "image", "map", "images"),
     *("reports", "stacks", "nets", "decoding", "alike", "tuning", "tuned", "evidence", "measures", "finding"),
     *("reportnumbers", "report", "reportlayer", "tests", "reportunit"),
-    *("intervals", "leaderboard", "bestmethods"),
+    *("yardsticks", "intervals", "boardframe", "forest", "boardtable", "trusted", "provable"),
+    *("leaderboard", "bestmethods"),
     *("subjects", "glance", "findable", "find", "search", "keys", "comparereports", "compare"),
     *("home", "network", "layer", "unit", "app"),
 )

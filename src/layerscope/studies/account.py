@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from layerscope.attribution.score import Score
 from layerscope.capture.evaluating import evaluating
 from layerscope.capture.layers import Layer
+from layerscope.faithfulness.scoring import as_taken
 from layerscope.models.model import VisionModel
-from layerscope.studies.asked import Asked, as_taken
+from layerscope.studies.asked import Asked
 from layerscope.studies.evidence import Evidence, agreement, curve_facts, facts_of, gather, judge, map_name
 from layerscope.studies.familiarity import calibration_words, familiar_facts, reach_words, story_words
 from layerscope.studies.labels import Labels

@@ -14,10 +14,10 @@ from layerscope.attribution.score import Score, Target, as_objective, first_outp
 from layerscope.attribution.task import count
 from layerscope.capture.evaluating import evaluating
 from layerscope.errors import InputError, UnknownNameError
+from layerscope.faithfulness.scoring import as_taken
 from layerscope.models.model import VisionModel
 from layerscope.objectives import Objective
 from layerscope.objectives.classes import class_of
-from layerscope.types import Images
 
 DEFAULT_METHODS = (
     "deeplift",
@@ -98,13 +98,6 @@ def ask(
         seed=count("seed", seed, least=0),
         memory=memory,
     )
-
-
-def as_taken(model: VisionModel, images: Images) -> Images:
-    """Images on the device and in the dtype of the network."""
-    weights = (weight for weight in model.module.parameters() if weight.is_floating_point())
-    some = next(weights, images)
-    return images.to(some.device, some.dtype)
 
 
 def _check_methods(methods: Sequence[str]) -> None:

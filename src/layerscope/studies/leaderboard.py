@@ -1,67 +1,63 @@
-"""How right attribution methods are about a network, on rendered scenes whose causes are known, beside pinned controls.
+"""How right attribution methods are about networks, beside pinned controls: on rendered scenes whose causes are known,
+on networks whose right answer is provable, or, by the measures that need no truth, on a user's own images.
 
-Each method is one record, so an interrupted leaderboard goes on where it stopped, and one that is asked for more
-methods grows. Beside the records lies `leaderboard.json`: the rows, and what they come to.
+Each method is one record for each network, so an interrupted leaderboard goes on where it stopped, and one that is
+asked for more methods grows. Beside the records lies `leaderboard.json`: the rows, and what they come to.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from layerscope.attribution.methods import METHODS, attribute
-from layerscope.attribution.score import Score, predicted
-from layerscope.capture.evaluating import evaluating
+from layerscope.attribution.methods import METHODS
 from layerscope.errors import InputError, UnknownNameError
-from layerscope.faithfulness.causes import LEAST_PARTS
-from layerscope.faithfulness.measures import JUDGED, Case, case_of, judge, pinned
-from layerscope.models.datasets import TEST_SEED
+from layerscope.faithfulness.explainers import CONTROLS, of_control, of_method
+from layerscope.faithfulness.measures.catalogue import JUDGED, MEASURES, SECONDS
 from layerscope.models.model import VisionModel
-from layerscope.objectives import logit
-from layerscope.records import Store, content_key
-from layerscope.studies.asked import as_taken
-from layerscope.studies.leaderboard_files import MANIFEST, SCHEMA, known_methods, manifest_of, write_manifest
-from layerscope.studies.leaderboard_rows import Measured, rows_of
-from layerscope.studies.manifest import folder_of
+from layerscope.records import Record, Store, content_key
+from layerscope.studies.leaderboard_bench import Numbered, measured, measured_or_refused
+from layerscope.studies.leaderboard_familiar import familiar_rows
+from layerscope.studies.leaderboard_files import (
+    MANIFEST,
+    SCHEMA,
+    head_of,
+    known_methods,
+    measure_facts,
+    write_manifest,
+)
+from layerscope.studies.leaderboard_reading import reading
+from layerscope.studies.leaderboard_rows import Measured, headline, rows_of
+from layerscope.studies.leaderboard_sources import LEAST, MOST, PhotoSource, SceneSource, Source
+from layerscope.studies.leaderboard_tiers import Provable, marks, meta_rows, stability, tier_rows
+from layerscope.studies.manifest import folder_of, opening
 from layerscope.types import Progress, Steps, no_progress
-from layerscope.world import CLASS_NAMES, Scenes, render
-from layerscope.world.scene import SIZES
 
-SCENES, QUICK_SCENES, MOST_SCENES = 100, 20, 100_000
-SCENE_SEED = TEST_SEED + 1_000_000
-"""First scene seed of the leaderboard with seed 0: no network of ours was trained, tested or calibrated on these."""
-REDRAWN = 8
-"""Scenes on which a method is also asked about the network with its top layers drawn anew: it costs two maps more."""
-LEAST_SCENES = 4
-_CHUNK = 4  # images at once, between two reports of progress
-_PINNED = "controls"
-
+SCENES, PROVED = 200, 16
+QUICK_SCENES, QUICK_PROVED = 20, 6
 PICTURED = tuple(name for name, method in METHODS.items() if not method.layered)
 """The methods whose maps are of images, so that they have sums inside the parts of a thing."""
-SLOW = (
-    *("gradient_shap", "score_cam", "occlusion", "feature_ablation"),
-    *("shapley_sampling", "kernel_shap", "lime", "rise"),
-)
-"""Those of them that take more than a tenth of a second for an image of the bundled networks, but for one that users
-reach for first: left out of a quick leaderboard."""
-QUICK = tuple(name for name in PICTURED if name not in SLOW)
+SLOW = ("score_cam", "feature_ablation", "shapley_sampling", "kernel_shap", "lime", "rise")
+"""Those of them that take longest, or stand in for one that is measured: left out unless they are asked for."""
+CORE = tuple(name for name in PICTURED if name not in SLOW)
+QUICK = tuple(name for name in CORE if name not in ("occlusion", "gradient_shap", "integrated_gradients"))
+"""The methods that take less than a tenth of a second for an image of the bundled networks."""
+
+_PINNED = "controls"
 
 
 @dataclass(frozen=True, eq=False)
 class Leaderboard:
     """A leaderboard on disk.
 
-    folder: where it lies. facts: all of `leaderboard.json`. made: methods measured by this call; the others were found.
+    folder: where it lies. facts: all of `leaderboard.json`. made: records that this call made; the others were found.
     """
 
     folder: Path
@@ -71,7 +67,7 @@ class Leaderboard:
 
     @property
     def rows(self) -> tuple[dict[str, Any], ...]:
-        """A row for each method, the best part rank first, and after them the controls; measures with intervals."""
+        """A row for each method, the best first, and after them the controls; measures with intervals."""
         return tuple(self.facts["rows"])
 
     @property
@@ -81,207 +77,246 @@ class Leaderboard:
 
 
 def leaderboard(
-    model: VisionModel,
+    model: VisionModel | Sequence[VisionModel],
     methods: Sequence[str] | None = None,
     out: str | Path = "outputs/leaderboard",
     *,
     scenes: int = SCENES,
+    images: str | Path | None = None,
+    masks: str | Path | None = None,
+    proved: int = PROVED,
     seed: int = 0,
     on_progress: Progress = no_progress,
 ) -> Leaderboard:
-    """Measure how right attribution methods are about what `model` predicts for rendered scenes.
+    """Measure how right attribution methods are about the class that `model` predicts.
 
-    Each method explains the logit of the predicted class. The causes are found by rendering each scene without each of
-    its parts; what is measured is listed in `faithfulness.measures.MEASURES`, with 95 % intervals over the scenes.
+    On scenes the causes are found by rendering each again without its parts, on another background and so on; on a
+    folder of images only what needs no causes is measured. Every measure is listed in
+    `layerscope.faithfulness.measures.catalogue.MEASURES`, and comes with a 95 % interval over images and networks, with
+    the same of controls that know nothing, and with a check on networks whose right answer is provable.
 
     Args:
-        model: a network that takes colour images and puts out [batch, classes]. That it knows the classes of
-            `layerscope.world` is not required, but its share of right answers is said.
-        methods: names in METHODS of methods that draw maps of images; None: all of these.
-        out: the leaderboard lies in a folder of its own below it, one for each network and set of scenes.
-        scenes: how many are rendered; those on which fewer than three parts are seen say nothing, and are counted.
+        model: a network that puts out [batch, classes]; or several trainings of one, which are shown the same images.
+        methods: names in METHODS of methods that draw maps of images; None: all but those of SLOW.
+        out: the leaderboard lies in a folder of its own below it, one for each network and set of images.
+        scenes: how many are rendered, or how many of the images are taken at most.
+        images: a folder of images to take in the place of scenes.
+        masks: where things are on them: a COCO file (.json), or a folder of PNG index masks.
+        proved: cases of each provable network; 0 leaves these out, and measures unchecked.
         seed: from 0 to 9,999; which scenes, and of everything random. Those of different seeds share no scene.
 
     Raises UnknownNameError for methods that do not exist, InputError for a network that cannot be asked, too few
-    scenes that say anything, and numbers out of range; StorageError where `out` cannot be written. A method that
-    refuses the network is listed with what it said.
+    images that say anything, and numbers out of range; StorageError where `out` cannot be written. A method that
+    refuses a network is listed with what it said.
     """
     began = time.perf_counter()
-    chosen = _checked(model, methods, scenes, seed)
-    bench = _Bench(model, scenes, seed)
-    folder = folder_of(Path(out), model, bench.key(), MANIFEST)
-    store = Store(folder)
-    order = [name for name in PICTURED if name in {*chosen, *known_methods(folder)}]
-    wanted = [_PINNED, *order]
-    missing = [name for name in wanted if store.find(bench.key(name)) is None]
-    facts = _written(bench, store, order)
-    steps = Steps(on_progress, scenes * len(missing))
-    for name in missing:
-        store.write(bench.key(name), *(bench.controls(steps) if name == _PINNED else bench.method(name, steps)))
-        facts = _written(bench, store, order)
-        steps.on(scenes)
-    return Leaderboard(folder, facts, len([name for name in missing if name != _PINNED]), time.perf_counter() - began)
+    models = _checked_models(model)
+    chosen = _checked_methods(methods)
+    _check_numbers(scenes, proved, seed)
+    source = _source(models[0], scenes, images, masks, seed)
+    for one in models:
+        source.check(one)
+    study = _Study(models, source, Provable(Path(out), proved, seed), seed)
+    folder = folder_of(Path(out), models[0], study.key(), MANIFEST)
+    study.open(folder, [name for name in PICTURED if name in {*chosen, *known_methods(folder)}])
+    made = study.make(on_progress)
+    return Leaderboard(folder, study.write(), made, time.perf_counter() - began)
 
 
-class _Bench:
-    """One network on one set of scenes; what the scenes' causes are is found when the first method needs it."""
+class _Study:
+    """Networks, images and methods of one leaderboard, with the records of what is measured so far."""
 
-    def __init__(self, model: VisionModel, scenes: int, seed: int) -> None:
-        self.model, self.scenes, self.seed = model, scenes, seed
+    folder: Path
+    methods: tuple[str, ...]
 
-    def key(self, method: str = "") -> str:
-        """Of one method's record; without a name, of the whole."""
+    def __init__(self, models: Sequence[VisionModel], source: Source, provable: Provable, seed: int) -> None:
+        self.models, self.source, self.provable, self.seed = models, source, provable, seed
+
+    def key(self, model: VisionModel | None = None, method: str = "") -> str:
+        """Of the record of a method on a network; without them, of the whole."""
         options = {name: str(value) for name, value in METHODS[method].options().items()} if method in METHODS else {}
         return content_key(
             schema=SCHEMA,
             layerscope=version("layerscope"),
-            network=self.model.fingerprint,
-            size=self.model.input_size,
-            scenes=self.scenes,
+            networks=[one.fingerprint for one in (self.models if model is None else [model])],
+            source=dict(self.source.identity),
+            measures=list(MEASURES),
             seed=self.seed,
             method=method,
             options=options,
         )
 
-    @cached_property
-    def rendered(self) -> Scenes:
-        first = SCENE_SEED + self.seed * MOST_SCENES
-        return render(self.scenes, seed=first, size=self.model.input_size)
+    def open(self, folder: Path, methods: Sequence[str]) -> None:
+        self.folder, self.methods, self.store = folder, tuple(methods), Store(folder)
 
-    @cached_property
-    def labels(self) -> list[int]:
-        """The class that is predicted for each scene, and explained."""
-        images = self.rendered.images
-        with evaluating(self.model.module):
-            found: list[int] = torch.cat(
-                [predicted(self.model, as_taken(self.model, some)) for some in images.split(64)]
-            ).tolist()
-        return found
+    def make(self, on_progress: Progress) -> int:
+        """Measure what is missing, and write `leaderboard.json` after each record; returns how many were made."""
+        self.write()
+        wanted = [(model, name) for model in self.models for name in (_PINNED, *self.methods)]
+        missing = [(model, name) for model, name in wanted if self._find(model, name) is None]
+        unproved = self.provable.missing(self.methods)
+        steps = Steps(on_progress, self.source.count * len(missing) + self.provable.count * len(unproved))
+        for name in unproved:
+            self.provable.make(name, lambda *told: steps(0, *told[1:]))
+            steps.on(self.provable.count)
+        for model in self.models:
+            names = [name for one, name in missing if one is model]
+            cases, facts = self.source.cases(model, lambda *told: steps(0, *told[1:])) if names else ((), {})
+            for name in names:
+                self._measure(model, name, cases, facts, steps)
+                steps.on(self.source.count)
+                self.write()
+        return len(missing)
 
-    @cached_property
-    def accuracy(self) -> float | None:
-        """The share of the scenes that are named rightly; None for a network of other classes."""
-        names = self.model.class_names
-        if not names or not set(CLASS_NAMES) <= set(names):
-            return None
-        right: list[bool] = [
-            names[label] == CLASS_NAMES[truth]
-            for label, truth in zip(self.labels, self.rendered.labels.tolist(), strict=True)
+    def _measure(
+        self, model: VisionModel, name: str, cases: Numbered, about: Mapping[str, Any], on_progress: Progress
+    ) -> None:
+        count = self.source.count
+        if name != _PINNED:
+            facts, arrays = measured_or_refused(of_method(name, seed=self.seed), cases, count, on_progress, name)
+            self.store.write(self.key(model, name), facts, arrays)
+            return
+        found: dict[str, NDArray[np.float64]] = {}
+        for control in CONTROLS:
+            values = measured(of_control(control), cases, count, on_progress, control)
+            found |= {f"{control}/{measure}": values[measure] for measure in JUDGED}
+        told = {**about, "checked": sum(len(case.questions) > 1 for _, case in cases), "familiar": []}
+        told["masks"] = sum(case.thing is not None for _, case in cases)
+        if isinstance(self.source, SceneSource) and about["accuracy"] is not None:
+            told["familiar"] = familiar_rows(model, self.source.rendered, on_progress)
+        self.store.write(self.key(model, _PINNED), told, found)
+
+    def _find(self, model: VisionModel, name: str) -> Record | None:
+        return self.store.find(self.key(model, name))
+
+    def write(self) -> dict[str, Any]:
+        """Write `leaderboard.json` over what is measured so far, and return what it says."""
+        pinned = [record for model in self.models if (record := self._find(model, _PINNED)) is not None]
+        found = {name: [self._find(model, name) for model in self.models] for name in self.methods}
+        methods = [self._of_method(name, some) for name, some in found.items() if any(some)]
+        controls = [self._of_control(name, title, pinned) for name, title in CONTROLS.items() if pinned]
+        meta = meta_rows(self.provable, _stable([one for one in methods if one.refused is None]))
+        rows = rows_of(self.models[0].name, methods, controls, meta, self.seed)
+        first = headline([row["measure"] for row in meta if row["passes"] is False], controls)
+        accuracy = [record.facts["accuracy"] for record in pinned]
+        facts = {
+            **head_of(self.models, self.key(), accuracy),
+            "truth": isinstance(self.source, SceneSource),
+            "scenes": self._source_facts(pinned),
+            "seed": self.seed,
+            "methods": list(self.methods),
+            "measures": measure_facts(rows, [row["measure"] for row in meta if row["passes"] is False]),
+            "rows": rows,
+            "refused": [
+                {"method": one.name, "title": one.title, "error": one.refused} for one in methods if one.refused
+            ],
+            "reading": reading(rows, meta, first),
+            "meta": meta,
+            "tiers": tier_rows(self.provable, self.methods),
+            "familiar": pinned[0].facts["familiar"] if pinned else [],
+            "complete": len(pinned) == len(self.models) and all(all(some) for some in found.values()),
+            "command": self._command(),
+        }
+        write_manifest(self.folder, facts)
+        return facts
+
+    def _of_method(self, name: str, found: Sequence[Record | None]) -> Measured:
+        known = [record for record in found if record is not None]
+        refused = next((str(record.facts["refused"]) for record in known if record.facts["refused"]), None)
+        values = {} if refused else _stacked([record.arrays for record in known], (*JUDGED, SECONDS.name))
+        proved = self.provable.find(name) if self.provable.count else None
+        return Measured(name, METHODS[name].title, refused, values if proved is None else values | marks(proved.arrays))
+
+    def _of_control(self, name: str, title: str, pinned: Sequence[Record]) -> Measured:
+        arrays = [{key.partition("/")[2]: one for key, one in record.arrays.items() if key.startswith(f"{name}/")}
+                  for record in pinned]  # fmt: skip
+        proved = self.provable.find(_PINNED) if self.provable.count else None
+        values = _stacked(arrays, JUDGED)
+        return Measured(name, title, None, values if proved is None else values | marks(proved.arrays, f"{name}/"))
+
+    def _source_facts(self, pinned: Sequence[Record]) -> dict[str, Any]:
+        source, scenes = self.source, isinstance(self.source, SceneSource)
+        facts = {name: pinned[0].facts[name] for name in ("telling", "checked", "accuracy")} if pinned else {}
+        told = {"asked": source.count, "first": None, "telling": None, "checked": None, "accuracy": None, **facts}
+        if isinstance(source, PhotoSource):
+            masks = None if source.masks is None else "coco" if source.masks.suffix == ".json" else "png"
+            return {**told, "source": source.folder.name, "masks": masks}
+        assert isinstance(source, SceneSource)
+        return {**told, "first": source.first, "source": "menagerie", "masks": "scenes" if scenes else None}
+
+    def _command(self) -> str:
+        """The line of Python that makes it again."""
+        methods = None if self.methods == CORE else list(self.methods)
+        of = [opening(model) for model in self.models]
+        network = of[0] if len(of) == 1 else f"[{', '.join(of)}]"
+        told: dict[str, Any] = {"methods": methods, "scenes": self.source.count}
+        if isinstance(self.source, PhotoSource):
+            told |= {"images": str(self.source.folder)}
+            told |= {} if self.source.masks is None else {"masks": str(self.source.masks)}
+        given = "".join(f", {name}={value!r}" for name, value in {**told, "seed": self.seed}.items())
+        return f"import layerscope as ls; ls.leaderboard({network}{given})"
+
+
+def _stacked(
+    found: Sequence[Mapping[str, NDArray[np.float64]]], names: Sequence[str]
+) -> dict[str, NDArray[np.float64]]:
+    """Arrays [networks, cases] of [cases] each."""
+    longest = max((len(one) for arrays in found for one in arrays.values()), default=0)
+    nothing = np.full(longest, np.nan)
+    return {name: np.stack([arrays.get(name, nothing) for arrays in found]) for name in names} if longest else {}
+
+
+def _stable(methods: Sequence[Measured]) -> dict[str, float | None]:
+    """By measure, how alike the methods' orders on the networks are; None for one network."""
+    found = {}
+    for name in JUDGED:
+        some = [
+            one.values[name] for one in methods if name in one.values and not np.isnan(one.values[name]).all(1).any()
         ]
-        return sum(right) / len(right)
-
-    @cached_property
-    def cases(self) -> list[tuple[int, Case]]:
-        """The scenes that say something, by their numbers. Raises InputError where there are too few."""
-        found = []
-        with evaluating(self.model.module):
-            for number in range(self.scenes):
-                case = case_of(self._score(number), self.rendered.one(number), input_size=self.model.input_size)
-                if case is not None:
-                    found.append((number, case))
-        if len(found) < LEAST_SCENES:
-            raise InputError(
-                f"{len(found)} of {self.scenes} scenes show {LEAST_PARTS} parts or more whose effects on "
-                f"{self.model.name!r} differ; {LEAST_SCENES} are needed, give more scenes"
-            )
-        return found
-
-    def _score(self, number: int) -> Callable[[Tensor], Tensor]:
-        score = Score(self.model, logit(self.labels[number]).bind(self.model), self.model.layout)
-        return lambda images: score(as_taken(self.model, images))
-
-    def controls(self, on_progress: Progress) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-        """Facts of the scenes, and what the pinned maps get on each."""
-        values: dict[str, list[float]] = {}
-        with evaluating(self.model.module):
-            for turn, (_, case) in enumerate(self.cases):
-                on_progress(turn, len(self.cases), _PINNED)
-                for name, judged in judge(pinned(case), case).items():
-                    for measure in JUDGED:
-                        values.setdefault(f"{name}/{measure}", []).append(judged[measure])
-        facts = {"scenes": self.scenes, "telling": len(self.cases), "accuracy": self.accuracy}
-        return facts, {name: np.array(one) for name, one in values.items()}
-
-    def method(self, name: str, on_progress: Progress) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-        """What a method gets on each scene, or why it refused the network."""
-        try:
-            values = self._measured(name, on_progress)
-        except InputError as refusal:
-            return {"refused": str(refusal)}, {}
-        return {"refused": None}, {measure: np.array(one) for measure, one in values.items()}
-
-    def _measured(self, name: str, on_progress: Progress) -> dict[str, list[float]]:
-        values: dict[str, list[float]] = {measure: [] for measure in (*JUDGED, "redrawn", "seconds")}
-        checked = min(REDRAWN, len(self.cases) // 2)
-        for start in (*range(0, checked, _CHUNK), *range(checked, len(self.cases), _CHUNK)):
-            end = min(start + _CHUNK, checked if start < checked else len(self.cases))
-            some = self.cases[start:end]
-            on_progress(start, len(self.cases), name)
-            images = as_taken(self.model, torch.stack([case.image for _, case in some]))
-            began = time.process_time()
-            made = attribute(
-                self.model,
-                images,
-                [self.labels[number] for number, _ in some],
-                name,
-                seed=self.seed,
-                checks=start < checked,
-            )
-            taken = (time.process_time() - began) / len(some)
-            if start < checked:  # the first images also warm up what is timed
-                drawn = [check.redrawn for check in made.checks]
-                values["redrawn"] += [np.nan if one is None else abs(one) for one in drawn]
-            else:
-                values["seconds"] += [taken] * len(some)
-            with evaluating(self.model.module):
-                for (_, case), map_ in zip(some, made.maps, strict=True):
-                    judged = judge({name: map_}, case)[name]
-                    for measure in JUDGED:
-                        values[measure].append(judged[measure])
-        return values
+        networks = min((len(values) for values in some), default=0)
+        found[name] = stability([[float(np.nanmean(values[at])) for values in some] for at in range(networks)])
+    return found
 
 
-def _checked(model: VisionModel, methods: Sequence[str] | None, scenes: int, seed: int) -> tuple[str, ...]:
-    if not isinstance(model, VisionModel):
-        raise InputError(f"a {type(model).__name__} is no VisionModel; open it with load_model, or wrap(module)")
-    if model.channels != 3 or not SIZES[0] <= model.input_size <= SIZES[1]:
-        raise InputError(
-            f"{model.name!r} takes {model.channels} channels of {model.input_size} px; scenes have 3, and "
-            f"{SIZES[0]} to {SIZES[1]} px"
-        )
-    for name, value, least, most in (("scenes", scenes, LEAST_SCENES, MOST_SCENES), ("seed", seed, 0, 9999)):
+def _source(
+    model: VisionModel, scenes: int, images: str | Path | None, masks: str | Path | None, seed: int
+) -> SceneSource | PhotoSource:
+    if images is not None:
+        return PhotoSource(Path(images), None if masks is None else Path(masks), scenes, seed)
+    if masks is not None:
+        raise InputError(f"masks={str(masks)!r} without images; give the folder that they are of as images=")
+    return SceneSource(scenes, seed, model.input_size)
+
+
+def _checked_models(model: VisionModel | Sequence[VisionModel]) -> tuple[VisionModel, ...]:
+    models = tuple(model) if isinstance(model, Sequence) else (model,)
+    if not models:
+        raise InputError("no networks to ask; give one, or several trainings of one")
+    for one in models:
+        if not isinstance(one, VisionModel):
+            raise InputError(f"a {type(one).__name__} is no VisionModel; open it with load_model, or wrap(module)")
+    prints = [one.fingerprint for one in models]
+    if len(set(prints)) < len(prints):
+        raise InputError("two of the networks are the same; give trainings that differ, each once")
+    return models
+
+
+def _check_numbers(scenes: int, proved: int, seed: int) -> None:
+    for name, value, least, most in (
+        ("scenes", scenes, LEAST, MOST),
+        ("proved", proved, 0, 1000),
+        ("seed", seed, 0, 9999),
+    ):
         if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
             raise InputError(f"{name}={value!r}; give a whole number from {least} to {most}")
+
+
+def _checked_methods(methods: Sequence[str] | None) -> tuple[str, ...]:
     if isinstance(methods, str):
         raise InputError(f"methods={methods!r} is one text; give a list of names, as [{methods!r}]")
     if methods is not None and not methods:
-        raise InputError("no methods to measure; give some names, or None for all")
+        raise InputError("no methods to measure; give some names, or None for the usual ones")
     for method in methods or ():
         if method not in PICTURED:
             raise UnknownNameError.among("method that draws maps of images:", method, PICTURED)
-    return PICTURED if methods is None else tuple(methods)
-
-
-def _written(bench: _Bench, store: Store, order: Sequence[str]) -> dict[str, Any]:
-    """Write `leaderboard.json` over what is measured so far, and return what it says."""
-    pinned_ = store.find(bench.key(_PINNED))
-    found = {name: record for name in order if (record := store.find(bench.key(name))) is not None}
-    measured = [
-        Measured(name, METHODS[name].title, record.facts["refused"], record.arrays) for name, record in found.items()
-    ]
-    rows, reading = rows_of(bench.model.name, measured, {} if pinned_ is None else pinned_.arrays, bench.seed)
-    facts = manifest_of(
-        bench.model,
-        bench.key(),
-        scenes={"asked": bench.scenes, "first": SCENE_SEED + bench.seed * MOST_SCENES}
-        | ({} if pinned_ is None else {name: pinned_.facts[name] for name in ("telling", "accuracy")}),
-        seed=bench.seed,
-        methods=order,
-        whole=tuple(order) == PICTURED,
-        refused=[{"method": one.name, "title": one.title, "error": one.refused} for one in measured if one.refused],
-        rows=rows,
-        reading=reading,
-        complete=pinned_ is not None and len(found) == len(order),
-    )
-    write_manifest(store.folder, facts)
-    return facts
+    return CORE if methods is None else tuple(methods)

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from layerscope.faithfulness.measures import MEASURES
+from layerscope.faithfulness.measures.catalogue import MEASURES, SECONDS
 from layerscope.models.model import VisionModel
 from layerscope.records import write_whole
-from layerscope.studies.manifest import known, network_facts, opening
+from layerscope.studies.leaderboard_rows import HEADLINES
+from layerscope.studies.manifest import known, network_facts
 
-SCHEMA = 1
+SCHEMA = 2
 MANIFEST = "leaderboard.json"
 
 
@@ -24,43 +25,35 @@ def known_methods(folder: Path) -> list[str]:
     return [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
 
 
-def manifest_of(
-    model: VisionModel,
-    key: str,
-    *,
-    scenes: Mapping[str, Any],
-    seed: int,
-    methods: Sequence[str],
-    whole: bool,
-    refused: Sequence[Mapping[str, Any]],
-    rows: Sequence[Mapping[str, Any]],
-    reading: Sequence[str],
-    complete: bool,
-) -> dict[str, Any]:
-    """What `leaderboard.json` says. whole: whether the methods are all that there are."""
+def head_of(models: Sequence[VisionModel], key: str, accuracy: Sequence[float | None]) -> dict[str, Any]:
+    """What is known before anything is measured. accuracy: of each network; empty before that is known."""
+    of = [*accuracy, *[None] * (len(models) - len(accuracy))]
     return {
         "schema": SCHEMA,
         "kind": "leaderboard",
         "layerscope": version("layerscope"),
         "key": key,
-        "network": network_facts(model),
-        "scenes": dict(scenes),
-        "seed": seed,
-        "methods": list(methods),
-        "measures": [asdict(measure) for measure in MEASURES.values()],
-        "rows": [dict(row) for row in rows],
-        "refused": [dict(one) for one in refused],
-        "reading": list(reading),
-        "complete": complete,
-        "command": _command(model, None if whole else list(methods), scenes["asked"], seed),
+        "network": network_facts(models[0]),
+        "networks": [
+            {"name": model.name, "fingerprint": model.fingerprint, "accuracy": share}
+            for model, share in zip(models, of, strict=True)
+        ],
     }
+
+
+def measure_facts(rows: Sequence[Mapping[str, Any]], failing: Collection[str]) -> list[dict[str, Any]]:
+    """Of each measure: what it is, and whether it belongs to the first table: it has values, and passes its check."""
+    told = {name for row in rows for name in MEASURES if row.get(name) is not None}
+    return [
+        {
+            **asdict(measure),
+            "headline": name == SECONDS.name or (name in HEADLINES and name in told and name not in failing),
+        }
+        for name, measure in MEASURES.items()
+        if name in told or not rows
+    ]
 
 
 def write_manifest(folder: Path, facts: Mapping[str, Any]) -> None:
     """Raises StorageError where it cannot be written."""
     write_whole(folder / MANIFEST, json.dumps(facts, indent=1, allow_nan=False).encode())
-
-
-def _command(model: VisionModel, methods: list[str] | None, scenes: int, seed: int) -> str:
-    """The line of Python that makes it again."""
-    return f"import layerscope as ls; ls.leaderboard({opening(model)}, {methods=}, {scenes=}, {seed=})"

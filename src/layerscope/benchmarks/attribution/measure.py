@@ -11,13 +11,10 @@ from layerscope.types import Progress
 
 def measure(options: Options, on_progress: Progress) -> Report:
     """The matrix of methods and networks where conformance is asked for, the truth bench, or the table of times."""
-    if options.truth and options.conformance:
-        raise InputError("--truth and --conformance are two benchmarks; give one of them")
-    if options.truth:
+    _check(options)
+    if options.truth or options.images is not None:
         with threads(options.threads or 1):  # so that processor seconds are those of one core
             return truth.report_of(options, on_progress)
-    if options.out is not None:
-        raise InputError("--out is where the records of --truth go; give both or none")
     with threads(options.threads):
         if options.conformance:
             entries = matrix.entries_of(options.networks, options.quick, on_progress)
@@ -29,3 +26,17 @@ def measure(options: Options, on_progress: Progress) -> Report:
             raise InputError("no rounds: there is nothing to do; --conformance compares without timing")
         rows = speed.rows_of(subject(), options.rounds, options.quick, on_progress)
         return Report({"rows": rows}, manifest(), speed.summary_of(rows), frozenset({"rival"}))
+
+
+def _check(options: Options) -> None:
+    """Raise InputError for options that do not go together."""
+    kinds = {"--truth": options.truth, "--images": options.images is not None, "--conformance": options.conformance}
+    given = [name for name, asked in kinds.items() if asked]
+    if len(given) > 1:
+        raise InputError(
+            f"{' and '.join(given)} are {'two' if len(given) == 2 else 'three'} benchmarks; give one of them"
+        )
+    if options.masks is not None and options.images is None:
+        raise InputError("--masks are of things in --images; give both, or leave the masks out")
+    if options.out is not None and not (options.truth or options.images is not None):
+        raise InputError("--out is where the records of --truth go, or of --images; give one of these with it, or none")

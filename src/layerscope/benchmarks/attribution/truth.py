@@ -1,4 +1,5 @@
-"""The truth bench: attribution methods on scenes whose causes are known, beside pinned controls, for each network."""
+"""The truth bench: how right attribution methods are about each network, on scenes whose causes are known, or on a
+user's images by what needs no truth; beside pinned controls."""
 
 from __future__ import annotations
 
@@ -6,22 +7,36 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from layerscope.benchmarks.attribution.trainings import trainings
 from layerscope.benchmarks.report import Options, Report, Row, manifest
 from layerscope.errors import InputError
-from layerscope.faithfulness.measures import MEASURES
+from layerscope.faithfulness.measures.catalogue import MEASURES
 from layerscope.models.sources import load_model
 from layerscope.models.zoo import NAMES
-from layerscope.studies.leaderboard import PICTURED, QUICK, QUICK_SCENES, SCENES, SLOW, Leaderboard, leaderboard
+from layerscope.studies.leaderboard import (
+    CORE,
+    PICTURED,
+    PROVED,
+    QUICK,
+    QUICK_PROVED,
+    QUICK_SCENES,
+    SCENES,
+    Leaderboard,
+    leaderboard,
+)
 from layerscope.types import Progress
 
 OUT = Path("outputs")
+TRAININGS = 3
+"""Of each bundled network, with its own the first; a quick leaderboard is of that one alone."""
+ALL = "all"
 _OF_A_MACHINE = ("cores", "machine", "system", "date")
 """Left out of the manifest, so that the same command gives the same file, but for the seconds."""
 
 
 def report_of(options: Options, on_progress: Progress) -> Report:
-    """Rows of all methods and controls for each network; quick: few scenes, without the methods of SLOW."""
-    boards = boards_of(networks_of(options.networks), options.out or OUT, options.quick, on_progress)
+    """Rows of methods and controls for each network; quick: few scenes, one training, methods that are not slow."""
+    boards = boards_of(options, options.out or OUT, on_progress)
     return table_of(boards, options)
 
 
@@ -32,15 +47,19 @@ def table_of(boards: Sequence[Leaderboard], options: Options) -> Report:
         "command": command_of(options),
         "networks": {board.facts["network"]["name"]: _told(board) for board in boards},
         "measures": boards[0].facts["measures"],
+        "tiers": boards[0].facts["tiers"],
         "seed": boards[0].facts["seed"],
         "left_out": [name for name in PICTURED if any(name not in board.facts["methods"] for board in boards)],
         **facts,
     }
+    shown = {_title(board): [_shown(row, _headline(board)) for row in board.rows] for board in boards}
+    if boards[0].facts["tiers"]:
+        shown["networks whose right answer is provable"] = provable_rows(boards[0].facts["tiers"])
     return Report(
         {"rows": [row for board in boards for row in board.rows]},
         told,
-        "\n\n".join(_summary(board, options.quick) for board in boards),
-        shown={_title(board): [shown_row(row) for row in board.rows] for board in boards},
+        "\n\n".join(_summary(board) for board in boards),
+        shown=shown,
     )
 
 
@@ -52,29 +71,73 @@ def networks_of(asked: str) -> list[str]:
     return specs
 
 
-def boards_of(specs: Sequence[str], out: Path, quick: bool, on_progress: Progress) -> list[Leaderboard]:
-    """A leaderboard for each network, in `<out>/leaderboard`."""
-    methods, scenes = (QUICK, QUICK_SCENES) if quick else (None, SCENES)
+def methods_of(options: Options) -> tuple[str, ...]:
+    """Names of methods, separated by commas; None: the usual ones, fewer where it has to be quick; "all"."""
+    if options.methods is None:
+        return QUICK if options.quick else CORE
+    if options.methods == ALL:
+        return PICTURED
+    return tuple(dict.fromkeys(filter(None, map(str.strip, options.methods.split(",")))))
+
+
+def boards_of(options: Options, out: Path, on_progress: Progress) -> list[Leaderboard]:
+    """A leaderboard for each network, in `<out>/leaderboard`; trainings that are missing are made in `<out>/train`."""
+    scenes, proved = (QUICK_SCENES, QUICK_PROVED) if options.quick else (SCENES, PROVED)
+    specs = networks_of(options.networks)
     models = [load_model(spec) for spec in specs]  # what cannot be opened is said before the work
+    several = not options.quick and options.images is None
     return [
-        leaderboard(model, methods, out / "leaderboard", scenes=scenes, on_progress=on_progress) for model in models
+        leaderboard(
+            [model, *trainings(spec, range(1, TRAININGS), out / "train", on_progress)] if several else model,
+            methods_of(options),
+            out / "leaderboard",
+            scenes=scenes,
+            images=options.images,
+            masks=options.masks,
+            proved=proved,
+            on_progress=on_progress,
+        )
+        for spec, model in zip(specs, models, strict=True)
     ]
 
 
 def command_of(options: Options) -> str:
     """The command that makes the table again."""
+    pictures = "--truth" if options.images is None else f"--images {options.images}"
+    pictures += "" if options.masks is None else f" --masks {options.masks}"
     networks = "" if options.networks == "*" else f" --networks '{options.networks}'"
-    return f"layerscope benchmark attribution --truth{' --quick' if options.quick else ''}{networks} --json"
+    methods = "" if options.methods is None else f" --methods {options.methods}"
+    return f"layerscope benchmark attribution {pictures}{' --quick' if options.quick else ''}{networks}{methods} --json"
 
 
-def shown_row(row: Row) -> Row:
-    """A row as people read it: each measure with its interval."""
+def provable_rows(tiers: Sequence[Row]) -> list[Row]:
+    """Methods and controls by provable networks, each with its interval."""
+    found: dict[str, Row] = {}
+    for tier in tiers:
+        measure = MEASURES[tier["measure"]]
+        for row in tier["rows"]:
+            name = row["title"] if not row["control"] else f"({row['title'].lower()})"
+            column = f"{tier['title']}: {measure.title} {_arrow(measure.better)}"
+            found.setdefault(name, {"method": name})[column] = row["right"] and _interval(row["right"])
+    return list(found.values())
+
+
+def _headline(board: Leaderboard) -> list[str]:
+    return [measure["name"] for measure in board.facts["measures"] if measure["headline"]]
+
+
+def _shown(row: Row, measures: Sequence[str]) -> Row:
+    """A row as people read it: the measures of the first table, each with its interval."""
     shown: Row = {"method": row["title"] if not row["control"] else f"({row['title'].lower()})"}
-    for name, measure in MEASURES.items():
+    for name in measures:
         value = row[name]
         text = value if value is None or not isinstance(value, dict) else _interval(value)
-        shown[f"{measure.title} {'↑' if measure.better == 'high' else '↓'}"] = text
+        shown[f"{MEASURES[name].title} {_arrow(MEASURES[name].better)}"] = text
     return {**shown, "against random": row["against_random"]}
+
+
+def _arrow(better: str) -> str:
+    return "↑" if better == "high" else "↓"
 
 
 def _interval(value: dict[str, Any]) -> str:
@@ -83,19 +146,22 @@ def _interval(value: dict[str, Any]) -> str:
 
 
 def _told(board: Leaderboard) -> dict[str, Any]:
-    names = ("scenes", "refused", "reading", "complete")
+    names = ("scenes", "networks", "refused", "reading", "meta", "familiar", "complete")
     return {**{name: board.facts[name] for name in names}, "fingerprint": board.facts["network"]["fingerprint"]}
 
 
 def _title(board: Leaderboard) -> str:
-    scenes = board.facts["scenes"]
+    scenes, networks = board.facts["scenes"], len(board.facts["networks"])
+    what = "scenes" if board.facts["truth"] else f"images of {scenes['source']}"
+    trained = f", {networks} trainings" if networks > 1 else ""
     return (
-        f"{board.facts['network']['name']}, {scenes['telling']} scenes of {scenes['asked']}, means with 95 % intervals"
+        f"{board.facts['network']['name']}, {scenes['telling']} {what} of {scenes['asked']}{trained}, means with 95 % "
+        "intervals"
     )
 
 
-def _summary(board: Leaderboard, quick: bool) -> str:
+def _summary(board: Leaderboard) -> str:
     said = [f"{board.facts['network']['name']}: {board.words}"]
     said += [f"refused by {one['title']}: {one['error']}" for one in board.facts["refused"]]
-    said += [f"left out, being quick: {', '.join(SLOW)}"] if quick else []
-    return "\n".join(said)
+    left = [name for name in PICTURED if name not in board.facts["methods"]]
+    return "\n".join([*said, *([f"left out: {', '.join(left)}"] if left else [])])

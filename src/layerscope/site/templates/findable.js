@@ -3,7 +3,7 @@
 // tens of thousands are looked through between two keystrokes.
 (() => {
   const { networks, images, hierarchies, number, ratio, percent, plural } = LAYERSCOPE;
-  const { address, imageAddress, reportAddress, stability, boards, boardAddress } = LAYERSCOPE;
+  const { address, imageAddress, reportAddress, stability, boards, boardAddress, firstMeasure } = LAYERSCOPE;
   const STATUS = { c: "converged", w: "weak", d: "dead", o: "other" };
 
   const fold = (text) => String(text ?? "").toLowerCase();
@@ -82,8 +82,9 @@
     boards.flatMap((board) =>
       board.rows.map((row) => {
         const detail = row.control ? "control, knows nothing of the network" : `measured on ${board.network.name}`;
-        const rank = row.part_rank ? `part rank ${number(row.part_rank.value)}` : "no part rank";
-        return entry("methods", row.title, detail, rank, boardAddress(row.method), row.method);
+        const { name: first, title } = firstMeasure(board);
+        const rank = row[first] ? `${title} ${number(row[first].value)}` : `no ${title}`;
+        return entry("methods", row.title, detail, rank, boardAddress(row.method, board), row.method);
       }),
     );
 

@@ -1,10 +1,9 @@
 "use strict";
 // Means with their intervals on one scale: dot and whisker, and behind them what the controls get.
 (() => {
-  const { el, number, ticks } = LAYERSCOPE;
-  const CONTROLS = ["random", "centre", "edges"]; // that know nothing of any network
-  const DIRECTION = { high: "↑", low: "↓" };
-  const LOGARITHMIC = ["seconds"];
+  const { el, number, ticks, LOGARITHMIC } = LAYERSCOPE;
+  const CONTROLS = ["random", "centre", "edges", "even"]; // that know nothing of any network
+  const DRAWN = ["random", "centre", "edges"];
   const WHOLE = { part_rank: [-1, 1] }; // scales that are the same whatever was found
 
   const known = (value) => value !== null && value !== undefined;
@@ -36,29 +35,50 @@
     return [`${measure.title} ${number(interval.value)}`, between(interval)].filter(Boolean).join(", ");
   }
 
-  // Whether an interval lies beyond those of all maps that know nothing of any network, by one measure.
+  const nothings = (name, controls) => CONTROLS.map((one) => controls[one]?.[name]).filter(known);
+
+  // Whether an interval lies beyond those of all maps that know nothing of any network, by one measure. An even map has
+  // no rank: what cannot be measured of a control need not be beaten, but a random map must be there.
   function beatsAll({ name, better }, own, controls) {
-    const others = CONTROLS.map((one) => controls[one]?.[name]);
-    if (![own, ...others].every((one) => known(one) && known(one.low) && known(one.high))) return false;
+    const others = nothings(name, controls);
+    const whole = [own, ...others].every((one) => known(one) && known(one.low) && known(one.high));
+    if (!whole || !known(controls.random?.[name])) return false;
     return others.every((one) => (better === "high" ? own.low > one.high : own.high < one.low));
+  }
+
+  const at = (scale) => (value) => percentOf(scale, value);
+  const span = (scale, kind, { low, high, value }) =>
+    el("i", { class: kind, "--from": percentOf(scale, low ?? value), "--to": percentOf(scale, high ?? value) });
+
+  // A bar for a cell that has the numbers beside it: what a random map gets, the best of all maps that know nothing, dot
+  // and whisker.
+  function cellBar(measure, row, scale, controls) {
+    const [own, others] = [row[measure.name], nothings(measure.name, controls).map((one) => one.value)];
+    const best = measure.better === "high" ? Math.max(...others) : Math.min(...others);
+    const beats = !row.control && beatsAll(measure, own, controls);
+    const random = controls.random?.[measure.name];
+    return el(
+      "span",
+      { class: `interval in-cell${beats ? " beats" : ""}`, "aria-hidden": "true" },
+      known(random) ? span(scale, "band", random) : null,
+      others.length ? el("i", { class: "reference", "--at": at(scale)(best) }) : null,
+      known(own) ? [span(scale, "whisker", own), el("i", { class: "dot", "--at": at(scale)(own.value) })] : null,
+    );
   }
 
   // One row's bar; `controls` are the rows of the controls by name, drawn behind it.
   function intervalBar(measure, row, scale, controls) {
     const own = row[measure.name];
     const beats = !row.control && beatsAll(measure, own, controls);
-    const at = (value) => percentOf(scale, value);
-    const span = (kind, { low, high, value }) =>
-      el("i", { class: kind, "--from": at(low ?? value), "--to": at(high ?? value) });
     return el(
       "span",
       { class: `interval${beats ? " beats" : ""}`, role: "img", "aria-label": spokenInterval(measure, own) },
-      scale.ticks.map((value) => el("i", { class: "tick", "--at": at(value) })),
-      CONTROLS.filter((name) => known(controls[name]?.[measure.name])).map((name) => [
-        name === "random" ? span("band", controls[name][measure.name]) : null,
-        el("i", { class: `reference of-${name}`, "--at": at(controls[name][measure.name].value) }),
+      scale.ticks.map((value) => el("i", { class: "tick", "--at": at(scale)(value) })),
+      DRAWN.filter((name) => known(controls[name]?.[measure.name])).map((name) => [
+        name === "random" ? span(scale, "band", controls[name][measure.name]) : null,
+        el("i", { class: `reference of-${name}`, "--at": at(scale)(controls[name][measure.name].value) }),
       ]),
-      known(own) ? [span("whisker", own), el("i", { class: "dot", "--at": at(own.value) })] : null,
+      known(own) ? [span(scale, "whisker", own), el("i", { class: "dot", "--at": at(scale)(own.value) })] : null,
     );
   }
 
@@ -72,16 +92,17 @@
 
   const plain = (value) => (Math.abs(value) < 1e-9 ? "0" : String(+value.toPrecision(3)).replace("-", "−"));
 
+  const key = (kind, words) => el("li", {}, el("i", { class: kind }), words);
+
   const intervalKey = () =>
     el(
       "ul",
       { class: "interval-key", "aria-label": "How to read the bars" },
-      el("li", {}, el("i", { class: "sample-dot" }), "mean and 95% interval, filled where it beats every control"),
-      el("li", {}, el("i", { class: "sample-band" }), "random map"),
-      el("li", {}, el("i", { class: "sample-line of-edges" }), "edge detector, from above"),
-      el("li", {}, el("i", { class: "sample-line of-centre" }), "centre blob, from below"),
+      key("sample-dot", "mean and 95% interval, filled where it beats every map that knows nothing of the network"),
+      key("sample-band in-cell", "random map"),
+      key("sample-line", "the best of the maps that know nothing"),
     );
 
-  Object.assign(LAYERSCOPE, { scaleOfMeasure, intervalBar, intervalAxis, intervalKey, intervalWords: between });
-  Object.assign(LAYERSCOPE, { measureDirection: ({ better }) => DIRECTION[better] });
+  Object.assign(LAYERSCOPE, { scaleOfMeasure, intervalBar, intervalAxis, intervalKey, cellBar, intervalWords: between });
+  Object.assign(LAYERSCOPE, { beatsNothings: beatsAll });
 })();

@@ -1,43 +1,49 @@
 "use strict";
-// The leaderboard: of each network a table of attribution methods, measured on scenes whose causes are known, with the
-// controls pinned above. One measure is drawn and sorted by at a time; it belongs to the address, as ?by=measure.
+// The leaderboard: of each network what its measurements say, the table of methods by measures, and what these measures
+// and these scenes are worth. One network is shown at a time; which one belongs to the address, as ?board=name.
 (() => {
-  const { el, name, encoded, number, percent, plural, images, imageAddress, saved, rowsOf } = LAYERSCOPE;
-  const { scaleOfMeasure, intervalBar, intervalAxis, intervalKey, intervalWords, measureDirection } = LAYERSCOPE;
+  const { el, name, encoded, number, percent, plural } = LAYERSCOPE;
+  const { intervalWords, standingOf, firstMeasure } = LAYERSCOPE;
   const boards = LAYERSCOPE.data.index.leaderboards ?? [];
-  const FIRST = "part_rank";
-  const AGAINST = {
-    better: "better than random, not than every control",
-    overlaps: "not told apart from random",
-    worse: "worse than random",
-  };
-  const WAY = { high: "higher is better", low: "lower is better" };
 
   const known = (value) => value !== null && value !== undefined;
-  const boardAddress = (method) => `#/leaderboard${method ? `?method=${encoded(method)}` : ""}`;
+
+  function boardAddress(method, board = boards[0]) {
+    const asked = [board && board !== boards[0] ? `board=${encoded(board.slug)}` : null, method ? `method=${encoded(method)}` : null];
+    const query = asked.filter(Boolean).join("&");
+    return `#/leaderboard${query ? `?${query}` : ""}`;
+  }
 
   function leaderboard(view, remember) {
-    if (view.get("method")) setTimeout(seek, 0); // after the page has scrolled to where it was, or to its top
+    const board = boards.find((one) => one.slug === view.get("board")) ?? boards[0];
+    if (board && view.get("method")) setTimeout(seek, 0); // after the page has scrolled to where it was, or to its top
     return {
       title: "Leaderboard",
       trail: [["leaderboard", boardAddress()]],
-      content: boards.length ? [head(), ...content(view, remember)] : [head(), nothing()],
+      content: board ? [head(board), choice(board), ...section(board, view, remember)] : [head({ truth: true }), nothing()],
     };
   }
 
   const seek = () => document.querySelector(".board-table .is-wanted")?.scrollIntoView({ block: "center" });
 
-  const head = () =>
+  const head = (board) =>
     el(
       "header",
       { class: "head" },
-      el("h1", {}, "Which explanations are right"),
+      el("h1", {}, board.truth ? "Which explanations are right" : ["Which explanations to use on images of ", name(board.scenes.source, 80)]),
       el(
         "p",
         { class: "lead" },
-        "Scenes were rendered again without each part of their thing, which shows what each part truly does to the ",
-        "predicted class. A map is right as far as it says the same. Maps that know nothing of the network are pinned ",
-        "on top: what does not beat them explains nothing.",
+        board.truth
+          ? [
+              "Scenes were rendered again without each part of their thing, which shows what each part truly does to the predicted ",
+              "class. A map is right as far as it says the same. Maps that know nothing of the network are pinned on top: what does ",
+              "not beat them explains nothing.",
+            ]
+          : [
+              "Nobody knows what causes what in these images, so no measure here says that a map is right. They say what a map is ",
+              "good for, beside maps that know nothing of the network.",
+            ],
       ),
     );
 
@@ -49,91 +55,86 @@
       el("pre", {}, el("code", {}, "layerscope benchmark attribution --truth --out FOLDER")),
     );
 
-  function content(view, remember) {
-    const measures = boards[0].measures;
-    const state = { view, remember, drawn: [] };
-    state.choice = el("div", { class: "chosen-measure" });
-    for (const board of boards) state.drawn.push(table(board, state));
-    const sections = boards.map((board, place) => section(board, state.drawn[place].node));
-    draw(state);
-    return [chooser(measures, state), intervalKey(), ...sections];
-  }
+  // The leaderboards of this folder; nothing to choose where there is one.
+  const choice = (shown) =>
+    boards.length > 1
+      ? el(
+          "nav",
+          { class: "board-choice", "aria-label": "Leaderboards" },
+          boards.map((one) =>
+            el("a", { href: boardAddress(null, one), "aria-current": one === shown ? "page" : null }, name(one.title, 80)),
+          ),
+        )
+      : null;
 
-  const chosen = ({ view }, measures) =>
-    measures.find((one) => one.name === view.get("by")) ?? measures.find((one) => one.name === FIRST) ?? measures[0];
-
-  function choose(state, measure, turn) {
-    const same = chosen(state, boards[0].measures).name === measure.name;
-    const up = same && turn ? state.view.get("worst") !== "1" : false;
-    if (measure.name === FIRST) state.view.delete("by");
-    else state.view.set("by", measure.name);
-    if (up) state.view.set("worst", "1");
-    else state.view.delete("worst");
-    state.remember(state.view, false);
-    draw(state);
-  }
-
-  function draw(state) {
-    const measure = chosen(state, boards[0].measures);
-    for (const one of state.drawn) one.draw(chosen(state, one.board.measures), state.view.get("worst") === "1");
-    for (const input of state.inputs ?? []) input.checked = input.value === measure.name;
-    state.choice.replaceChildren(
-      el("b", {}, `${measure.title}, ${WAY[measure.better]}. `),
-      name(measure.words, 400),
-    );
-  }
-
-  // For telephones, where the table has room for one measure, and for everybody: what is drawn, and what it is.
-  function chooser(measures, state) {
-    state.inputs = measures.map((measure) =>
-      el("input", {
-        type: "radio",
-        name: "by",
-        id: `by-${measure.name}`,
-        value: measure.name,
-        checked: measure === chosen(state, measures),
-        onchange: () => choose(state, measure, false),
-      }),
-    );
-    const labels = measures.map((measure, place) =>
-      el("label", {}, state.inputs[place], el("span", {}, measure.title, " ", measureDirection(measure))),
-    );
-    return el(
-      "section",
-      { class: "measure-choice" },
-      el("fieldset", { class: "switch" }, el("legend", {}, "Drawn and sorted by"), labels),
-      state.choice,
-    );
-  }
-
-  function section(board, drawn) {
-    const { scenes } = board;
-    const left = scenes.asked - scenes.telling;
-    const facts = [
-      `${plural(scenes.telling, "scene")} that no bundled network was trained on`,
-      left ? `${left} more left out: fewer than three parts seen, or all of one effect` : null,
-      known(scenes.accuracy) ? `${percent(scenes.accuracy)} of them named rightly` : "classes that are not the scenes'",
-      board.complete ? null : `being measured: ${board.rows.filter((row) => !row.control).length} of ${board.asked} methods so far`,
-    ];
+  function section(board, view, remember) {
     const of = { names: [board.title, "leaderboard"], seed: board.seed, key: board.key, command: board.command };
-    return el(
-      "section",
-      { class: "board", id: `board-${board.slug}` },
-      saved(
-        el(
-          "div",
-          {},
-          el("h2", {}, name(board.title, 80)),
-          el("p", { class: "summary" }, facts.filter(Boolean).map((one) => el("span", {}, one))),
-        ),
-        of,
-        "leaderboard",
-        { rows: () => rowsFor(board), python: board.python },
+    const parts = [
+      LAYERSCOPE.boardTable(board, of, view, remember),
+      LAYERSCOPE.trustedMeasures(board, of),
+      LAYERSCOPE.provableNetworks(board, of),
+      LAYERSCOPE.familiarScenes(board, of),
+    ].filter(Boolean);
+    return [
+      el(
+        "section",
+        { class: "board", id: `board-${board.slug}` },
+        el("h2", {}, name(board.title, 120)),
+        el("ul", { class: "reading" }, board.reading.map((sentence) => el("li", {}, name(sentence, 1200)))),
+        el("p", { class: "summary" }, factsOf(board).map((one) => el("span", {}, one))),
+        networks(board),
+        parts.length > 1 ? jumps(parts) : null,
+        parts,
+        refused(board),
+        board.command ? LAYERSCOPE.command("The line of Python that makes it again", board.command) : null,
       ),
-      el("ul", { class: "reading" }, board.reading.map((sentence) => el("li", {}, name(sentence, 1200)))),
-      drawn,
-      refused(board),
-      board.command ? LAYERSCOPE.command("The line of Python that makes it again", board.command) : null,
+    ];
+  }
+
+  function factsOf({ scenes, truth, complete, rows, asked }) {
+    const left = scenes.asked - scenes.telling;
+    const made = rows.filter((row) => !row.control).length;
+    const right = known(scenes.accuracy) ? `${percent(scenes.accuracy)} of them named rightly` : "classes that are not the scenes'";
+    const masks = { coco: "masks from a COCO file", png: "masks from PNG files" }[scenes.masks];
+    return [
+      truth
+        ? `${plural(scenes.telling, "scene")} of ${scenes.source} that no bundled network was trained on`
+        : `${plural(scenes.telling, "image")} of ${scenes.source}`,
+      left > 0 && truth ? `${left} more left out: fewer than three parts seen, or all of one effect` : null,
+      left > 0 && !truth ? `${left} more left out` : null,
+      truth || known(scenes.accuracy) ? right : null,
+      scenes.checked && scenes.checked < scenes.telling ? `the slower checks on ${scenes.checked} of them` : null,
+      truth ? null : (masks ?? "no masks of things"),
+      complete ? null : `being measured: ${made} of ${asked} methods so far`,
+    ].filter(Boolean);
+  }
+
+  // The trainings of one network that the numbers are means over; of one alone the page has said enough.
+  function networks(board) {
+    if (board.networks.length < 2) return null;
+    return el(
+      "div",
+      { class: "trainings" },
+      el("h3", {}, `${plural(board.networks.length, "training")} of this network, each from another seed`),
+      el(
+        "ul",
+        {},
+        board.networks.map((one) =>
+          el("li", {}, name(one.name, 80), known(one.accuracy) ? el("span", { class: "quiet" }, ` names ${percent(one.accuracy)} rightly`) : null),
+        ),
+      ),
+    );
+  }
+
+  function jumps(parts) {
+    const to = (part) => {
+      part.scrollIntoView();
+      part.querySelector("h3").focus({ preventScroll: true });
+    };
+    return el(
+      "nav",
+      { class: "jumps", "aria-label": "Parts of this page" },
+      parts.map((part) => el("button", { type: "button", onclick: () => to(part) }, part.querySelector("h3").textContent)),
     );
   }
 
@@ -147,134 +148,25 @@
         )
       : null;
 
-  // All numbers of a board, for a table to save.
-  function rowsFor(board) {
-    const flat = board.rows.map((row) => ({
-      method: row.method,
-      control: row.control,
-      against_random: row.against,
-      ...Object.fromEntries(
-        board.measures.flatMap(({ name: key }) => [
-          [key, row[key]?.value],
-          [`${key}_low`, row[key]?.low],
-          [`${key}_high`, row[key]?.high],
-        ]),
-      ),
-    }));
-    return rowsOf(flat);
-  }
-
-  // --- the table
-
-  function table(board, state) {
-    const { measures, rows } = board;
-    const controls = Object.fromEntries(rows.filter((row) => row.control).map((row) => [row.method, row]));
-    const heads = measures.map((measure) =>
-      el(
-        "th",
-        { scope: "col", class: `number of-${measure.name}`, "data-key": measure.name },
-        el(
-          "button",
-          { type: "button", class: "sorter", title: measure.words, onclick: () => choose(state, measure, true) },
-          `${measure.title} ${measureDirection(measure)}`,
-          el("i", { "aria-hidden": "true" }),
-        ),
-      ),
-    );
-    const plotted = el("th", { scope: "col", class: "plotted" });
-    const bodies = [el("tbody", { class: "pinned" }), el("tbody", {})];
-    const node = el(
-      "div",
-      { class: "board-table" },
-      el(
-        "table",
-        { "aria-label": `Attribution methods on ${LAYERSCOPE.short(board.title, 80)}` },
-        el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "Method"), plotted, heads)),
-        bodies,
-      ),
-    );
-    function redraw(measure, worst) {
-      const scale = scaleOfMeasure(measure, rows);
-      const sorted = [...rows].sort(order(measure, worst));
-      const line = (row) => rowOf(board, row, measure, scale, controls, state.view.get("method"));
-      plotted.replaceChildren(el("span", { class: "unseen" }, measure.title), intervalAxis(scale));
-      bodies[0].replaceChildren(...rows.filter((row) => row.control).map(line));
-      bodies[1].replaceChildren(...sorted.filter((row) => !row.control).map(line));
-      for (const one of heads) {
-        const own = one.dataset.key === measure.name;
-        const down = (measure.better === "high") !== worst;
-        one.setAttribute("aria-sort", own ? (down ? "descending" : "ascending") : "none");
-        one.classList.toggle("is-chosen", own);
-      }
-    }
-    return { board, node, draw: redraw };
-  }
-
-  // The best first, or the worst; what was not measured comes last either way.
-  const order =
-    ({ name: key, better }, worst) =>
-    (a, b) => {
-      if (!known(a[key]) || !known(b[key])) return known(b[key]) - known(a[key]);
-      const way = (better === "high") !== worst ? -1 : 1;
-      return way * (a[key].value - b[key].value);
-    };
-
-  function rowOf(board, row, measure, scale, controls, wanted) {
-    const mark = row.method === wanted;
-    return el(
-      "tr",
-      { class: `${row.control ? "is-control" : `is-${row.against}`}${mark ? " is-wanted" : ""}`, "data-method": row.method },
-      el(
-        "th",
-        { scope: "row" },
-        el("span", { class: "title" }, name(row.title, 60)),
-        row.control ? null : el("span", { class: "small" }, measure.name === FIRST ? null : "by part rank ", against(row)),
-        row.control ? null : shownWith(board, row.method),
-      ),
-      el("td", { class: "plotted" }, intervalBar(measure, row, scale, controls)),
-      board.measures.map((one) => {
-        const chosenOne = one.name === measure.name ? " is-chosen" : "";
-        return el("td", { class: `number of-${one.name}${chosenOne}`, "data-head": one.title }, value(row[one.name]));
-      }),
-    );
-  }
-
-  const value = (interval) =>
-    known(interval)
-      ? [el("b", {}, number(interval.value)), el("span", { class: "small" }, intervalWords(interval))]
-      : "–";
-
-  const against = (row) => (row.beats ? "better than every control" : (AGAINST[row.against] ?? "not measured"));
-
-  // The images that this method explained: those of this network, or of any where it explained none.
-  function shownWith(board, method) {
-    const found = images
-      .map((image) => [image, (image.methods ?? []).find((one) => one[1] === method)])
-      .filter(([, asked]) => asked);
-    const own = found.filter(([image]) => image.fingerprint === board.network.fingerprint);
-    const listed = own.length ? own : found;
-    if (!listed.length) return null;
-    const links = listed.map(([image, [question]]) =>
-      el("li", {}, el("a", { href: imageAddress(image, question, method) }, name(image.title, 60))),
-    );
-    return el("details", { class: "shown-with" }, el("summary", {}, plural(listed.length, "map")), el("ul", {}, links));
-  }
-
   // --- from the maps of images back to their method
 
   // A line that says how the method did on the network of an image; null where no leaderboard knows it.
   function standing(image, method) {
-    const board = boards.find((one) => one.network.fingerprint && one.network.fingerprint === image.fingerprint);
+    const board = boards.find((one) => image.fingerprint && one.networks.some(({ fingerprint }) => fingerprint === image.fingerprint));
     const row = board?.rows.find((one) => one.method === method && !one.control);
-    if (!row || !known(row.part_rank)) return null;
-    const place = `place ${row.rank} of ${board.rows.filter((one) => !one.control).length} methods`;
+    const measure = board && firstMeasure(board);
+    if (!row || !known(row[measure.name])) return null;
+    const place = known(row.rank) ? `place ${row.rank} of ${board.rows.filter((one) => !one.control).length} methods` : "all methods";
+    const scenes = board.truth
+      ? `On ${plural(board.scenes.telling, "scene")} with known causes`
+      : `On ${plural(board.scenes.telling, "image")} of ${board.scenes.source}`;
     return el(
       "p",
       { class: "standing-of" },
-      `On ${plural(board.scenes.telling, "scene")} with known causes its part rank is `,
-      el("b", {}, number(row.part_rank.value)),
-      ` (${intervalWords(row.part_rank) || "every time"}), ${against(row)}: `,
-      el("a", { href: boardAddress(method) }, place),
+      `${scenes} its ${measure.title} is `,
+      el("b", {}, number(row[measure.name].value)),
+      ` (${intervalWords(row[measure.name]) || "every time"})${standingOf(row) ? `, ${standingOf(row)}` : ""}: `,
+      el("a", { href: boardAddress(method, board) }, place),
       ".",
     );
   }

@@ -1,0 +1,153 @@
+"use strict";
+// What a leaderboard is worth: whether its measures tell the exact answer from a random map, and whether the changed scenes
+// are such as the network knows.
+(() => {
+  const { el, name, percent, plural, short, saved, rowsOf } = LAYERSCOPE;
+  const { groupedMeasures, verdictOn, measureDirection } = LAYERSCOPE;
+
+  const known = (value) => value !== null && value !== undefined;
+  const hundredths = (value) => value.toFixed(2).replace("-", "−");
+
+  // --- measures
+
+  function trusted(board, of) {
+    const judged = board.measures.filter((measure) => verdictOn(board, measure));
+    if (!judged.length) return null;
+    const widest = widestOf(judged.map((measure) => verdictOn(board, measure).apart).filter(known));
+    const failing = judged.filter((measure) => verdictOn(board, measure).passes === false);
+    const node = el(
+      "section",
+      { class: "board-trusted" },
+      el("h3", { tabindex: "-1" }, "Can these measures be trusted?"),
+      el(
+        "p",
+        { class: "quiet lines" },
+        "Each measure is given the exact answer and a random map on networks whose causes are provable. One that does not tell ",
+        "them apart fails, and is no headline measure. ",
+        failing.length ? `${failing.length} of ${plural(judged.length, "measure")} ${failing.length === 1 ? "fails" : "fail"}.` : "None fails.",
+      ),
+      el(
+        "table",
+        { class: "trust-table", "aria-label": `Checks of the measures, ${short(board.title, 80)}` },
+        el(
+          "thead",
+          {},
+          el("tr", {}, ["Measure", "Check", "Exact beyond random", "Misses it on", "Order kept between trainings"].map((words) => el("th", { scope: "col" }, words))),
+        ),
+        groupedMeasures(judged).map(([group, , found]) => body(board, group, found, widest)),
+      ),
+    );
+    const flat = judged.map((measure) => {
+      const { passes, apart, told, missed, stable } = verdictOn(board, measure);
+      return { measure: measure.name, passes, apart: apart?.value, apart_low: apart?.low, apart_high: apart?.high, told, missed, stable };
+    });
+    return saved(node, of, "checks of the measures", { rows: () => rowsOf(flat) });
+  }
+
+  const widestOf = (apart) =>
+    Math.max(1, ...apart.flatMap(({ value, low, high }) => [value, low, high]).filter(known).map(Math.abs));
+
+  const body = (board, group, found, widest) =>
+    el(
+      "tbody",
+      {},
+      el("tr", { class: "group" }, el("th", { scope: "rowgroup", colspan: 5 }, group)),
+      found.map((measure) => line(board, measure, widest)),
+    );
+
+  const VERDICTS = { true: ["✓", "passes"], false: ["✕", "fails"], null: ["", "not checked"] };
+
+  function line(board, measure, widest) {
+    const { passes, apart, missed, stable, words } = verdictOn(board, measure);
+    const [mark, verdict] = VERDICTS[passes];
+    return el(
+      "tr",
+      { class: passes === false ? "is-failing" : null, "data-measure": measure.name },
+      el("th", { scope: "row" }, name(measure.title, 60), ` ${measureDirection(measure)}`),
+      el("td", { class: "check-of" }, el("b", {}, mark ? el("span", { "aria-hidden": "true" }, `${mark} `) : null, verdict), el("span", { class: "small" }, name(words, 400))),
+      el("td", { "data-head": "Exact beyond random" }, apart ? [apartBar(apart, widest), numbers(apart, hundredths)] : "–"),
+      el("td", { "data-head": "Misses it on" }, missed.length ? name(missed.map((one) => tierTitle(board, one)).join(", "), 400) : passes === null ? "–" : "none"),
+      el("td", { class: "number", "data-head": "Order kept" }, known(stable) ? hundredths(stable) : "–"),
+    );
+  }
+
+  const tierTitle = ({ tiers }, key) => tiers.find((one) => one.tier === key)?.title ?? key;
+
+  // From 0 in the middle: to the right is the exact answer better.
+  function apartBar({ value, low, high }, widest) {
+    const at = (one) => `${(50 + (50 * one) / widest).toFixed(2)}%`;
+    return el(
+      "span",
+      { class: "interval apart", "aria-hidden": "true" },
+      el("i", { class: "reference", "--at": "50%" }),
+      el("i", { class: "whisker", "--from": at(low ?? value), "--to": at(high ?? value) }),
+      el("i", { class: "dot", "--at": at(value) }),
+    );
+  }
+
+  const numbers = (interval, write) =>
+    el(
+      "span",
+      { class: "numbers-of" },
+      el("b", {}, write(interval.value)),
+      known(interval.low) && interval.low !== interval.high
+        ? el("span", { class: "small" }, `${write(interval.low)} to ${write(interval.high)}`)
+        : null,
+    );
+
+  // --- scenes
+
+  const SHARES = [
+    ["probability", "probability of the class"],
+    ["same", "keeps its label"],
+    ["unlike", "unlike any known scene"],
+  ];
+
+  function familiar(board, of) {
+    const { familiar: changes } = board;
+    if (!changes.length) return null;
+    const kinds = [
+      ["Rendered again", changes.filter((one) => one.natural)],
+      ["Holes in the pixels", changes.filter((one) => !one.natural)],
+    ].filter(([, found]) => found.length);
+    const node = el(
+      "section",
+      { class: "board-familiar" },
+      el("h3", { tabindex: "-1" }, "Are these scenes in distribution?"),
+      el(
+        "p",
+        { class: "quiet lines" },
+        "What is done to find the causes must leave scenes that the network knows: how sure it is of the class, how often it ",
+        "keeps its label, and how often its activations lie beyond those of scenes that it knows.",
+      ),
+      el(
+        "table",
+        { class: "familiar-table", "aria-label": `How familiar changed scenes are, ${short(board.title, 80)}` },
+        el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "Change"), SHARES.map(([, words]) => el("th", { scope: "col" }, words)))),
+        kinds.map(([title, found]) =>
+          el("tbody", {}, el("tr", { class: "group" }, el("th", { scope: "rowgroup", colspan: 4 }, title)), found.map(change)),
+        ),
+      ),
+    );
+    const flat = changes.map((one) => ({
+      ...{ change: one.change, natural: one.natural, scenes: one.scenes },
+      ...Object.fromEntries(SHARES.flatMap(([key]) => [[key, one[key]?.value], [`${key}_low`, one[key]?.low], [`${key}_high`, one[key]?.high]])),
+    }));
+    return saved(node, of, "familiar scenes", { rows: () => rowsOf(flat) });
+  }
+
+  const change = (one) =>
+    el(
+      "tr",
+      { class: one.natural ? "is-natural" : "is-hole", "data-change": one.change },
+      el("th", { scope: "row" }, name(one.title, 80), el("span", { class: "small" }, plural(one.scenes, "scene"))),
+      SHARES.map(([key, words]) => el("td", { "data-head": words }, one[key] ? share(one[key]) : "–")),
+    );
+
+  const share = (interval) => [
+    el("span", { class: "track", "aria-hidden": "true" }, el("i", { "--share": Math.min(1, Math.max(0, interval.value)) })),
+    numbers(interval, percent),
+  ];
+
+  Object.assign(LAYERSCOPE, { trustedMeasures: trusted, familiarScenes: familiar });
+})();

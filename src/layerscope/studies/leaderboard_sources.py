@@ -1,0 +1,132 @@
+"""Where the cases of a leaderboard come from: scenes of the menagerie, whose causes are known, or a user's images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+from layerscope.capture.evaluating import evaluating
+from layerscope.errors import InputError
+from layerscope.faithfulness.cases import Case
+from layerscope.faithfulness.causes import LEAST_PARTS
+from layerscope.faithfulness.photo_cases import photo_cases
+from layerscope.faithfulness.scene_cases import drawn_anew, logits_of, scene_case
+from layerscope.faithfulness.scoring import predicted_logits, rendered
+from layerscope.models.datasets import TEST_SEED
+from layerscope.models.model import VisionModel
+from layerscope.studies.leaderboard_bench import Numbered
+from layerscope.types import Progress
+from layerscope.world import CLASS_NAMES, Scenes, render
+from layerscope.world.scene import SIZES
+
+MOST = 100_000
+SCENE_SEED = TEST_SEED + 1_000_000
+"""First scene seed of the leaderboard with seed 0: no network of ours was trained, tested or calibrated on these."""
+CHECKED = 16
+"""Cases about which further questions are asked too: it costs a method some eight maps more for each."""
+LEAST = 4
+"""Cases below which nothing is said."""
+
+
+class Source(Protocol):
+    """Gives the cases of a network. count: how many are asked for."""
+
+    @property
+    def count(self) -> int: ...
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """What decides which cases these are, as JSON."""
+
+    def cases(self, model: VisionModel, on_progress: Progress) -> tuple[Numbered, Mapping[str, Any]]:
+        """The cases that say something, with their numbers, and facts about them."""
+
+    def check(self, model: VisionModel) -> None:
+        """Raise InputError for a network that cannot be asked."""
+
+
+@dataclass(frozen=True)
+class SceneSource:
+    """`count` scenes, the same for every network of one size."""
+
+    count: int
+    seed: int
+    size: int
+    checked: int = CHECKED
+
+    @property
+    def first(self) -> int:
+        return SCENE_SEED + self.seed * MOST
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        return {"source": "menagerie", "scenes": self.count, "first": self.first, "checked": self.checked}
+
+    @cached_property
+    def rendered(self) -> Scenes:
+        return render(self.count, seed=self.first, size=self.size)
+
+    def check(self, model: VisionModel) -> None:
+        if model.channels != 3 or not SIZES[0] <= model.input_size <= SIZES[1]:
+            raise InputError(
+                f"{model.name!r} takes {model.channels} channels of {model.input_size} px; scenes have 3, and "
+                f"{SIZES[0]} to {SIZES[1]} px; give images= of your own for other networks"
+            )
+        if model.input_size != self.size:
+            raise InputError(
+                f"{model.name!r} takes {model.input_size} px, the first network {self.size}; give one size"
+            )
+
+    def cases(self, model: VisionModel, on_progress: Progress) -> tuple[Numbered, Mapping[str, Any]]:
+        """Raises InputError where too few scenes say anything."""
+        found: list[tuple[int, Case]] = []
+        other = drawn_anew(model)
+        for number in range(self.count):
+            on_progress(number, self.count, "causes")
+            case = scene_case(model, self.rendered.one(number), other if len(found) < self.checked else None)
+            if case is not None:
+                found.append((number, case))
+        if len(found) < LEAST:
+            raise InputError(
+                f"{len(found)} of {self.count} scenes show {LEAST_PARTS} parts or more whose effects on "
+                f"{model.name!r} differ; {LEAST} are needed, give more scenes"
+            )
+        return found, {"telling": len(found), "accuracy": self._accuracy(model)}
+
+    def _accuracy(self, model: VisionModel) -> float | None:
+        """The share of the scenes that are named rightly; None for a network of other classes."""
+        names = model.class_names
+        if not names or not set(CLASS_NAMES) <= set(names):
+            return None
+        with evaluating(model.module):
+            labels = predicted_logits(logits_of(model), rendered(self.rendered, 64)).argmax(1).tolist()
+        truths = [CLASS_NAMES[label] for label in self.rendered.labels.tolist()]
+        right: list[bool] = [names[label] == truth for label, truth in zip(labels, truths, strict=True)]
+        return sum(right) / len(right)
+
+
+@dataclass(frozen=True)
+class PhotoSource:
+    """At most `count` images of a folder, as each network takes them; `masks` of things, where there are any."""
+
+    folder: Path
+    masks: Path | None
+    count: int
+    seed: int
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        files = [str(self.folder.resolve()), *([str(self.masks.resolve())] if self.masks else [])]
+        return {"source": files, "images": self.count, "seed": self.seed}
+
+    def check(self, model: VisionModel) -> None:
+        """Any network of classes will do."""
+
+    def cases(self, model: VisionModel, on_progress: Progress) -> tuple[Numbered, Mapping[str, Any]]:
+        """Raises InputError as `photo_cases` does."""
+        on_progress(0, self.count, "images")
+        found = photo_cases(model, self.folder, masks=self.masks, images=self.count, seed=self.seed)
+        return list(enumerate(found)), {"telling": len(found), "accuracy": None}

@@ -1,0 +1,206 @@
+"""Explainers on networks whose right answer is provable, and what that says of the measures themselves.
+
+A measure is worth something where it tells the exact answer from a random map, and orders methods the same way when the
+network is trained again (after Hedström et al. 2023, who ask of measures that they are resilient and reactive).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from importlib.metadata import version
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from layerscope.attribution.checks import rank_correlation
+from layerscope.attribution.methods import METHODS
+from layerscope.faithfulness.cases import ASKED, MARKED, PATCH, UNMARKED, Case
+from layerscope.faithfulness.explainers import CONTROLS, of_control, of_method
+from layerscope.faithfulness.intervals import mean_over_images
+from layerscope.faithfulness.measures.catalogue import JUDGED, MEASURES
+from layerscope.faithfulness.tiers.catalogue import TIERS
+from layerscope.faithfulness.tiers.tier import Tier
+from layerscope.records import Record, Store, content_key
+from layerscope.studies.leaderboard_bench import measured, measured_or_refused
+from layerscope.types import Progress
+
+FOLDER = "provable"
+SCHEMA = 1
+STABLE = 0.5
+"""Least mean rank correlation between the orders of methods on two trainings; chosen before anything was measured."""
+_OF_METHODS = (ASKED, PATCH, MARKED, UNMARKED)  # enough for the headline of each tier
+_OF_MARKS = ("shortcut", "contrast")
+_TELLING = ("exact", "random")
+
+Arrays = Mapping[str, NDArray[np.float64]]
+
+
+@dataclass(frozen=True)
+class Provable:
+    """The provable networks, with `count` cases each; records below `out`, shared by the leaderboards there.
+
+    Records hold arrays by "tier/measure", for the controls by "control/tier/measure".
+    """
+
+    out: Path
+    count: int
+    seed: int
+
+    @cached_property
+    def store(self) -> Store:
+        return Store(self.out / FOLDER)
+
+    @cached_property
+    def tiers(self) -> dict[str, Tier]:
+        return {name: make(self.count, self.seed) for name, make in TIERS.items()} if self.count else {}
+
+    def missing(self, methods: Sequence[str]) -> list[str]:
+        """Of the methods and "controls", those that have no record."""
+        return [name for name in ("controls", *methods) if self.count and self.find(name) is None]
+
+    def find(self, name: str) -> Record | None:
+        return self.store.find(self._key(name))
+
+    def make(self, name: str, on_progress: Progress) -> None:
+        """Measure a method, or the controls, and write the record."""
+        self.store.write(
+            self._key(name), *(self._controls() if name == "controls" else self._method(name, on_progress))
+        )
+
+    def _key(self, name: str) -> str:
+        options = {one: str(value) for one, value in METHODS[name].options().items()} if name in METHODS else {}
+        told = {"layerscope": version("layerscope"), "tiers": list(TIERS), "measures": list(MEASURES)}
+        return content_key(schema=SCHEMA, **told, count=self.count, seed=self.seed, method=name, options=options)
+
+    def _controls(self) -> tuple[dict[str, Any], Arrays]:
+        """All questions, since measures are themselves measured on these."""
+        found: dict[str, NDArray[np.float64]] = {}
+        for control in CONTROLS:
+            for name, tier in self.tiers.items():
+                values = measured(of_control(control), list(enumerate(tier.cases)), len(tier.cases))
+                found |= {f"{control}/{name}/{measure}": values[measure] for measure in JUDGED}
+        return {"refused": {}}, found
+
+    def _method(self, method: str, on_progress: Progress) -> tuple[dict[str, Any], Arrays]:
+        refused: dict[str, str | None] = {}
+        found: dict[str, NDArray[np.float64]] = {}
+        for place, (name, tier) in enumerate(self.tiers.items()):
+            on_progress(place, len(self.tiers), f"{method} where the answer is provable")
+            cases = [(number, _fewer(case)) for number, case in enumerate(tier.cases)]
+            facts, values = measured_or_refused(of_method(method, seed=self.seed), cases, len(cases))
+            refused[name] = facts["refused"]
+            found |= {f"{name}/{measure}": values[measure] for measure in JUDGED if measure in values}
+        return {"refused": refused}, found
+
+
+def _fewer(case: Case) -> Case:
+    return replace(case, questions={name: one for name, one in case.questions.items() if name in _OF_METHODS})
+
+
+def marks(arrays: Arrays, prefix: str = "") -> dict[str, NDArray[np.float64]]:
+    """Measures of planted shortcuts, over the networks that have one: [1, cases]."""
+    found = {}
+    for measure in _OF_MARKS:
+        some = [arrays[key] for name in TIERS if (key := f"{prefix}{name}/{measure}") in arrays]
+        if some:
+            found[measure] = np.concatenate(some)[None]
+    return found
+
+
+def tier_rows(provable: Provable, methods: Sequence[str]) -> list[dict[str, Any]]:
+    """What the manifest says of each provable network: the tier's own measure for methods and controls."""
+    controls = provable.find("controls") if provable.count else None
+    if controls is None:
+        return []
+    records = {name: record for name in methods if (record := provable.find(name)) is not None}
+    found = []
+    for name, tier in provable.tiers.items():
+        key = f"{name}/{tier.measure}"
+        rows = [_row(one, METHODS[one].title, False, record.arrays.get(key)) for one, record in records.items()]
+        rows.sort(key=lambda row: _order(row, MEASURES[tier.measure].better))
+        rows += [
+            row
+            for one, title in CONTROLS.items()
+            if (row := _row(one, title, True, controls.arrays.get(f"{one}/{key}")))["right"] is not None
+        ]
+        told = {"tier": name, "title": tier.title, "words": tier.words, "measure": tier.measure}
+        found.append({**told, "cases": len(tier.cases), "rows": rows})
+    return found
+
+
+def _row(method: str, title: str, control: bool, values: NDArray[np.float64] | None) -> dict[str, Any]:
+    mean = None if values is None else mean_over_images(values)
+    return {"method": method, "title": title, "control": control, "right": mean and mean.facts()}
+
+
+def _order(row: Mapping[str, Any], better: str) -> float:
+    right = row["right"]
+    if right is None:
+        return np.inf
+    return float(-right["value"] if better == "high" else right["value"])
+
+
+def meta_rows(provable: Provable, stable: Mapping[str, float | None]) -> list[dict[str, Any]]:
+    """For each measure, whether it tells the exact answer from a random map, and orders methods the same way again."""
+    controls = provable.find("controls") if provable.count else None
+    if controls is None:
+        return []
+    return [_meta(name, _apart(name, controls.arrays), stable.get(name)) for name in JUDGED]
+
+
+def _apart(measure: str, arrays: Arrays) -> dict[str, NDArray[np.float64]]:
+    """By provable network, how much better the exact answer is than the random map [cases], by the same cases."""
+    sign = 1 if MEASURES[measure].better == "high" else -1
+    exact, random = ([arrays.get(f"{control}/{name}/{measure}") for name in TIERS] for control in _TELLING)
+    return {
+        name: sign * (right - chance)
+        for name, right, chance in zip(TIERS, exact, random, strict=True)
+        if right is not None and chance is not None and mean_over_images(right - chance) is not None
+    }
+
+
+def _meta(measure: str, apart: Mapping[str, NDArray[np.float64]], stable: float | None) -> dict[str, Any]:
+    told = [name for name, values in apart.items() if (mean := mean_over_images(values)) and mean.low > 0]
+    missed = [name for name in apart if name not in told]
+    unsteady = stable is not None and stable < STABLE
+    mean = mean_over_images(np.concatenate(list(apart.values()))) if apart else None
+    passes = None if not apart else not missed and not unsteady
+    return {
+        "measure": measure,
+        "passes": passes,
+        "apart": mean and mean.facts(),
+        "told": told,
+        "missed": missed,
+        "stable": None if stable is None else round(stable, 4),
+        "words": " ".join(_why(bool(apart), missed, stable if unsteady else None)),
+    }
+
+
+def _why(checked: bool, missed: Sequence[str], unsteady: float | None) -> list[str]:
+    said = [f"Does not tell the exact answer from a random map on: {', '.join(missed)}."] if missed else []
+    if not missed:
+        told = "Tells the exact answer from a random map wherever it can be taken."
+        said = [told if checked else "Not checked: no provable network has what it needs."]
+    return [
+        *said,
+        *([] if unsteady is None else [f"Orders methods otherwise after another training ({unsteady:.2f})."]),
+    ]
+
+
+def stability(means: Sequence[Sequence[float]]) -> float | None:
+    """Mean rank correlation of the methods' order between two networks, over all pairs; None for fewer than two.
+
+    means: [networks][methods].
+    """
+    pairs = [
+        rank_correlation(torch.tensor(one), torch.tensor(other)) or 0.0
+        for one, other in combinations(means, 2)
+        if len(one) > 2
+    ]
+    return sum(pairs) / len(pairs) if pairs else None
