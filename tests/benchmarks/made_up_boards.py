@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from layerscope.faithfulness.measures import MEASURES
+from layerscope.faithfulness.measures.catalogue import MEASURES
 
+SHOWN = ("part_rank", "redrawn", "seconds")
 INTERVAL = {"value": 0.5, "low": 0.4, "high": 0.6, "images": 9}
 
 
@@ -17,9 +18,24 @@ def facts_of(network: str) -> dict[str, Any]:
 
     return {
         "network": {"name": network, "fingerprint": "f"},
-        "scenes": {"asked": 10, "telling": 9, "first": 1, "accuracy": 1.0},
+        "networks": [{"name": network, "fingerprint": "f", "accuracy": 1.0}],
+        "truth": True,
+        "scenes": {"asked": 10, "telling": 9, "first": 1, "accuracy": 1.0, "source": "menagerie", "masks": "scenes"},
         "methods": ["deeplift", "saliency"],
-        "measures": [],
+        "measures": [
+            {"name": name, "title": one.title, "better": one.better, "headline": name in SHOWN}
+            for name, one in MEASURES.items()
+        ],
+        "meta": [],
+        "familiar": [],
+        "tiers": [
+            {
+                "tier": "linear",
+                "title": "Linear",
+                "measure": "part_rank",
+                "rows": [{"method": "deeplift", "title": "DeepLift", "control": False, "right": INTERVAL}],
+            }
+        ],
         "seed": 0,
         "refused": [{"method": "rise", "title": "Rise", "error": "no rule"}],
         "reading": ["A reading."],

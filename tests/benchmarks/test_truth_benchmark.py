@@ -8,38 +8,94 @@ from pathlib import Path
 import pytest
 from made_up_boards import facts_of
 
-from layerscope.benchmarks.attribution import truth
+from layerscope.benchmarks.attribution import trainings, truth
 from layerscope.benchmarks.report import Options
 from layerscope.cli import main
 from layerscope.errors import InputError
 from layerscope.models.zoo import NAMES
-from layerscope.studies.leaderboard import PICTURED, QUICK, QUICK_SCENES, SCENES, SLOW, Leaderboard
+from layerscope.studies.leaderboard import (
+    CORE,
+    PICTURED,
+    PROVED,
+    QUICK,
+    QUICK_PROVED,
+    QUICK_SCENES,
+    SCENES,
+    SLOW,
+    Leaderboard,
+)
 from layerscope.types import no_progress
 
 
 @pytest.fixture
 def asked(monkeypatch, tmp_path):
-    """Every leaderboard that is asked for, made up."""
+    """Every leaderboard that is asked for, made up; other trainings are names."""
     calls = []
 
-    def make(model, methods, out, *, scenes, on_progress):
-        calls.append((model.name, methods, out, scenes))
-        return Leaderboard(tmp_path / "made", facts_of(model.name), 2, 1.0)
+    def make(model, methods, out, *, scenes, images, masks, proved, on_progress):
+        models = model if isinstance(model, list) else [model]
+        calls.append(([getattr(one, "name", one) for one in models], methods, out, scenes, images, masks, proved))
+        return Leaderboard(tmp_path / "made", facts_of(models[0].name), 2, 1.0)
 
     monkeypatch.setattr(truth, "leaderboard", make)
+    monkeypatch.setattr(truth, "trainings", lambda spec, seeds, out, progress: [f"{spec} {seed}" for seed in seeds])
     return calls
 
 
-def test_all_methods_on_both_networks_or_the_fast_ones(asked, tmp_path):
+def test_three_trainings_of_both_networks_or_one_quickly(asked, tmp_path):
     truth.report_of(Options(truth=True, out=tmp_path), no_progress)
-    assert asked == [(name, None, tmp_path / "leaderboard", SCENES) for name in NAMES]
+    assert asked == [
+        ([name, f"{name} 1", f"{name} 2"], CORE, tmp_path / "leaderboard", SCENES, None, None, PROVED) for name in NAMES
+    ]
     asked.clear()
     made = truth.report_of(Options(truth=True, quick=True, networks="menagerie"), no_progress)
-    assert asked == [("menagerie", QUICK, Path("outputs/leaderboard"), QUICK_SCENES)]
-    assert "left out, being quick: " + ", ".join(SLOW) in made.summary
+    assert asked == [(["menagerie"], QUICK, Path("outputs/leaderboard"), QUICK_SCENES, None, None, QUICK_PROVED)]
+    left = [name for name in PICTURED if name not in ("deeplift", "saliency")]
+    assert f"left out: {', '.join(left)}" in made.summary
     assert made.manifest["command"] == "layerscope benchmark attribution --truth --quick --networks 'menagerie' --json"
-    assert {*QUICK, *SLOW} == set(PICTURED)
-    assert not set(QUICK) & set(SLOW)
+    assert {*CORE, *SLOW} == set(PICTURED)
+    assert set(QUICK) < set(CORE)
+    assert len(CORE) >= 15
+    assert SCENES >= 200
+
+
+def test_images_of_a_user_are_judged_on_one_network_with_the_methods_asked_for(asked, tmp_path):
+    options = Options(images=tmp_path, masks=tmp_path / "m.json", networks="menagerie", methods="lrp, saliency")
+    made = truth.report_of(options, no_progress)
+    assert asked == [
+        (
+            ["menagerie"],
+            ("lrp", "saliency"),
+            Path("outputs/leaderboard"),
+            SCENES,
+            tmp_path,
+            tmp_path / "m.json",
+            PROVED,
+        )
+    ]
+    assert "--images" in made.manifest["command"]
+    assert truth.methods_of(Options(methods="all")) == PICTURED
+
+
+def test_trainings_are_opened_where_they_lie_and_made_where_they_are_missing(monkeypatch, tmp_path):
+    made = []
+
+    def make(*, robust, out, seed, on_progress):
+        made.append((robust, out.name, seed))
+        return out / "weights.safetensors"
+
+    monkeypatch.setattr(trainings, "make_network", make)
+    monkeypatch.setattr(trainings, "read", lambda path, name: (path.parent.name, name))
+    lying = tmp_path / "menagerie-robust-seed-1" / "weights.safetensors"
+    lying.parent.mkdir()
+    lying.touch()
+    found = trainings.trainings("menagerie:robust", range(1, 3), tmp_path, no_progress)
+    assert found == [
+        ("menagerie-robust-seed-1", "menagerie:robust, seed 1"),
+        ("menagerie-robust-seed-2", "menagerie:robust, seed 2"),
+    ]
+    assert made == [(True, "menagerie-robust-seed-2", 2)]
+    assert trainings.trainings("torchvision:resnet18", range(1, 3), tmp_path, no_progress) == []
 
 
 def test_the_json_has_rows_and_a_manifest_without_machine_or_time(asked, capsys, tmp_path):
@@ -65,12 +121,14 @@ def truth_site(command):
 
 def test_the_table_gives_each_measure_with_its_direction_and_interval(asked):
     made = truth.report_of(Options(truth=True, networks="menagerie"), no_progress)
-    ((title, rows),) = made.shown.items()
+    (title, rows), (proved, tiers) = made.shown.items()
     assert title == "menagerie, 9 scenes of 10, means with 95 % intervals"
     assert rows[0]["part rank ↑"] == "0.50 0.40..0.60"
     assert rows[0]["seconds ↓"] == 0.25
     assert rows[1]["redrawn ↓"] is None
     assert rows[2]["method"] == "(random map)"
+    assert proved == "networks whose right answer is provable"
+    assert tiers == [{"method": "DeepLift", "Linear: part rank ↑": "0.50 0.40..0.60"}]
     assert "menagerie: A reading." in made.summary
     assert "refused by Rise: no rule" in made.summary
 

@@ -99,6 +99,16 @@ def test_additive_effects_are_the_weights_of_the_tiles(tiers: Tiers) -> None:
             assert float(logits[case.asked.target]) == pytest.approx(float(drops[sorted(kept)].sum()), abs=1e-9)
 
 
+@pytest.mark.parametrize("name", ["additive", "template"])
+def test_tiles_do_the_same_under_noise_and_on_another_ground(tiers: Tiers, name: str) -> None:
+    for case, drops, _ in games(tiers[name]):
+        assert case.game is not None
+        for key, near in {"background": 1e-6, "patch": 1e-6, "noise0": 0.1, "noise2": 0.1}.items():
+            exact = case.questions[key].exact
+            assert exact is not None
+            torch.testing.assert_close((exact * case.game.masks).sum((1, 2)), drops, rtol=near, atol=1e-6)
+
+
 def test_effects_differ_and_have_both_signs(tiers: Tiers) -> None:
     for name in ("linear", "additive"):
         every = torch.stack([drops for _, drops, _ in games(tiers[name])])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -10,9 +12,20 @@ from torch import Tensor
 from layerscope.attribution.methods import attribute
 from layerscope.faithfulness.cases import ASKED, MARKED, OTHER, UNMARKED
 from layerscope.faithfulness.measures import by_parts, by_regions
-from layerscope.faithfulness.tiers import plant, shortcuts
 from layerscope.faithfulness.tiers.catalogue import tier
-from layerscope.faithfulness.tiers.shortcuts import BASE, GAIN, PATCH, PERIOD, THRESHOLD, WINDOW, bullseye, stripes
+from layerscope.faithfulness.tiers.plant import planted as planted_in
+from layerscope.faithfulness.tiers.shortcuts import (
+    BASE,
+    GAIN,
+    PATCH,
+    PERIOD,
+    THRESHOLD,
+    WINDOW,
+    bullseye,
+    mark_detector,
+    stripe_detector,
+    stripes,
+)
 from layerscope.faithfulness.tiers.tier import Tier
 from layerscope.models import zoo
 from layerscope.models.datasets import TEST_SEED
@@ -55,13 +68,13 @@ def response(name: str, images: Images) -> Tensor:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_mark_adds_to_the_logit_what_the_circuit_says(planted: dict[str, Tier], name: str) -> None:
-    """The rest of the network sees what is painted too, but no more of it than the network without the circuit does."""
+    """And nothing else in the network reads the circuit: all other logits are those of the network with a blind one."""
     for case in planted[name].cases:
         assert case.game is not None
         images = torch.stack([case.asked.image, painted_over(case.asked.image, case.mark)])
         told = response(name, images)
         assert told[1] == 0
-        with_circuit, cut = (logits(model, images) for model in (planted[name].model, without_gain(planted[name])))
+        with_circuit, cut = (logits(model, images) for model in (planted[name].model, blind(planted[name])))
         added = (with_circuit - cut).double()
         torch.testing.assert_close(added[:, case.asked.target], told, rtol=1e-4, atol=1e-4)
         others = torch.arange(20) != case.asked.target
@@ -73,15 +86,12 @@ def painted_over(image: Tensor, mask: Tensor | None) -> Tensor:
     return torch.where(mask, 0.45, image)
 
 
-def without_gain(found: Tier) -> VisionModel:
-    """The planted network whose logits do not read the circuit."""
+def blind(found: Tier) -> VisionModel:
+    """The planted network whose detector sees nothing, so that its channels stay at zero."""
     model = zoo.load(BASE)
-    target = found.cases[0].asked.target
-    detector = {
-        "mark": lambda: shortcuts.mark_detector(model, bullseye()),
-        "texture": lambda: shortcuts.stripe_detector(model),
-    }[found.name]()
-    return plant.planted(model, detector, target, 0.0, "cut")
+    own = mark_detector(model, bullseye()) if found.name == "mark" else stripe_detector(model)
+    detector = replace(own, filters=torch.zeros_like(own.filters))
+    return planted_in(model, detector, found.cases[0].asked.target, GAIN, "blind")
 
 
 @pytest.mark.parametrize("name", NAMES)

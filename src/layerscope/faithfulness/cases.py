@@ -19,6 +19,7 @@ from layerscope.errors import InputError
 from layerscope.faithfulness.causes import LEAST_PARTS, PartEffect, SceneEffects, part_rank, reach
 from layerscope.faithfulness.controls import controls
 from layerscope.faithfulness.part_game import PartGame
+from layerscope.faithfulness.scoring import as_taken
 from layerscope.models.model import VisionModel
 from layerscope.objectives import logit
 
@@ -56,8 +57,9 @@ class Question:
 
     @cached_property
     def score(self) -> Callable[[Tensor], Tensor]:
-        """[n] logits of the class, of images [n, channel, height, width]."""
-        return Score(self.model, logit(self.target).bind(self.model), self.model.layout)
+        """[n] logits of the class, of images [n, channel, height, width] wherever they lie."""
+        score = Score(self.model, logit(self.target).bind(self.model), self.model.layout)
+        return lambda images: score(as_taken(self.model, images))
 
 
 @dataclass(frozen=True, eq=False)

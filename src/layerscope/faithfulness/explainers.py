@@ -13,6 +13,7 @@ from layerscope.attribution.methods import attribute
 from layerscope.errors import UnknownNameError
 from layerscope.faithfulness.cases import Question
 from layerscope.faithfulness.controls import controls
+from layerscope.faithfulness.scoring import as_taken
 
 Explain = Callable[[Sequence[Question]], list[Tensor | None]]
 """Questions -> for each a signed map [height, width], or None where it has no answer."""
@@ -39,7 +40,7 @@ def of_method(name: str, *, seed: int = 0, batch: int = 8, **options: Any) -> Ex
             about = [number for number, one in enumerate(questions) if one.model is model]
             for start in range(0, len(about), batch):
                 some = about[start : start + batch]
-                images = torch.stack([questions[number].image for number in some])
+                images = as_taken(model, torch.stack([questions[number].image for number in some]))
                 targets = [questions[number].target for number in some]
                 made = attribute(model, images, targets, name, seed=seed, checks=False, **options)
                 for number, values in zip(some, made.maps, strict=True):

@@ -21,6 +21,7 @@ from layerscope.attribution.methods import METHODS
 from layerscope.errors import InputError, UnknownNameError
 from layerscope.faithfulness.explainers import CONTROLS, of_control, of_method
 from layerscope.faithfulness.measures.catalogue import JUDGED, MEASURES, SECONDS
+from layerscope.faithfulness.photo_cases import choose
 from layerscope.models.model import VisionModel
 from layerscope.records import Record, Store, content_key
 from layerscope.studies.leaderboard_bench import Numbered, measured, measured_or_refused
@@ -116,7 +117,7 @@ def leaderboard(
     source = _source(models[0], scenes, images, masks, seed)
     for one in models:
         source.check(one)
-    study = _Study(models, source, Provable(Path(out), proved, seed), seed)
+    study = _Study(models, source, Provable(Path(out), proved, seed), seed, None if masks is None else str(masks))
     folder = folder_of(Path(out), models[0], study.key(), MANIFEST)
     study.open(folder, [name for name in PICTURED if name in {*chosen, *known_methods(folder)}])
     made = study.make(on_progress)
@@ -129,8 +130,10 @@ class _Study:
     folder: Path
     methods: tuple[str, ...]
 
-    def __init__(self, models: Sequence[VisionModel], source: Source, provable: Provable, seed: int) -> None:
-        self.models, self.source, self.provable, self.seed = models, source, provable, seed
+    def __init__(
+        self, models: Sequence[VisionModel], source: Source, provable: Provable, seed: int, masks: str | None
+    ) -> None:
+        self.models, self.source, self.provable, self.seed, self.masks = models, source, provable, seed, masks
 
     def key(self, model: VisionModel | None = None, method: str = "") -> str:
         """Of the record of a method on a network; without them, of the whole."""
@@ -181,7 +184,6 @@ class _Study:
             values = measured(of_control(control), cases, count, on_progress, control)
             found |= {f"{control}/{measure}": values[measure] for measure in JUDGED}
         told = {**about, "checked": sum(len(case.questions) > 1 for _, case in cases), "familiar": []}
-        told["masks"] = sum(case.thing is not None for _, case in cases)
         if isinstance(self.source, SceneSource) and about["accuracy"] is not None:
             told["familiar"] = familiar_rows(model, self.source.rendered, on_progress)
         self.store.write(self.key(model, _PINNED), told, found)
@@ -191,18 +193,19 @@ class _Study:
 
     def write(self) -> dict[str, Any]:
         """Write `leaderboard.json` over what is measured so far, and return what it says."""
-        pinned = [record for model in self.models if (record := self._find(model, _PINNED)) is not None]
+        pinned = [self._find(model, _PINNED) for model in self.models]
+        known = [record for record in pinned if record is not None]
         found = {name: [self._find(model, name) for model in self.models] for name in self.methods}
         methods = [self._of_method(name, some) for name, some in found.items() if any(some)]
-        controls = [self._of_control(name, title, pinned) for name, title in CONTROLS.items() if pinned]
+        controls = [one for name in CONTROLS if known and (one := self._of_control(name, pinned)).values]
         meta = meta_rows(self.provable, _stable([one for one in methods if one.refused is None]))
         rows = rows_of(self.models[0].name, methods, controls, meta, self.seed)
         first = headline([row["measure"] for row in meta if row["passes"] is False], controls)
-        accuracy = [record.facts["accuracy"] for record in pinned]
+        accuracy = [None if record is None else record.facts["accuracy"] for record in pinned]
         facts = {
             **head_of(self.models, self.key(), accuracy),
             "truth": isinstance(self.source, SceneSource),
-            "scenes": self._source_facts(pinned),
+            "scenes": self._source_facts(known),
             "seed": self.seed,
             "methods": list(self.methods),
             "measures": measure_facts(rows, [row["measure"] for row in meta if row["passes"] is False]),
@@ -213,36 +216,35 @@ class _Study:
             "reading": reading(rows, meta, first),
             "meta": meta,
             "tiers": tier_rows(self.provable, self.methods),
-            "familiar": pinned[0].facts["familiar"] if pinned else [],
-            "complete": len(pinned) == len(self.models) and all(all(some) for some in found.values()),
+            "familiar": known[0].facts["familiar"] if known else [],
+            "complete": len(known) == len(self.models) and all(all(some) for some in found.values()),
             "command": self._command(),
         }
         write_manifest(self.folder, facts)
         return facts
 
     def _of_method(self, name: str, found: Sequence[Record | None]) -> Measured:
-        known = [record for record in found if record is not None]
-        refused = next((str(record.facts["refused"]) for record in known if record.facts["refused"]), None)
-        values = {} if refused else _stacked([record.arrays for record in known], (*JUDGED, SECONDS.name))
+        refused = next((str(one.facts["refused"]) for one in found if one is not None and one.facts["refused"]), None)
+        arrays = [{} if one is None else one.arrays for one in found]
+        if refused:
+            return Measured(name, METHODS[name].title, refused, {})
+        values = _stacked(arrays, (*JUDGED, SECONDS.name), self.source.count)
         proved = self.provable.find(name) if self.provable.count else None
-        return Measured(name, METHODS[name].title, refused, values if proved is None else values | marks(proved.arrays))
+        return Measured(name, METHODS[name].title, None, values if proved is None else values | marks(proved.arrays))
 
-    def _of_control(self, name: str, title: str, pinned: Sequence[Record]) -> Measured:
-        arrays = [{key.partition("/")[2]: one for key, one in record.arrays.items() if key.startswith(f"{name}/")}
-                  for record in pinned]  # fmt: skip
+    def _of_control(self, name: str, pinned: Sequence[Record | None]) -> Measured:
+        """Without values where it has no answer, as nothing has an exact one about images whose causes are not known."""
+        arrays = [{} if one is None else _below(name, one.arrays) for one in pinned]
         proved = self.provable.find(_PINNED) if self.provable.count else None
-        values = _stacked(arrays, JUDGED)
-        return Measured(name, title, None, values if proved is None else values | marks(proved.arrays, f"{name}/"))
+        values = _stacked(arrays, JUDGED, self.source.count)
+        if all(np.isnan(one).all() for one in values.values()):
+            return Measured(name, CONTROLS[name], None, {})
+        shown = {} if proved is None else marks(proved.arrays, f"{name}/")
+        return Measured(name, CONTROLS[name], None, values | shown)
 
     def _source_facts(self, pinned: Sequence[Record]) -> dict[str, Any]:
-        source, scenes = self.source, isinstance(self.source, SceneSource)
-        facts = {name: pinned[0].facts[name] for name in ("telling", "checked", "accuracy")} if pinned else {}
-        told = {"asked": source.count, "first": None, "telling": None, "checked": None, "accuracy": None, **facts}
-        if isinstance(source, PhotoSource):
-            masks = None if source.masks is None else "coco" if source.masks.suffix == ".json" else "png"
-            return {**told, "source": source.folder.name, "masks": masks}
-        assert isinstance(source, SceneSource)
-        return {**told, "first": source.first, "source": "menagerie", "masks": "scenes" if scenes else None}
+        names = ("telling", "checked", "accuracy")
+        return {**self.source.facts, **{name: pinned[0].facts[name] if pinned else None for name in names}}
 
     def _command(self) -> str:
         """The line of Python that makes it again."""
@@ -251,30 +253,34 @@ class _Study:
         network = of[0] if len(of) == 1 else f"[{', '.join(of)}]"
         told: dict[str, Any] = {"methods": methods, "scenes": self.source.count}
         if isinstance(self.source, PhotoSource):
-            told |= {"images": str(self.source.folder)}
-            told |= {} if self.source.masks is None else {"masks": str(self.source.masks)}
+            told |= {"images": str(self.source.chosen.folder)}
+            told |= {} if self.masks is None else {"masks": self.masks}
         given = "".join(f", {name}={value!r}" for name, value in {**told, "seed": self.seed}.items())
         return f"import layerscope as ls; ls.leaderboard({network}{given})"
 
 
-def _stacked(
-    found: Sequence[Mapping[str, NDArray[np.float64]]], names: Sequence[str]
-) -> dict[str, NDArray[np.float64]]:
-    """Arrays [networks, cases] of [cases] each."""
-    longest = max((len(one) for arrays in found for one in arrays.values()), default=0)
-    nothing = np.full(longest, np.nan)
-    return {name: np.stack([arrays.get(name, nothing) for arrays in found]) for name in names} if longest else {}
+Arrays = Mapping[str, NDArray[np.float64]]
+
+
+def _below(name: str, arrays: Arrays) -> Arrays:
+    """What is called "<name>/..." without that."""
+    return {key.partition("/")[2]: one for key, one in arrays.items() if key.startswith(f"{name}/")}
+
+
+def _stacked(found: Sequence[Arrays], names: Sequence[str], count: int) -> dict[str, NDArray[np.float64]]:
+    """Arrays [networks, count] of [count] each; NaN for a network that was not measured yet."""
+    nothing = np.full(count, np.nan)
+    return {name: np.stack([arrays.get(name, nothing) for arrays in found]) for name in names}
 
 
 def _stable(methods: Sequence[Measured]) -> dict[str, float | None]:
-    """By measure, how alike the methods' orders on the networks are; None for one network."""
+    """By measure, how alike the methods' orders are on the networks that all of them were asked about."""
     found = {}
     for name in JUDGED:
-        some = [
-            one.values[name] for one in methods if name in one.values and not np.isnan(one.values[name]).all(1).any()
-        ]
+        some = [one.values[name] for one in methods if name in one.values and not np.isnan(one.values[name]).all()]
         networks = min((len(values) for values in some), default=0)
-        found[name] = stability([[float(np.nanmean(values[at])) for values in some] for at in range(networks)])
+        asked = [at for at in range(networks) if not any(np.isnan(values[at]).all() for values in some)]
+        found[name] = stability([[float(np.nanmean(values[at])) for values in some] for at in asked])
     return found
 
 
@@ -282,7 +288,7 @@ def _source(
     model: VisionModel, scenes: int, images: str | Path | None, masks: str | Path | None, seed: int
 ) -> SceneSource | PhotoSource:
     if images is not None:
-        return PhotoSource(Path(images), None if masks is None else Path(masks), scenes, seed)
+        return PhotoSource(choose(images, masks, scenes, seed), seed)
     if masks is not None:
         raise InputError(f"masks={str(masks)!r} without images; give the folder that they are of as images=")
     return SceneSource(scenes, seed, model.input_size)

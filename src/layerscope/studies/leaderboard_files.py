@@ -26,8 +26,7 @@ def known_methods(folder: Path) -> list[str]:
 
 
 def head_of(models: Sequence[VisionModel], key: str, accuracy: Sequence[float | None]) -> dict[str, Any]:
-    """What is known before anything is measured. accuracy: of each network; empty before that is known."""
-    of = [*accuracy, *[None] * (len(models) - len(accuracy))]
+    """What is known of the networks. accuracy: of each, None where it is not known, or not yet."""
     return {
         "schema": SCHEMA,
         "kind": "leaderboard",
@@ -36,7 +35,7 @@ def head_of(models: Sequence[VisionModel], key: str, accuracy: Sequence[float | 
         "network": network_facts(models[0]),
         "networks": [
             {"name": model.name, "fingerprint": model.fingerprint, "accuracy": share}
-            for model, share in zip(models, of, strict=True)
+            for model, share in zip(models, accuracy, strict=True)
         ],
     }
 

@@ -31,10 +31,11 @@ def _on_order(methods: Sequence[Row], controls: Mapping[str, Row], first: str) -
     best = methods[0]
     if best[first] is None:
         return
-    exact = controls["exact"][first]
-    beside = f"the exact answer gets {_number(exact['value'])}, a" if exact else "A" if not exact else ""
-    known = f"By {MEASURES[first].title} {best['title']} comes first: {_interval(best[first])}; "
-    yield f"{known}{beside.lower()} random map {_interval(controls['random'][first])}."
+    exact, random = (controls.get(name, {}).get(first) for name in ("exact", "random"))
+    said = [f"By {MEASURES[first].title} {best['title']} comes first: {_interval(best[first])}"]
+    said += [f"the exact answer gets {_number(exact['value'])}"] if exact else []
+    said += [f"a random map {_interval(random)}"] if random else []
+    yield "; ".join(said) + "."
     beating = [row for row in methods if row["beats_controls"]]
     names = f" ({_names(beating)})" if beating else ""
     yield f"Better than all of the {len(KNOWING_NOTHING)} controls that know nothing: {_of(beating, methods)}{names}."

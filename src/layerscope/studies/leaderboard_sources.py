@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Protocol
 
 from layerscope.capture.evaluating import evaluating
 from layerscope.errors import InputError
 from layerscope.faithfulness.cases import Case
 from layerscope.faithfulness.causes import LEAST_PARTS
-from layerscope.faithfulness.photo_cases import photo_cases
+from layerscope.faithfulness.photo_cases import Chosen, cases_of
 from layerscope.faithfulness.scene_cases import drawn_anew, logits_of, scene_case
 from layerscope.faithfulness.scoring import predicted_logits, rendered
 from layerscope.models.datasets import TEST_SEED
@@ -41,6 +40,10 @@ class Source(Protocol):
     def identity(self) -> Mapping[str, Any]:
         """What decides which cases these are, as JSON."""
 
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """What the manifest says: how many were asked for (or are there), from where, with which masks."""
+
     def cases(self, model: VisionModel, on_progress: Progress) -> tuple[Numbered, Mapping[str, Any]]:
         """The cases that say something, with their numbers, and facts about them."""
 
@@ -64,6 +67,10 @@ class SceneSource:
     @property
     def identity(self) -> Mapping[str, Any]:
         return {"source": "menagerie", "scenes": self.count, "first": self.first, "checked": self.checked}
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        return {"asked": self.count, "first": self.first, "source": "menagerie", "masks": "scenes"}
 
     @cached_property
     def rendered(self) -> Scenes:
@@ -108,25 +115,37 @@ class SceneSource:
         return sum(right) / len(right)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PhotoSource:
-    """At most `count` images of a folder, as each network takes them; `masks` of things, where there are any."""
+    """Images of a folder, as each network takes them, with masks of things where there are any."""
 
-    folder: Path
-    masks: Path | None
-    count: int
+    chosen: Chosen
     seed: int
+    checked: int = CHECKED
+
+    @property
+    def count(self) -> int:
+        return len(self.chosen.pictures)
 
     @property
     def identity(self) -> Mapping[str, Any]:
-        files = [str(self.folder.resolve()), *([str(self.masks.resolve())] if self.masks else [])]
-        return {"source": files, "images": self.count, "seed": self.seed}
+        """By what the files hold, wherever they lie."""
+        return {"source": self.chosen.folder.name, "files": self.chosen.fingerprint, "checked": self.checked}
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        masks = self.chosen.masks
+        found = {"asked": self.chosen.found, "first": None, "source": self.chosen.folder.name}
+        return {**found, "masks": None if masks is None else masks.kind}
 
     def check(self, model: VisionModel) -> None:
-        """Any network of classes will do."""
+        """Any network of classes will do, for two pictures or more."""
+        if self.count < 2:
+            raise InputError(
+                f"one picture in {str(self.chosen.folder)!r}; give two or more: of one, no means are known"
+            )
 
     def cases(self, model: VisionModel, on_progress: Progress) -> tuple[Numbered, Mapping[str, Any]]:
-        """Raises InputError as `photo_cases` does."""
-        on_progress(0, self.count, "images")
-        found = photo_cases(model, self.folder, masks=self.masks, images=self.count, seed=self.seed)
+        """Raises InputError as `cases_of` does."""
+        found = cases_of(model, self.chosen, checked=self.checked, seed=self.seed, on_progress=on_progress)
         return list(enumerate(found)), {"telling": len(found), "accuracy": None}

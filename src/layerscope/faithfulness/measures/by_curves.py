@@ -10,6 +10,8 @@ from layerscope.faithfulness.measures.measure import Answers, Measure, Values
 
 STEPS = 10
 """Blocks of pixels in which an image is changed."""
+LEAST_FALL = 0.1
+"""Of the score's size, from image to fill: where it falls by less, areas are ratios of next to nothing."""
 
 MEASURES = (
     Measure(
@@ -43,7 +45,7 @@ MEASURES = (
 def judge(case: Case, answers: Answers) -> Values:
     """Measures of MEASURES, those with black for thorough cases only.
 
-    NaN where the fill scores no lower than the image, so that areas have no scale.
+    NaN where the fill scores hardly lower than the image, so that areas have no scale.
     """
     if ASKED not in answers:
         return {}
@@ -51,6 +53,9 @@ def judge(case: Case, answers: Answers) -> Values:
     fills: tuple[tuple[Fill, str], ...] = (("blur", ""), *((("black", "_black"),) if case.thorough else ()))
     for fill, suffix in fills:
         curves = deletion_insertion(case.asked.score, case.asked.image, {"": answers[ASKED]}, fill, steps=STEPS)
+        falls = curves.image_score - curves.fill_score > LEAST_FALL * max(
+            abs(curves.image_score), abs(curves.fill_score)
+        )
         for name, area in (("deletion", curves.of[""].deletion_area), ("insertion", curves.of[""].insertion_area)):
-            found[name + suffix] = math.nan if area is None else area
+            found[name + suffix] = area if falls and area is not None else math.nan
     return found

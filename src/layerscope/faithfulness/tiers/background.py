@@ -67,7 +67,7 @@ def _network() -> VisionModel:
     filters = (waves - waves.mean((1, 2), keepdim=True))[:, None].expand(-1, 3, -1, -1)
     side = (SIZE - _WINDOW) // _STRIDE + 1
     starts = _STRIDE * torch.arange(side)
-    touching = (starts + _WINDOW > MIDDLE.start) & (starts < MIDDLE.stop - 4)
+    touching = (starts + _WINDOW > MIDDLE.start) & (starts < MIDDLE.stop)
     seen = ~(touching[:, None] & touching)
     own = torch.eye(len(ANGLES)).repeat_interleave(4, 1)
     share = (own - (1 - own) / (len(ANGLES) - 1)) / seen.sum()

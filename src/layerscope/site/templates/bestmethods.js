@@ -38,7 +38,12 @@
     return el(
       "div",
       { class: "best" },
-      el("h3", {}, el("a", { href: boardAddress(null, board) }, name(board.title, 80)), el("span", { class: "small" }, ` ${measure.title}`)),
+      el(
+        "h3",
+        {},
+        el("a", { href: boardAddress(null, board) }, name(board.title, 80)),
+        el("span", { class: "small" }, ` ${measure.title}`),
+      ),
       el("ol", { class: "intervals" }, shown.map((row) => line(board, row, measure, scale, controls))),
       el("div", { class: "under-intervals" }, intervalAxis(scale)),
       el("p", { class: "small" }, beating(board, methods)),
@@ -58,9 +63,14 @@
       { class: row.control ? "is-control" : null },
       el("span", {}, row.control ? name(row.title, 40) : el("a", { href: boardAddress(row.method, board) }, name(row.title, 40))),
       intervalBar(measure, row, scale, controls),
-      row[measure.name]
-        ? el("span", { class: "number" }, el("b", {}, number(row[measure.name].value)), el("span", { class: "small" }, ` ${intervalWords(row[measure.name])}`))
-        : el("span", { class: "number" }, "–"),
+      numbers(row[measure.name]),
+    );
+
+  const numbers = (interval) =>
+    el(
+      "span",
+      { class: "number" },
+      interval ? [el("b", {}, number(interval.value)), el("span", { class: "small" }, ` ${intervalWords(interval)}`)] : "–",
     );
 
   LAYERSCOPE.bestMethods = bestMethods;

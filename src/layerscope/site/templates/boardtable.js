@@ -134,7 +134,8 @@
   // What a measure is: the one under the pointer or the focus, else the one that the table is sorted by.
   function say(state, measure) {
     const failing = failsCheck(state.board, measure) ? failingWords(state.board, measure) : null;
-    state.said.replaceChildren(el("b", {}, `${measure.title}, ${measureWay(measure)}. `), name(measure.words, 400), ...[failing].filter(Boolean));
+    const title = el("b", {}, `${measure.title}, ${measureWay(measure)}. `);
+    state.said.replaceChildren(...[title, name(measure.words, 400), failing].filter(Boolean));
   }
 
   function heads(state, { measures, sorted }, down) {

@@ -29,10 +29,12 @@
     const scale = scaleOfMeasure(measure, rows);
     const x = (value) => left + COLUMN * 0.68 * Math.min(1, Math.max(0, scale.place(value)));
     const random = controls.random?.[measure.name];
+    const rule = (value, colour) =>
+      svg("line", { x1: x(value), x2: x(value), y1: TOP - 4, y2: height - 4, style: `stroke: ${colour}` });
     return [
-      text(left, TOP - 14, "start", `${short(measure.title, 18)} ${measure.better === "high" ? "↑" : "↓"}`, "font-weight: bold"),
-      scale.ticks.map((value) => svg("line", { x1: x(value), x2: x(value), y1: TOP - 4, y2: height - 4, style: `stroke: ${LINE}` })),
-      known(random) ? svg("line", { x1: x(random.value), x2: x(random.value), y1: TOP - 4, y2: height - 4, style: `stroke: ${STRONG}` }) : null,
+      text(left, TOP - 14, "start", `${short(measure.title, 15)} ${measure.better === "high" ? "↑" : "↓"}`, "font-weight: bold"),
+      scale.ticks.map((value) => rule(value, LINE)),
+      known(random) ? rule(random.value, STRONG) : null,
       rows.map((row, place) => (known(row[measure.name]) ? dot(measure, row, { x, y: y(place), left, controls, write }) : null)),
     ];
   }

@@ -26,11 +26,13 @@
 
   const seek = () => document.querySelector(".board-table .is-wanted")?.scrollIntoView({ block: "center" });
 
+  const whose = (board) => name(board.scenes.source, 80);
+
   const head = (board) =>
     el(
       "header",
       { class: "head" },
-      el("h1", {}, board.truth ? "Which explanations are right" : ["Which explanations to use on images of ", name(board.scenes.source, 80)]),
+      el("h1", {}, board.truth ? "Which explanations are right" : ["Which explanations to use on images of ", whose(board)]),
       el(
         "p",
         { class: "lead" },
@@ -109,6 +111,8 @@
     ].filter(Boolean);
   }
 
+  const rightly = (accuracy) => el("span", { class: "quiet" }, ` names ${percent(accuracy)} rightly`);
+
   // The trainings of one network that the numbers are means over; of one alone the page has said enough.
   function networks(board) {
     if (board.networks.length < 2) return null;
@@ -120,7 +124,7 @@
         "ul",
         {},
         board.networks.map((one) =>
-          el("li", {}, name(one.name, 80), known(one.accuracy) ? el("span", { class: "quiet" }, ` names ${percent(one.accuracy)} rightly`) : null),
+          el("li", {}, name(one.name, 80), known(one.accuracy) ? rightly(one.accuracy) : null),
         ),
       ),
     );

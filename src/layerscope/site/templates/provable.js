@@ -71,7 +71,12 @@
       el(
         "thead",
         {},
-        el("tr", {}, el("th", { scope: "col", class: "first" }, "Method"), tiers.map((tier) => el("th", { scope: "col" }, name(tier.title, 60)))),
+        el(
+          "tr",
+          {},
+          el("th", { scope: "col", class: "first" }, "Method"),
+          tiers.map((tier) => el("th", { scope: "col" }, name(tier.title, 60))),
+        ),
       ),
       body("pinned", true),
       body(null, false),

@@ -10,6 +10,8 @@
 
   // --- measures
 
+  const HEADS = ["Measure", "Check", "Exact beyond random", "Misses it on", "Order kept between trainings"];
+
   function trusted(board, of) {
     const judged = board.measures.filter((measure) => verdictOn(board, measure));
     if (!judged.length) return null;
@@ -24,7 +26,7 @@
         { class: "quiet lines" },
         "Each measure is given the exact answer and a random map on networks whose causes are provable. One that does not tell ",
         "them apart fails, and is no headline measure. ",
-        failing.length ? `${failing.length} of ${plural(judged.length, "measure")} ${failing.length === 1 ? "fails" : "fail"}.` : "None fails.",
+        `${failing.length || "None"} of ${plural(judged.length, "measure")} ${failing.length > 1 ? "fail" : "fails"}.`,
       ),
       el(
         "table",
@@ -32,14 +34,15 @@
         el(
           "thead",
           {},
-          el("tr", {}, ["Measure", "Check", "Exact beyond random", "Misses it on", "Order kept between trainings"].map((words) => el("th", { scope: "col" }, words))),
+          el("tr", {}, HEADS.map((words) => el("th", { scope: "col" }, words))),
         ),
         groupedMeasures(judged).map(([group, , found]) => body(board, group, found, widest)),
       ),
     );
     const flat = judged.map((measure) => {
       const { passes, apart, told, missed, stable } = verdictOn(board, measure);
-      return { measure: measure.name, passes, apart: apart?.value, apart_low: apart?.low, apart_high: apart?.high, told, missed, stable };
+      const ends = { apart: apart?.value, apart_low: apart?.low, apart_high: apart?.high };
+      return { measure: measure.name, passes, ...ends, told, missed, stable };
     });
     return saved(node, of, "checks of the measures", { rows: () => rowsOf(flat) });
   }
@@ -60,13 +63,19 @@
   function line(board, measure, widest) {
     const { passes, apart, missed, stable, words } = verdictOn(board, measure);
     const [mark, verdict] = VERDICTS[passes];
+    const where = missed.map((one) => tierTitle(board, one)).join(", ");
     return el(
       "tr",
       { class: passes === false ? "is-failing" : null, "data-measure": measure.name },
       el("th", { scope: "row" }, name(measure.title, 60), ` ${measureDirection(measure)}`),
-      el("td", { class: "check-of" }, el("b", {}, mark ? el("span", { "aria-hidden": "true" }, `${mark} `) : null, verdict), el("span", { class: "small" }, name(words, 400))),
+      el(
+        "td",
+        { class: "check-of" },
+        el("b", {}, mark ? el("span", { "aria-hidden": "true" }, `${mark} `) : null, verdict),
+        el("span", { class: "small" }, name(words, 400)),
+      ),
       el("td", { "data-head": "Exact beyond random" }, apart ? [apartBar(apart, widest), numbers(apart, hundredths)] : "–"),
-      el("td", { "data-head": "Misses it on" }, missed.length ? name(missed.map((one) => tierTitle(board, one)).join(", "), 400) : passes === null ? "–" : "none"),
+      el("td", { "data-head": "Misses it on" }, missed.length ? name(where, 400) : passes === null ? "–" : "none"),
       el("td", { class: "number", "data-head": "Order kept" }, known(stable) ? hundredths(stable) : "–"),
     );
   }
@@ -131,10 +140,16 @@
     );
     const flat = changes.map((one) => ({
       ...{ change: one.change, natural: one.natural, scenes: one.scenes },
-      ...Object.fromEntries(SHARES.flatMap(([key]) => [[key, one[key]?.value], [`${key}_low`, one[key]?.low], [`${key}_high`, one[key]?.high]])),
+      ...Object.fromEntries(SHARES.flatMap(([key]) => ends(key, one[key]))),
     }));
     return saved(node, of, "familiar scenes", { rows: () => rowsOf(flat) });
   }
+
+  const ends = (key, interval) => [
+    [key, interval?.value],
+    [`${key}_low`, interval?.low],
+    [`${key}_high`, interval?.high],
+  ];
 
   const change = (one) =>
     el(

@@ -2,11 +2,15 @@
 // The measures of a leaderboard: their groups, their order, whether they can be trusted, and how their numbers are written.
 (() => {
   const { el, name, number } = LAYERSCOPE;
+  const BY_CAUSES = ["part_rank", "shapley_rank", "cosine", "preservation", "deletion_check", "sufficient", "target", "swap", "background"];
+  const BY_MASKS = ["mass", "pointing", "distractors", "independence", "shortcut", "contrast"];
+  const BY_CURVES = ["deletion", "insertion", "deletion_black", "insertion_black"];
+  const BY_RESPONSE = ["infidelity", "max_sensitivity", "redrawn"];
   const GROUPS = [
-    ["by causes", "what each part truly does to the class", ["part_rank", "shapley_rank", "cosine", "preservation", "deletion_check", "sufficient", "target", "swap", "background"]],
-    ["by masks", "where the thing, its distractors and planted marks are", ["mass", "pointing", "distractors", "independence", "shortcut", "contrast"]],
-    ["by curves", "what the score does as pixels go", ["deletion", "insertion", "deletion_black", "insertion_black"]],
-    ["by response", "what the map does as image or network change", ["infidelity", "max_sensitivity", "redrawn"]],
+    ["by causes", "what each part truly does to the class", BY_CAUSES],
+    ["by masks", "where the thing, its distractors and planted marks are", BY_MASKS],
+    ["by curves", "what the score does as pixels go", BY_CURVES],
+    ["by response", "what the map does as image or network change", BY_RESPONSE],
     ["by cost", "what it takes", ["seconds"]],
   ];
   const NEEDS = { causes: "by causes", masks: "by masks", nothing: "by response" };
@@ -62,7 +66,13 @@
     );
 
   const entry = (board, measure) => [
-    el("dt", {}, name(measure.title, 60), " ", el("span", { class: "small" }, `${DIRECTION[measure.better]} ${WAY[measure.better]}`)),
+    el(
+      "dt",
+      {},
+      name(measure.title, 60),
+      " ",
+      el("span", { class: "small" }, `${DIRECTION[measure.better]} ${WAY[measure.better]}`),
+    ),
     el("dd", { id: wordsId(measure) }, name(measure.words, 600), fails(board, measure) ? failing(board, measure) : null),
   ];
 
