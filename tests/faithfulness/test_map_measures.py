@@ -194,12 +194,14 @@ def test_a_method_that_explains_the_next_class_falls(name):
 
 
 def test_an_even_map_says_nothing_beyond_size_and_nothing_of_its_target():
+    told = []
     for seed, game in additive_games():
         even = torch.ones(SIDE, SIDE)
         found = by_parts.judge(planted_case(game, seed=seed, other=1), {ASKED: even, OTHER: even})
         assert found["beyond_size"] == 0 or abs(found["part_rank"]) == pytest.approx(1)  # which leaves nothing beyond
         assert found["target"] == 0
-        assert found["part_rank"] != 0  # which size alone may well tell
+        told.append(abs(found["part_rank"]))
+    assert sum(told) / len(told) > 0.3  # which size alone may well tell
 
 
 def test_parts_that_stand_in_for_each_other_worked_out_by_hand():

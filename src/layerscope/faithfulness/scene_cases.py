@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+import torch
 from torch import Tensor
 
 from layerscope.attribution.checks import redrawn
@@ -30,8 +31,8 @@ from layerscope.faithfulness.cases import (
 )
 from layerscope.faithfulness.causes import reach
 from layerscope.faithfulness.measures.by_response import noisy
-from layerscope.faithfulness.part_game import PartGame, play
-from layerscope.faithfulness.scoring import as_taken
+from layerscope.faithfulness.part_game import OTHERS, PartGame, play
+from layerscope.faithfulness.scoring import as_taken, predicted_logits
 from layerscope.models.model import VisionModel
 from layerscope.world import PART_NAMES, MoveDistractors, NewBackground, Scenes
 
@@ -110,18 +111,19 @@ def _others(asked: Question, game: PartGame, scene: Scenes) -> dict[str, Questio
 
 
 def _patched(asked: Question, game: PartGame, scene: Scenes, away: Tensor) -> tuple[Tensor | None, Tensor | None]:
-    """The scene with distractors in other places that leave the score unchanged, and where they are; None without.
+    """The image with distractors of the scene put into it once more, elsewhere, so that the score stays, and where.
 
+    None without such places. Nothing else differs: the thing, and the distractors that were there, stay as they are.
     away: bool [size, size], where they are not on the thing or next to it.
     """
-    target = asked.target
-    change = (game.distractors - game.whole)[:, target].abs()
-    everything = (game.whole - game.values[frozenset()])[target].abs()
-    for draw in change.argsort().tolist():
-        if change[draw] > UNCHANGED * everything:
-            break
-        moved = scene.again(MoveDistractors(draw + 1))
-        patch = (moved.part[0] == _CLUTTER) & (scene.part[0] != _CLUTTER) & away
-        if patch.any():
-            return moved.images[0], patch
+    everything = float((game.whole - game.values[frozenset()])[asked.target].abs())
+    moved = scene.variants([MoveDistractors(seed) for seed in range(1, OTHERS + 1)])
+    patches = (moved.part == _CLUTTER) & (scene.part != _CLUTTER) & away
+    images = torch.where(patches[:, None], moved.images, asked.image)
+    with evaluating(asked.model.module):
+        logits = predicted_logits(logits_of(asked.model), [images])
+    change = (logits - game.whole)[:, asked.target].abs()
+    for place in change.argsort().tolist():
+        if change[place] <= UNCHANGED * everything and patches[place].any():
+            return images[place], patches[place]
     return None, None

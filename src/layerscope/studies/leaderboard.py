@@ -204,7 +204,7 @@ class _Study:
         accuracy = [None if record is None else record.facts["accuracy"] for record in pinned]
         facts = {
             **head_of(self.models, self.key(), accuracy),
-            "truth": isinstance(self.source, SceneSource),
+            "truth": self._truth,
             "scenes": self._source_facts(known),
             "seed": self.seed,
             "methods": list(self.methods),
@@ -229,18 +229,25 @@ class _Study:
         if refused:
             return Measured(name, METHODS[name].title, refused, {})
         values = _stacked(arrays, (*JUDGED, SECONDS.name), self.source.count)
-        proved = self.provable.find(name) if self.provable.count else None
-        return Measured(name, METHODS[name].title, None, values if proved is None else values | marks(proved.arrays))
+        return Measured(name, METHODS[name].title, None, values | self._marks(name))
 
     def _of_control(self, name: str, pinned: Sequence[Record | None]) -> Measured:
-        """Without values where it has no answer, as nothing has an exact one about images whose causes are not known."""
+        """Without values where it has no answer, as the exact one has none about images whose causes are not known."""
         arrays = [{} if one is None else _below(name, one.arrays) for one in pinned]
-        proved = self.provable.find(_PINNED) if self.provable.count else None
         values = _stacked(arrays, JUDGED, self.source.count)
         if all(np.isnan(one).all() for one in values.values()):
             return Measured(name, CONTROLS[name], None, {})
-        shown = {} if proved is None else marks(proved.arrays, f"{name}/")
-        return Measured(name, CONTROLS[name], None, values | shown)
+        return Measured(name, CONTROLS[name], None, values | self._marks(_PINNED, f"{name}/"))
+
+    def _marks(self, name: str, prefix: str = "") -> dict[str, NDArray[np.float64]]:
+        """What planted shortcuts say of a method, beside its measures on scenes."""
+        proved = self.provable.find(name) if self.provable.count and self._truth else None
+        return {} if proved is None else marks(proved.arrays, prefix)
+
+    @property
+    def _truth(self) -> bool:
+        """Whether causes are known."""
+        return isinstance(self.source, SceneSource)
 
     def _source_facts(self, pinned: Sequence[Record]) -> dict[str, Any]:
         names = ("telling", "checked", "accuracy")
@@ -253,6 +260,7 @@ class _Study:
         network = of[0] if len(of) == 1 else f"[{', '.join(of)}]"
         told: dict[str, Any] = {"methods": methods, "scenes": self.source.count}
         if isinstance(self.source, PhotoSource):
+            told = told if self.source.count < self.source.chosen.found else {"methods": methods}
             told |= {"images": str(self.source.chosen.folder)}
             told |= {} if self.masks is None else {"masks": self.masks}
         given = "".join(f", {name}={value!r}" for name, value in {**told, "seed": self.seed}.items())

@@ -53,9 +53,8 @@ def judge(case: Case, answers: Answers) -> Values:
     fills: tuple[tuple[Fill, str], ...] = (("blur", ""), *((("black", "_black"),) if case.thorough else ()))
     for fill, suffix in fills:
         curves = deletion_insertion(case.asked.score, case.asked.image, {"": answers[ASKED]}, fill, steps=STEPS)
-        falls = curves.image_score - curves.fill_score > LEAST_FALL * max(
-            abs(curves.image_score), abs(curves.fill_score)
-        )
+        size = max(abs(curves.image_score), abs(curves.fill_score))
+        falls = curves.image_score - curves.fill_score > LEAST_FALL * size
         for name, area in (("deletion", curves.of[""].deletion_area), ("insertion", curves.of[""].insertion_area)):
             found[name + suffix] = area if falls and area is not None else math.nan
     return found
