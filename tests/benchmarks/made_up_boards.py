@@ -32,6 +32,8 @@ def facts_of(network: str) -> dict[str, Any]:
             {
                 "tier": "linear",
                 "title": "Linear",
+                "words": "A sum.",
+                "cases": 4,
                 "measure": "part_rank",
                 "rows": [{"method": "deeplift", "title": "DeepLift", "control": False, "right": INTERVAL}],
             }

@@ -152,7 +152,10 @@ RIGHT = {"part_rank": 1, "shapley_rank": 1, "preservation": 1, "deletion_check":
 def test_of_additive_parts_the_exact_answer_is_best_and_its_negative_worst():
     for seed, game in additive_games():
         case, answers = planted_case(game, seed=seed, other=1), answers_of(game, 0, 1)
-        right, wrong = by_parts.judge(case, answers), by_parts.judge(case, {name: -values for name, values in answers.items()})
+        right, wrong = (
+            by_parts.judge(case, answers),
+            by_parts.judge(case, {name: -values for name, values in answers.items()}),
+        )
         shares = by_parts.judge(case, {ASKED: exact_shares(game.effects(0))})
         for name, best in RIGHT.items():
             assert right[name] == pytest.approx(best, abs=1e-9), name
@@ -223,7 +226,9 @@ def test_parts_that_stand_in_for_each_other_worked_out_by_hand():
 
 
 def test_what_has_no_answer_is_not_a_number():
-    nothing = by_parts.judge(planted_case(planted_game(additive(0, 0, 0, 0), additive(1, 1, 1, 1), parts=4)), {ASKED: drawn(0)})
+    nothing = by_parts.judge(
+        planted_case(planted_game(additive(0, 0, 0, 0), additive(1, 1, 1, 1), parts=4)), {ASKED: drawn(0)}
+    )
     for name in ("part_rank", "shapley_rank", "beyond_size", "cosine", "preservation", "deletion_check", "sufficient"):
         assert math.isnan(nothing[name]), name
     sufficient = {

@@ -46,8 +46,8 @@ def _passes(options: Options, on_progress: Progress) -> Report:
 def _without_truth(options: Options) -> None:
     if options.truth or options.out is not None:
         raise InputError("--truth and --out are of attribution; leave them out")
-    if options.images is not None or options.masks is not None:
-        raise InputError("--images and --masks are of attribution; leave them out")
+    if options.images is not None or options.masks is not None or options.methods is not None:
+        raise InputError("--images, --masks and --methods are of attribution; leave them out")
 
 
 SUBJECTS: dict[str, Measure] = {

@@ -14,6 +14,7 @@ from layerscope.cli.options import (
     Conformance,
     Data,
     Json,
+    Judged,
     Masks,
     Networks,
     Pictures,
@@ -83,6 +84,7 @@ def benchmark(
     truth: Truth = False,
     images: Pictures = None,
     masks: Masks = None,
+    methods: Judged = None,
     out: Records = None,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -102,7 +104,7 @@ def benchmark(
     from layerscope.site.pages import check_site, write_site
 
     options = Options(
-        networks, threads, min(rounds, 3) if quick else rounds, quick, conformance, truth, out, images, masks
+        networks, threads, min(rounds, 3) if quick else rounds, quick, conformance, truth, out, images, masks, methods
     )
     folder, recorded = out or OUTPUTS, truth or images is not None
     if recorded:

@@ -140,6 +140,10 @@ Masks = Annotated[
         "--images: where the things are: COCO-style JSON, or a folder of PNG masks, 0 being nothing",
     ),
 ]
+Judged = Annotated[
+    str | None,
+    _option("A,B,C", '--truth, --images: attribution methods, or "all" (default: the usual ones)', completion.methods),
+]
 Records = Annotated[Path | None, _option("DIR", "--truth, --images: folder for records and site (default: outputs)")]
 
 # --- layers, site, figure, doctor

@@ -38,5 +38,8 @@ def _check(options: Options) -> None:
         )
     if options.masks is not None and options.images is None:
         raise InputError("--masks are of things in --images; give both, or leave the masks out")
-    if options.out is not None and not (options.truth or options.images is not None):
+    recorded = options.truth or options.images is not None
+    if options.methods is not None and not recorded:
+        raise InputError("--methods are those of --truth or --images; give one of these with it, or none")
+    if options.out is not None and not recorded:
         raise InputError("--out is where the records of --truth go, or of --images; give one of these with it, or none")

@@ -30,6 +30,7 @@ OUT = Path("outputs")
 TRAININGS = 3
 """Of each bundled network, with its own the first; a quick leaderboard is of that one alone."""
 ALL = "all"
+_OF_A_TIER = ("tier", "title", "words", "measure", "cases")
 _OF_A_MACHINE = ("cores", "machine", "system", "date")
 """Left out of the manifest, so that the same command gives the same file, but for the seconds."""
 
@@ -47,16 +48,22 @@ def table_of(boards: Sequence[Leaderboard], options: Options) -> Report:
         "command": command_of(options),
         "networks": {board.facts["network"]["name"]: _told(board) for board in boards},
         "measures": boards[0].facts["measures"],
-        "tiers": boards[0].facts["tiers"],
+        "tiers": [{name: tier[name] for name in _OF_A_TIER} for tier in boards[0].facts["tiers"]],
         "seed": boards[0].facts["seed"],
         "left_out": [name for name in PICTURED if any(name not in board.facts["methods"] for board in boards)],
         **facts,
     }
     shown = {_title(board): [_shown(row, _headline(board)) for row in board.rows] for board in boards}
-    if boards[0].facts["tiers"]:
-        shown["networks whose right answer is provable"] = provable_rows(boards[0].facts["tiers"])
+    proved = provable_rows(boards[0].facts["tiers"])
+    if proved:
+        shown["networks whose right answer is provable"] = [_shown_proof(row, told["tiers"]) for row in proved]
     return Report(
-        {"rows": [row for board in boards for row in board.rows]},
+        {
+            "rows": [row for board in boards for row in board.rows],
+            "provable": proved,
+            "meta": [_of(board, row) for board in boards for row in board.facts["meta"]],
+            "familiar": [_of(board, row) for board in boards for row in board.facts["familiar"]],
+        },
         told,
         "\n\n".join(_summary(board) for board in boards),
         shown=shown,
@@ -111,15 +118,29 @@ def command_of(options: Options) -> str:
 
 
 def provable_rows(tiers: Sequence[Row]) -> list[Row]:
-    """Methods and controls by provable networks, each with its interval."""
+    """Methods and then controls, with the measure of each provable network by its name; None where one is refused."""
     found: dict[str, Row] = {}
     for tier in tiers:
-        measure = MEASURES[tier["measure"]]
         for row in tier["rows"]:
-            name = row["title"] if not row["control"] else f"({row['title'].lower()})"
-            column = f"{tier['title']}: {measure.title} {_arrow(measure.better)}"
-            found.setdefault(name, {"method": name})[column] = row["right"] and _interval(row["right"])
-    return list(found.values())
+            told = {name: row[name] for name in ("method", "title", "control")}
+            found.setdefault(row["method"], told | {one["tier"]: None for one in tiers})[tier["tier"]] = row["right"]
+    return sorted(found.values(), key=lambda row: bool(row["control"]))
+
+
+def _shown_proof(row: Row, tiers: Sequence[Row]) -> Row:
+    shown: Row = {"method": _name(row)}
+    for tier in tiers:
+        measure, right = MEASURES[tier["measure"]], row[tier["tier"]]
+        shown[f"{tier['title']}: {measure.title} {_arrow(measure.better)}"] = right and _interval(right)
+    return shown
+
+
+def _of(board: Leaderboard, row: Row) -> Row:
+    return {"network": board.facts["network"]["name"], **row}
+
+
+def _name(row: Row) -> str:
+    return f"({row['title'].lower()})" if row["control"] else str(row["title"])
 
 
 def _headline(board: Leaderboard) -> list[str]:
@@ -128,7 +149,7 @@ def _headline(board: Leaderboard) -> list[str]:
 
 def _shown(row: Row, measures: Sequence[str]) -> Row:
     """A row as people read it: the measures of the first table, each with its interval."""
-    shown: Row = {"method": row["title"] if not row["control"] else f"({row['title'].lower()})"}
+    shown: Row = {"method": _name(row)}
     for name in measures:
         value = row[name]
         text = value if value is None or not isinstance(value, dict) else _interval(value)
@@ -146,7 +167,7 @@ def _interval(value: dict[str, Any]) -> str:
 
 
 def _told(board: Leaderboard) -> dict[str, Any]:
-    names = ("scenes", "networks", "refused", "reading", "meta", "familiar", "complete")
+    names = ("scenes", "networks", "refused", "reading", "complete")
     return {**{name: board.facts[name] for name in names}, "fingerprint": board.facts["network"]["fingerprint"]}
 
 
