@@ -10,6 +10,7 @@ import textwrap
 from typing import Any
 
 import command_pages
+import measure_pages
 import method_pages
 import reference_pages
 from latex2mathml.converter import convert
@@ -38,13 +39,14 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, **others: Any) -> str:
-    """Complete the page of a method, and turn every formula into MathML, which browsers draw by themselves."""
+    """Complete the page of a method, put in the table of measures, and turn every formula into MathML, which browsers
+    draw by themselves."""
     folder, _, name = page.file.src_uri.removesuffix(".md").rpartition("/")
     if folder == "methods" and name in method_pages.names():
         markdown = method_pages.complete(name, markdown)
     if folder == "methods" and name == "index":
         markdown = markdown.replace("<!-- finding -->", method_pages.finding()) + method_pages.overview()
-    return MATH.sub(_formula, markdown)
+    return MATH.sub(_formula, markdown.replace("<!-- measures -->", measure_pages.catalogue()))
 
 
 def _made() -> list[tuple[str, str, str]]:

@@ -6,17 +6,17 @@ package. The scores are those that lie in docs/measured.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from tables import as_markdown, cell, stored
+from tables import ARROWS, Stored, as_markdown, cell, stored
 
 import layerscope as ls
+from layerscope.faithfulness.explainers import KNOWING_NOTHING
+from layerscope.faithfulness.measures.catalogue import MEASURES
 
 LEADERBOARD = "layerscope benchmark attribution --truth"
 """The command whose stored output the scores are."""
-HIDDEN = ("method", "title", "control", "rank", "cosine")
-"""Columns of the leaderboard that are not shown on a method's page."""
 SECTIONS = ("Formula", "When it misleads")
 CLAIMS = {
     "difference": "the difference between the scores of the image and of its baseline",
@@ -70,14 +70,27 @@ def score(name: str) -> str:
     made = stored(LEADERBOARD)
     if made is None:
         return f"No score yet: `{LEADERBOARD}` was not run for this copy."
-    rows = [row for row in made.rows() if row["method"] == name or row.get("control")]
+    rows = made.rows()
     if not any(row["method"] == name for row in rows):
         return f"No score: the leaderboard ({cell(made.command)}) has no row for it."
-    return (
-        "Part rank is the rank correlation of the map's sums inside the parts of a scene with the parts' true "
-        "effects, found by rendering the scene without each ([how](../measures/faithfulness.md)). Controls know "
-        f"nothing of the network.\n\n{as_markdown(list(_shown(rows)))}\n\n{made.origin()}"
-    )
+    shown = headline(made)
+    heads = {one: f"{MEASURES[one].title} {ARROWS[MEASURES[one].better]}" for one in shown}
+    parts = [
+        "By the measures of the leaderboard's first table, with the direction that is better and 95 % intervals "
+        "([what each is](../measures/faithfulness.md), [all methods](../measures/leaderboard.md)). The other columns "
+        "are maps that know no network: what they reach shows nothing."
+    ]
+    for network in dict.fromkeys(row["network"] for row in rows):
+        here = [row for row in rows if row["network"] == network]
+        parts += _turned(f"On `{network}`", here, name, shown, heads)
+    proved = made.told("provable") or []
+    parts += _turned("On networks whose answer is provable", proved, name, made.heads("provable") if proved else {})
+    return "\n\n".join([*parts, made.origin()])
+
+
+def headline(made: Stored) -> list[str]:
+    """The measures of the first table of a leaderboard; where it does not say which these are, all."""
+    return [name for name in MEASURES if made.measures.get(name, {}).get("headline", not made.measures)]
 
 
 def finding() -> str:
@@ -91,12 +104,22 @@ def finding() -> str:
         here = [row for row in tried if row["network"] == network]
         better = [row["title"] for row in here if row["beats_controls"]]
         told.append(f"of {len(here)} methods on `{network}`, {', '.join(better) or 'none'}")
-    return f"By part rank these beat every map that knows no network: {'; '.join(told)}."
+    first = MEASURES[next(iter(headline(made)))].title
+    return f"By {first} these beat every map that knows no network: {'; '.join(told)}."
 
 
-def _shown(rows: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
-    """The rows without columns for machines; controls after the method, network by network."""
-    for row in sorted(rows, key=lambda one: (str(one.get("network")), bool(one.get("control")))):
-        said = row.get("title") or row["method"]
-        first = {"map": f"{said} (control)" if row.get("control") else f"**{said}**"}
-        yield first | {key: value for key, value in row.items() if key not in HIDDEN}
+def _turned(
+    title: str, rows: Sequence[Mapping[str, Any]], name: str, shown: Iterable[str], heads: Mapping[str, str]
+) -> list[str]:
+    """A title and a table of one row per measure, in columns the method and the controls; nothing without a value."""
+    order = (name, *KNOWING_NOTHING)
+    found = sorted((row for row in rows if row["method"] in order), key=lambda row: order.index(row["method"]))
+    if not found or found[0]["method"] != name:
+        return []
+    columns = {f"**{row['title']}**" if row["method"] == name else row["title"]: row for row in found}
+    table = [
+        {"measure": heads[measure]} | {column: row.get(measure) for column, row in columns.items()}
+        for measure in shown
+        if found[0].get(measure) is not None
+    ]
+    return [f"**{title}**", as_markdown(table)] if table else []

@@ -9,6 +9,9 @@ A table stands between two comments; `table`, `columns` and `where` are optional
     <!-- table: layerscope benchmark attribution --quick; columns: method, tool, seconds; where: tool=captum -->
     <!-- end -->
 
+`table: networks.menagerie.reading` is what a manifest says there; sentences become a list. `only: headline` leaves out
+the columns of measures that a leaderboard's first table has not, `only: rest` those that it has.
+
 What commands said lies in docs/measured/, one JSON file each: the command, the date, versions, and the `output`.
 """
 
@@ -34,6 +37,7 @@ MEASURED = DOCS / "measured"
 BLOCK = re.compile(r"^<!-- table: (?P<asked>[^\n]+?) -->\n(?P<body>.*?)^<!-- end -->$", re.MULTILINE | re.DOTALL)
 LONGEST = 200
 """Rows of a table that is stored; longer ones (all units of a network) are no tables for people."""
+ARROWS = {"high": "↑", "low": "↓"}
 Row = Mapping[str, Any]
 
 
@@ -47,9 +51,33 @@ class Stored:
 
     def rows(self, table: str | None = None) -> list[dict[str, Any]]:
         """One of its tables, by default the first. Raises KeyError where there is no such table."""
-        if table:
-            return [dict(row) for row in self.output[table]]
-        return [dict(row) for row in next(value for value in self.output.values() if _is_table(value))]
+        if table is None:
+            return [dict(row) for row in next(value for value in self.output.values() if _is_table(value))]
+        if (found := self.told(table)) is None:
+            raise KeyError(table)
+        return [dict(row) for row in found]
+
+    def told(self, place: str) -> list[Any] | None:
+        """The rows or sentences at a place of its output or facts, as "networks.menagerie.reading"; None for others.
+
+        Of what has names, rows with the names.
+        """
+        found = _at({**self.facts, **self.output}, place)
+        if isinstance(found, Mapping):
+            return [{"name": name, **one} for name, one in found.items() if isinstance(one, Mapping)]
+        return found if isinstance(found, list) else None
+
+    @property
+    def measures(self) -> dict[str, Row]:
+        """What a leaderboard says of each measure, by name; nothing for other commands."""
+        return {row["name"]: row for row in self.facts.get("measures", ())}
+
+    def heads(self, table: str | None) -> dict[str, str]:
+        """How the columns of measures are called, with the direction that is better."""
+        known = {name: f"{row['title']} {ARROWS[row['better']]}" for name, row in self.measures.items()}
+        if table != "provable":
+            return known
+        return {one["tier"]: f"{one['title']}: {known[one['measure']]}" for one in self.facts["tiers"]}
 
     def origin(self) -> str:
         """One line: the command that makes it again, with what it was measured."""
@@ -83,12 +111,12 @@ def filled(text: str) -> str:
     return BLOCK.sub(lambda found: _block(found["asked"]), text)
 
 
-def as_markdown(rows: Sequence[Row], columns: Sequence[str] = ()) -> str:
-    """Rows as a Markdown table; numbers are set to the right."""
+def as_markdown(rows: Sequence[Row], columns: Sequence[str] = (), heads: Mapping[str, str] | None = None) -> str:
+    """Rows as a Markdown table; numbers are set to the right. heads: how columns are called, if not by their names."""
     names = list(columns) or list(rows[0])
     numeric = {name: all(isinstance(_at(row, name), int | float | dict | None) for row in rows) for name in names}
-    heads = [name if name in rows[0] else name.rpartition(".")[2] for name in names]
-    lines = [heads, ["---:" if numeric[name] else "---" for name in names]]
+    called = [(heads or {}).get(name, name if name in rows[0] else name.rpartition(".")[2]) for name in names]
+    lines = [called, ["---:" if numeric[name] else "---" for name in names]]
     lines += [[cell(_at(row, name)) for name in names] for row in rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
@@ -101,6 +129,8 @@ def cell(value: object) -> str:
         return "yes" if value else "no"
     if isinstance(value, Mapping) and "value" in value:
         return _interval(value["value"], value.get("low"), value.get("high"))
+    if isinstance(value, list):
+        return ", ".join(map(cell, value)) or "-"
     if isinstance(value, float):
         return f"{value:.4g}" if abs(value) < 1000 else f"{value:.0f}"
     return " ".join(str(value).replace("|", "\\|").replace("<", "&lt;").split())
@@ -158,15 +188,34 @@ def _block(asked: str) -> str:
     command, *more = (part.strip() for part in asked.split(";"))
     options = dict(part.split(": ", 1) for part in more)
     made = stored(command)
-    if made is None:
-        unknown = f"*Not measured yet: `python docs/tables.py --measure '{command}'` does it.*"
-        return f"<!-- table: {asked} -->\n\n{unknown}\n\n<!-- end -->"
-    rows = made.rows(options.get("table"))
+    if made is None or ("table" in options and made.told(options["table"]) is None):
+        body = f"*Not measured yet: `python docs/tables.py --measure '{command}'` does it.*"
+    else:
+        body = f"{_body(made, options)}\n\n{made.origin()}"
+    return f"<!-- table: {asked} -->\n\n{body}\n\n<!-- end -->"
+
+
+def _body(made: Stored, options: Mapping[str, str]) -> str:
+    """A table, or a list of sentences."""
+    table = options.get("table")
+    if table and (said := made.told(table)) and isinstance(said[0], str):
+        return "\n".join(f"- {sentence}" for sentence in said)
+    rows = made.rows(table)
     for wish in filter(None, options.get("where", "").split(", ")):
         name, _, value = wish.partition("=")
         rows = [row for row in rows if str(_at(row, name)) == value]
+    if not rows:
+        return "*None.*"
     columns = [one for one in options.get("columns", "").split(", ") if one]
-    return f"<!-- table: {asked} -->\n\n{as_markdown(rows, columns)}\n\n{made.origin()}\n\n<!-- end -->"
+    if "only" in options:
+        columns = _chosen(made, columns, options["only"] == "headline", rows)
+    return as_markdown(rows, columns, made.heads(table))
+
+
+def _chosen(made: Stored, columns: Sequence[str], first: bool, rows: Sequence[Row]) -> list[str]:
+    """The columns that say something, without the measures that are not in the first table, or without those."""
+    other = {name for name, row in made.measures.items() if row.get("headline", first) is not first}
+    return [name for name in columns if name not in other and any(_at(row, name) is not None for row in rows)]
 
 
 def _files(paths: Sequence[Path]) -> Iterator[Path]:

@@ -95,3 +95,54 @@ def test_a_measurement_is_found_by_its_command_with_its_date_whatever_its_manife
 def test_no_command_is_stored_twice():
     commands = [tables.read(path).command for path in tables.MEASURED.glob("*.json")]
     assert len(commands) == len(set(commands))
+
+
+@pytest.fixture
+def board(tmp_path, monkeypatch):
+    def measure(name, better, headline):
+        return {"name": name, "title": name.title(), "better": better, "headline": headline}
+
+    known = {"value": 0.5, "low": 0.25, "high": 0.75}
+    facts = {
+        "command": "layerscope judge",
+        "networks": {"net:b": {"reading": ["One. Two.", "Three."], "refused": [], "scenes": {"telling": 9}}},
+        "measures": [measure("rank", "high", True), measure("fall", "low", False), measure("none", "low", True)],
+        "tiers": [{"tier": "fall", "title": "a line", "measure": "rank"}],
+        "output": {
+            "rows": [{"title": "A", "rank": known, "fall": known, "none": None}],
+            "provable": [{"title": "A", "fall": known}],
+            "meta": [{"measure": "rank", "missed": ["linear", "mark"]}, {"measure": "fall", "missed": []}],
+        },
+    }
+    (tmp_path / "one.json").write_text(json.dumps(facts))
+    monkeypatch.setattr(tables, "MEASURED", tmp_path)
+
+    def body(asked):
+        filled = tables.filled(f"<!-- table: layerscope judge{asked} -->\n<!-- end -->")
+        return filled.removeprefix(f"<!-- table: layerscope judge{asked} -->\n\n").split("\n\n")[0]
+
+    return body
+
+
+def test_columns_of_measures_are_chosen_by_what_was_stored_and_say_which_way_is_better(board):
+    columns = "; columns: title, rank, fall, none"
+    value = "0.50 (0.25 to 0.75)"
+    assert board(f"{columns}; only: headline") == f"| title | Rank ↑ |\n| --- | ---: |\n| A | {value} |"
+    assert board(f"{columns}; only: rest") == f"| title | Fall ↓ |\n| --- | ---: |\n| A | {value} |"
+    assert board(columns).startswith("| title | Rank ↑ | Fall ↓ | None ↓ |\n")
+
+
+def test_columns_of_provable_networks_are_called_by_network_and_measure(board):
+    assert board("; table: provable; columns: title, fall").startswith("| title | a line: Rank ↑ |\n")
+
+
+def test_lists_are_read_as_words(board):
+    assert board("; table: meta").endswith("| rank | linear, mark |\n| fall | - |")
+
+
+def test_what_a_manifest_says_becomes_a_table_or_a_list_of_sentences(board):
+    assert board("; table: networks.net:b.reading") == "- One. Two.\n- Three."
+    assert board("; table: networks; columns: name, scenes.telling").endswith("| net:b | 9 |")
+    assert board("; table: networks.net:b.refused") == "*None.*"
+    assert board("; columns: title; where: title=B") == "*None.*"
+    assert board("; table: networks.other.reading").startswith("*Not measured yet")

@@ -110,14 +110,14 @@ def random_game(seed: int, parts: int = 5, classes: int = 3) -> PartGame:
 
 
 class Weighed(nn.Module):
-    """One score per class: the weighted sum of the pixels. weights: [classes, 3, height, width]."""
+    """One score per class: the weighted sum of the pixels, above a floor. weights: [classes, 3, height, width]."""
 
     def __init__(self, weights: Tensor) -> None:
         super().__init__()
-        self.weights = nn.Parameter(weights)
+        self.weights, self.floor = nn.Parameter(weights), 0.0
 
     def forward(self, images: Tensor) -> Tensor:
-        return (images.double()[:, None] * self.weights.double()).sum((2, 3, 4))
+        return (images.double()[:, None] * self.weights.double()).sum((2, 3, 4)) + self.floor
 
 
 def weighed(seed: int = 0, classes: int = 3) -> VisionModel:

@@ -6,11 +6,11 @@ from itertools import permutations
 
 import pytest
 import torch
-from known_scenes import known_coalitions, played
+from known_scenes import known_coalitions, played, widened
 from scipy.stats import spearmanr
 
 from layerscope.errors import InputError
-from layerscope.faithfulness.causes import PartEffect, SceneEffects, part_rank, true_effects
+from layerscope.faithfulness.causes import PartEffect, SceneEffects, part_rank, reach, true_effects
 from layerscope.world import PART_NAMES, MoveDistractors, NewBackground, RemovePart, SwapTexture, part_names, render
 
 TURTLE = part_names("turtle")
@@ -162,20 +162,24 @@ def planted(effects, size=20):
 def test_the_ranks_are_those_of_scipy_on_masks_one_pixel_wider(turtle, known):
     (effects,) = true_effects(played(known, additive), turtle)
     values = torch.randn(48, 48, generator=torch.Generator().manual_seed(0))
-    sums = []
-    for part in effects.parts:
-        total = 0.0
-        for row in range(48):
-            for column in range(48):
-                around = part.mask[max(row - 1, 0) : row + 2, max(column - 1, 0) : column + 2]
-                total += values[row, column].item() if around.any() else 0.0
-        sums.append(total)
+    sums = [sum(values[place].item() for place in widened(part.mask)) for part in effects.parts]
     found, truth = part_rank(values, effects), [part.effect for part in effects.parts]
     assert found.spearman == pytest.approx(spearmanr(sums, truth).statistic, abs=1e-12)
     dot = sum(a * b for a, b in zip(sums, truth, strict=True))
     sizes = sum(a * a for a in sums) ** 0.5 * sum(b * b for b in truth) ** 0.5
     assert found.cosine == pytest.approx(dot / sizes, abs=1e-9)
     assert found.parts == 5
+
+
+def test_a_part_reaches_one_pixel_further_also_across_corners_and_up_to_the_border():
+    masks = torch.rand(4, 9, 12, generator=torch.Generator().manual_seed(0)) < 0.1
+    masks[0], masks[1, 0, 0], masks[1, 8, 11] = False, True, True
+    found = reach(masks)
+    assert found.dtype == torch.float64
+    assert found.shape == masks.shape
+    for mask, around in zip(masks, found, strict=True):
+        assert [(row, column) for row, column in around.nonzero().tolist()] == widened(mask)
+        assert set(around.unique().tolist()) <= {0.0, 1.0}
 
 
 def test_ties_share_their_rank_as_in_scipy():

@@ -1,4 +1,4 @@
-"""Measures of maps by parts and by curves: each equals a slow literal one, and is right where the answer is known."""
+"""Measures of maps by parts: each equals a slow literal one, and is right where the answer is known."""
 
 from __future__ import annotations
 
@@ -21,27 +21,20 @@ from known_scenes import (
     planted_game,
     random_game,
     subsets,
-    weighed,
 )
 from scipy.stats import rankdata, spearmanr
 
-from layerscope.attribution.baselines import blurred
-from layerscope.errors import InputError
 from layerscope.faithfulness.cases import (
     ASKED,
     BACKGROUND,
     OTHER,
     RANDOM_MAPS,
-    Case,
-    Question,
     exact_answer,
     exact_shares,
 )
 from layerscope.faithfulness.controls import controls
 from layerscope.faithfulness.intervals import Mean, mean_over_images
-from layerscope.faithfulness.measures import by_curves, by_parts
-from layerscope.faithfulness.measures.by_curves import STEPS
-from layerscope.faithfulness.measures.catalogue import JUDGED, MEASURES, judge
+from layerscope.faithfulness.measures import by_parts
 
 PARTS = 5
 GAMES = range(24)
@@ -281,90 +274,3 @@ def test_by_parts_only_the_order_and_the_direction_count(seed, scale):
         assert negative[name] == pytest.approx(-one[name], abs=1e-9, nan_ok=True)
     assert negative["background"] == pytest.approx(one["background"], abs=1e-9)
     assert all(0 <= one[name] <= 1 for name in ("preservation", "deletion_check"))
-
-
-# --- curves
-
-
-def literal_areas(score, image, fill, values) -> tuple[float, float]:
-    """Pixel by pixel in the order of the map, the score read after each block."""
-    pixels, order = SIDE * SIDE, values.flatten().argsort(descending=True).tolist()
-    stops = {round(step * pixels / STEPS) for step in range(STEPS + 1)}
-    areas = []
-    for start, end in ((image, fill), (fill, image)):
-        now, points = start.clone(), []
-        for count in range(pixels + 1):
-            if count in stops:
-                points.append((count / pixels, score(now[None]).item()))
-            if count < pixels:
-                row, column = divmod(order[count], SIDE)
-                now[:, row, column] = end[:, row, column]
-        area = sum((b[0] - a[0]) * (a[1] + b[1]) / 2 for a, b in zip(points, points[1:], strict=False))
-        low, high = score(fill[None]).item(), score(image[None]).item()
-        areas.append((area - low) / (high - low))
-    return areas[0], areas[1]
-
-
-def test_areas_are_those_of_changing_pixel_after_pixel():
-    known = 0
-    for seed in range(6):
-        case, values = planted_case(None, seed=seed, other=1), drawn(seed)
-        found, image = by_curves.judge(case, {ASKED: values}), case.asked.image
-        for suffix, fill in (("", blurred(image[None])[0]), ("_black", torch.zeros_like(image))):
-            both = [found[f"deletion{suffix}"], found[f"insertion{suffix}"]]
-            if case.asked.score(fill[None]) < case.asked.score(image[None]):
-                known += 1
-                assert both == pytest.approx(literal_areas(case.asked.score, image, fill, values), abs=1e-6)
-            else:
-                assert all(map(math.isnan, both))
-    assert 3 <= known < 12  # both happen
-
-
-def test_black_is_measured_for_thorough_cases_only():
-    found = by_curves.judge(planted_case(None), {ASKED: drawn(0)})
-    assert set(found) == {"deletion", "insertion"}
-
-
-def test_deletion_takes_what_the_map_names_first():
-    """A score that is the red of one corner: a map of that corner deletes it at once, its negative last."""
-    model, corner = weighed(), torch.zeros(SIDE, SIDE)
-    corner[:6, :6] = 1
-    with torch.no_grad():
-        model.module.weights.zero_()[0, 0] = corner
-    case = Case({name: Question(model, corner.expand(3, -1, -1), 0) for name in (ASKED, OTHER)})
-    right, wrong = (by_curves.judge(case, {ASKED: values}) for values in (corner, -corner))
-    at_once = round(SIDE**2 / STEPS) / SIDE**2 / 2  # all of it is in the first block: half of that by the trapezoid
-    for suffix in ("", "_black"):
-        assert right[f"deletion{suffix}"] == pytest.approx(at_once, abs=1e-6)
-        assert right[f"insertion{suffix}"] == pytest.approx(1 - at_once, abs=1e-6)
-        assert wrong[f"deletion{suffix}"] == pytest.approx(1 - at_once, abs=1e-6)
-        assert wrong[f"insertion{suffix}"] == pytest.approx(at_once, abs=1e-6)
-
-
-# --- the catalogue
-
-
-LOW = {
-    "distractors", "independence", "deletion", "deletion_black", "infidelity", "infidelity_blur", "max_sensitivity",
-    "redrawn", "seconds",
-}  # fmt: skip
-
-
-def test_each_measure_says_which_way_is_better_and_all_but_seconds_are_judged():
-    assert {name for name, measure in MEASURES.items() if measure.better == "low"} == LOW
-    assert next(iter(MEASURES)) == "part_rank"
-    assert list(JUDGED) == [name for name in MEASURES if name != "seconds"]
-    assert all(measure.name == name and measure.title and measure.words for name, measure in MEASURES.items())
-    assert set(judge(planted_case(None), {ASKED: drawn(0)})) == set(JUDGED)
-    assert all(math.isnan(value) for value in judge(planted_case(random_game(0)), {}).values())
-
-
-def test_maps_that_do_not_fit_are_refused_in_one_line():
-    case = planted_case(random_game(0), other=1)
-    with pytest.raises(
-        InputError, match=r"a map of shape \(25, 26\) in answer to 'other', of an image of \(26, 26\); give"
-    ):
-        judge(case, {ASKED: drawn(0), OTHER: drawn(0)[1:]})
-    for value in (math.inf, math.nan):
-        with pytest.raises(InputError, match=r"in answer to 'asked'.*; give finite \[height, width\]"):
-            judge(case, {ASKED: drawn(0) * value})

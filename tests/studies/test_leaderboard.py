@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,6 +18,7 @@ from layerscope.faithfulness.measures.catalogue import JUDGED, MEASURES, judge
 from layerscope.models.model import wrap
 from layerscope.records import Store
 from layerscope.studies import leaderboard as study
+from layerscope.studies import leaderboard_study
 from layerscope.studies.leaderboard_sources import SceneSource
 from layerscope.types import no_progress
 from layerscope.world import CLASS_NAMES
@@ -75,7 +75,7 @@ def planted(monkeypatch, cases):
 
         return explain
 
-    monkeypatch.setattr(study, "of_method", fake)
+    monkeypatch.setattr(leaderboard_study, "of_method", fake)
     return asked
 
 
@@ -145,6 +145,9 @@ def test_what_is_written_is_what_each_map_was_judged_to_be(model, cases, tmp_pat
     row = by_name(made)["saliency"]
     for measure in ("part_rank", "shapley_rank", "cosine", "mass", "pointing", "deletion", "insertion"):
         expected = mean_over_images([one[measure] for one in values])
+        if expected is None:  # the score hardly falls from image to fill
+            assert row[measure] is None, measure
+            continue
         assert row[measure]["value"] == pytest.approx(expected.value, rel=1e-3, abs=1e-4), measure
         assert row[measure]["images"] == expected.images
     assert row["seconds"] > 0
@@ -168,20 +171,20 @@ def test_accuracy_is_the_share_of_right_labels():
 
 def test_it_goes_on_where_it_was_stopped_and_comes_out_the_same(planted, model, tmp_path, monkeypatch):
     methods = ["saliency", "deeplift", "lrp"]
-    fake = study.of_method
+    fake = leaderboard_study.of_method
 
     def stopped(name, seed):
         if name == "lrp":
             raise KeyboardInterrupt
         return fake(name, seed)
 
-    monkeypatch.setattr(study, "of_method", stopped)
+    monkeypatch.setattr(leaderboard_study, "of_method", stopped)
     with pytest.raises(KeyboardInterrupt):
         board(model, methods, tmp_path / "a")
     halfway = json.loads((tmp_path / "a" / "small" / "leaderboard.json").read_text())
     assert not halfway["complete"]
     assert {row["method"] for row in halfway["rows"] if not row["control"]} == {"saliency", "deeplift"}
-    monkeypatch.setattr(study, "of_method", fake)
+    monkeypatch.setattr(leaderboard_study, "of_method", fake)
     planted.clear()
     made = board(model, methods, tmp_path / "a")
     assert (set(planted), made.made) == ({"lrp"}, 1)
@@ -205,7 +208,7 @@ def test_it_grows_and_other_scenes_get_a_folder_of_their_own(planted, model, tmp
     assert other.folder != first.folder
     (first.folder / "leaderboard.json").write_text("[")
     assert board(model, ["deeplift"], tmp_path).facts["methods"] == ["deeplift"]
-    for path in Path(first.folder).glob("records/*/*.safetensors"):
+    for path in tmp_path.glob("records/*/*.safetensors"):
         path.write_bytes(b"damaged")
     again = board(model, ["deeplift"], tmp_path)
     assert (again.made, again.rows[0]["method"]) == (2, "deeplift")
@@ -213,14 +216,13 @@ def test_it_grows_and_other_scenes_get_a_folder_of_their_own(planted, model, tmp
 
 def test_several_trainings_are_one_table_whose_intervals_know_it(planted, model, tmp_path):
     other = network(6)
-    alone, made = board(model, ["saliency", "deeplift", "lrp"], tmp_path / "a"), None
+    alone = board(model, ["saliency", "deeplift", "lrp"], tmp_path / "b")
     made = board([model, other], ["saliency", "deeplift", "lrp"], tmp_path / "b")
+    assert (alone.made, made.made) == (4, 4)  # what is known of the first network is found
     assert [one["name"] for one in made.facts["networks"]] == ["small", "small"]
-    records = Store(made.folder)
+    records = Store(tmp_path / "b")
     keys = [key for key in records.keys() if "part_rank" in records.find(key).arrays]  # noqa: SIM118
     assert len(keys) == 6
-    stable = {name: found for name, found in study._stable([]).items() if found is not None}
-    assert stable == {}
     assert by_name(made)["deeplift"]["mass"]["images"] > by_name(alone)["deeplift"]["mass"]["images"]
     with pytest.raises(InputError, match="two of the networks are the same"):
         board([model, model], ["saliency"], tmp_path / "c")
@@ -246,7 +248,6 @@ def test_where_the_answer_is_provable_measures_are_checked(model, tmp_path):
     failing = {row["measure"] for row in made.facts["meta"] if row["passes"] is False}
     assert failing
     assert not any(one["headline"] for one in made.facts["measures"] if one["name"] in failing)
-    assert (tmp_path / "provable" / "records").is_dir()
     again = board(network(7), ["deeplift"], tmp_path, proved=4)  # the same provable networks serve every leaderboard
     assert again.facts["meta"][0] == {**made.facts["meta"][0], "stable": None}
 
@@ -303,8 +304,8 @@ def test_the_record_holds_a_value_for_each_scene(planted, model, tmp_path):
     made = board(model, ["deeplift"], tmp_path)
     (record,) = [
         one
-        for key in Store(made.folder).keys()  # noqa: SIM118
-        if "part_rank" in (one := Store(made.folder).find(key)).arrays
+        for key in Store(tmp_path).keys()  # noqa: SIM118
+        if "part_rank" in (one := Store(tmp_path).find(key)).arrays
     ]
     assert set(record.arrays) == set(MEASURES)
     assert all(values.shape == (SCENES,) for values in record.arrays.values())

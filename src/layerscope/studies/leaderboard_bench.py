@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,15 +25,20 @@ _CHUNK = 8  # cases whose main question is asked at once
 
 
 def measured(
-    explain: Explain, cases: Numbered, count: int, on_progress: Progress = no_progress, what: str = ""
+    explain: Explain,
+    cases: Numbered,
+    count: int,
+    on_progress: Progress = no_progress,
+    what: str = "",
+    wanted: Collection[str] = JUDGED,
 ) -> Values:
-    """Ask about all cases and judge the answers; `count` is the length of the arrays.
+    """Ask about all cases and take the wanted measures of the answers; `count` is the length of the arrays.
 
     Cases of one class are asked about together, since methods answer those at once. Seconds are those of the main
     question, of which the first chunk, in which everything warms up, does not count where there are others.
     Raises InputError where the explainer refuses the network.
     """
-    values = {name: np.full(count, np.nan) for name in (*JUDGED, SECONDS.name)}
+    values = {name: np.full(count, np.nan) for name in (*wanted, SECONDS.name)}
     ordered = sorted(cases, key=lambda one: one[1].asked.target)
     for start in range(0, len(ordered), _CHUNK):
         some = ordered[start : start + _CHUNK]
@@ -44,7 +50,8 @@ def measured(
         for (number, case), answer in zip(some, asked, strict=True):
             maps = {ASKED: answer, **{name: next(others) for name in further(case)}}
             with evaluating(case.asked.model.module):
-                judged = judge(case, {name: map_ for name, map_ in maps.items() if map_ is not None})
+                known = {name: map_ for name, map_ in maps.items() if map_ is not None}
+                judged = judge(case, known, wanted)
             for name, value in judged.items():
                 values[name][number] = value
             values[SECONDS.name][number] = np.nan if not start and len(ordered) > _CHUNK else taken
@@ -57,10 +64,15 @@ def further(case: Case) -> dict[str, Question]:
 
 
 def measured_or_refused(
-    explain: Explain, cases: Numbered, count: int, on_progress: Progress = no_progress, what: str = ""
-) -> tuple[dict[str, str | None], Values]:
+    explain: Explain,
+    cases: Numbered,
+    count: int,
+    on_progress: Progress = no_progress,
+    what: str = "",
+    wanted: Collection[str] = JUDGED,
+) -> tuple[dict[str, Any], Values]:
     """Facts and arrays of a record: the values, or what was said in refusing the network."""
     try:
-        return {"refused": None}, measured(explain, cases, count, on_progress, what)
+        return {"refused": None}, measured(explain, cases, count, on_progress, what, wanted)
     except InputError as refusal:
         return {"refused": str(refusal)}, {}

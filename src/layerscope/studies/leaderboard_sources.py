@@ -44,6 +44,10 @@ class Source(Protocol):
     def facts(self) -> Mapping[str, Any]:
         """What the manifest says: how many were asked for (or are there), from where, with which masks."""
 
+    @property
+    def arguments(self) -> Mapping[str, Any]:
+        """The keywords of `leaderboard` that ask for these images."""
+
     def cases(self, model: VisionModel, on_progress: Progress) -> tuple[Numbered, Mapping[str, Any]]:
         """The cases that say something, with their numbers, and facts about them."""
 
@@ -71,6 +75,10 @@ class SceneSource:
     @property
     def facts(self) -> Mapping[str, Any]:
         return {"asked": self.count, "first": self.first, "source": "menagerie", "masks": "scenes"}
+
+    @property
+    def arguments(self) -> Mapping[str, Any]:
+        return {"scenes": self.count}
 
     @cached_property
     def rendered(self) -> Scenes:
@@ -137,6 +145,12 @@ class PhotoSource:
         masks = self.chosen.masks
         found = {"asked": self.chosen.found, "first": None, "source": self.chosen.folder.name}
         return {**found, "masks": None if masks is None else masks.kind}
+
+    @property
+    def arguments(self) -> Mapping[str, Any]:
+        masks = self.chosen.masks
+        told = {"images": str(self.chosen.folder), **({} if masks is None else {"masks": str(masks.path)})}
+        return told if self.count == self.chosen.found else {"scenes": self.count, **told}
 
     def check(self, model: VisionModel) -> None:
         """Any network of classes will do, for two pictures or more."""

@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.metadata import version
 from itertools import combinations
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,7 +29,6 @@ from layerscope.records import Record, Store, content_key
 from layerscope.studies.leaderboard_bench import measured, measured_or_refused
 from layerscope.types import Progress
 
-FOLDER = "provable"
 SCHEMA = 1
 STABLE = 0.5
 """Least mean rank correlation between the orders of methods on two trainings; chosen before anything was measured."""
@@ -43,18 +41,14 @@ Arrays = Mapping[str, NDArray[np.float64]]
 
 @dataclass(frozen=True)
 class Provable:
-    """The provable networks, with `count` cases each; records below `out`, shared by the leaderboards there.
+    """The provable networks, with `count` cases each, and records of what was measured on them.
 
     Records hold arrays by "tier/measure", for the controls by "control/tier/measure".
     """
 
-    out: Path
+    store: Store
     count: int
     seed: int
-
-    @cached_property
-    def store(self) -> Store:
-        return Store(self.out / FOLDER)
 
     @cached_property
     def tiers(self) -> dict[str, Tier]:
@@ -62,10 +56,10 @@ class Provable:
 
     def missing(self, methods: Sequence[str]) -> list[str]:
         """Of the methods and "controls", those that have no record."""
-        return [name for name in ("controls", *methods) if self.count and self.find(name) is None]
+        return [name for name in ("controls", *methods) if self.find(name) is None] if self.count else []
 
     def find(self, name: str) -> Record | None:
-        return self.store.find(self._key(name))
+        return self.store.find(self._key(name)) if self.count else None
 
     def make(self, name: str, on_progress: Progress) -> None:
         """Measure a method, or the controls, and write the record."""
@@ -93,9 +87,10 @@ class Provable:
         for place, (name, tier) in enumerate(self.tiers.items()):
             on_progress(place, len(self.tiers), f"{method} where the answer is provable")
             cases = [(number, _fewer(case)) for number, case in enumerate(tier.cases)]
-            facts, values = measured_or_refused(of_method(method, seed=self.seed), cases, len(cases))
+            explain, wanted = of_method(method, seed=self.seed), {tier.measure, *_OF_MARKS}
+            facts, values = measured_or_refused(explain, cases, len(cases), wanted=wanted)
             refused[name] = facts["refused"]
-            found |= {f"{name}/{measure}": values[measure] for measure in JUDGED if measure in values}
+            found |= {f"{name}/{measure}": values[measure] for measure in wanted if measure in values}
         return {"refused": refused}, found
 
 
@@ -115,7 +110,7 @@ def marks(arrays: Arrays, prefix: str = "") -> dict[str, NDArray[np.float64]]:
 
 def tier_rows(provable: Provable, methods: Sequence[str]) -> list[dict[str, Any]]:
     """What the manifest says of each provable network: the tier's own measure for methods and controls."""
-    controls = provable.find("controls") if provable.count else None
+    controls = provable.find("controls")
     if controls is None:
         return []
     records = {name: record for name in methods if (record := provable.find(name)) is not None}
@@ -148,7 +143,7 @@ def _order(row: Mapping[str, Any], better: str) -> float:
 
 def meta_rows(provable: Provable, stable: Mapping[str, float | None]) -> list[dict[str, Any]]:
     """For each measure, whether it tells the exact answer from a random map, and orders methods the same way again."""
-    controls = provable.find("controls") if provable.count else None
+    controls = provable.find("controls")
     if controls is None:
         return []
     return [_meta(name, _apart(name, controls.arrays), stable.get(name)) for name in JUDGED]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 
 from layerscope.errors import InputError
 from layerscope.faithfulness.cases import Case
@@ -19,8 +20,8 @@ MEASURES: dict[str, Measure] = {
 JUDGED = tuple(name for name in MEASURES if name != SECONDS.name)
 
 
-def judge(case: Case, answers: Answers) -> Values:
-    """Every measure of JUDGED, by name; NaN where the case or the answers do not allow it.
+def judge(case: Case, answers: Answers, wanted: Collection[str] = JUDGED) -> Values:
+    """The wanted measures of JUDGED, by name; NaN where the case or the answers do not allow it.
 
     Raises InputError for maps of another shape than their images, or with values that are not finite.
     """
@@ -31,5 +32,6 @@ def judge(case: Case, answers: Answers) -> Values:
                 f"a map of shape {tuple(values.shape)} in answer to {name!r}, of an image of {tuple(size)}; "
                 "give finite [height, width]"
             )
-    found = {name: value for family in _FAMILIES for name, value in family.judge(case, answers).items()}
-    return {name: found.get(name, math.nan) for name in JUDGED}
+    families = [family for family in _FAMILIES if any(one.name in wanted for one in family.MEASURES)]
+    found = {name: value for family in families for name, value in family.judge(case, answers).items()}
+    return {name: found.get(name, math.nan) for name in JUDGED if name in wanted}
