@@ -6,7 +6,7 @@ package. The scores are those that lie in docs/measured.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tables import ARROWS, Stored, as_markdown, cell, stored
@@ -14,6 +14,7 @@ from tables import ARROWS, Stored, as_markdown, cell, stored
 import layerscope as ls
 from layerscope.faithfulness.explainers import KNOWING_NOTHING
 from layerscope.faithfulness.measures.catalogue import MEASURES
+from layerscope.studies.leaderboard_rows import HEADLINES
 
 LEADERBOARD = "layerscope benchmark attribution --truth"
 """The command whose stored output the scores are."""
@@ -73,8 +74,7 @@ def score(name: str) -> str:
     rows = made.rows()
     if not any(row["method"] == name for row in rows):
         return f"No score: the leaderboard ({cell(made.command)}) has no row for it."
-    shown = headline(made)
-    heads = {one: f"{MEASURES[one].title} {ARROWS[MEASURES[one].better]}" for one in shown}
+    heads = {one: f"{MEASURES[one].title} {ARROWS[MEASURES[one].better]}" for one in headline(made)}
     parts = [
         "By the measures of the leaderboard's first table, with the direction that is better and 95 % intervals "
         "([what each is](../measures/faithfulness.md), [all methods](../measures/leaderboard.md)). The other columns "
@@ -82,7 +82,7 @@ def score(name: str) -> str:
     ]
     for network in dict.fromkeys(row["network"] for row in rows):
         here = [row for row in rows if row["network"] == network]
-        parts += _turned(f"On `{network}`", here, name, shown, heads)
+        parts += _turned(f"On `{network}`", here, name, heads)
     proved = made.told("provable") or []
     parts += _turned("On networks whose answer is provable", proved, name, made.heads("provable") if proved else {})
     return "\n\n".join([*parts, made.origin()])
@@ -90,27 +90,33 @@ def score(name: str) -> str:
 
 def headline(made: Stored) -> list[str]:
     """The measures of the first table of a leaderboard; where it does not say which these are, all."""
-    return [name for name in MEASURES if made.measures.get(name, {}).get("headline", not made.measures)]
+    first = {name for name, row in made.measures.items() if row.get("headline")}
+    return [name for name in MEASURES if name in first or not first]
 
 
 def finding() -> str:
-    """How many methods beat every map that knows no network, on each network of the stored leaderboard."""
+    """Which methods beat every map that knows no network, on each network of the stored leaderboard."""
     made = stored(LEADERBOARD)
     if made is None:
         return f"Not measured yet: `{LEADERBOARD}` does it."
-    tried = [row for row in made.rows() if not row.get("control")]
-    told = []
-    for network in dict.fromkeys(row["network"] for row in tried):
-        here = [row for row in tried if row["network"] == network]
+    rows, told = made.rows(), []
+    for network in dict.fromkeys(row["network"] for row in rows):
+        here = [row for row in rows if row["network"] == network and not row.get("control")]
         better = [row["title"] for row in here if row["beats_controls"]]
-        told.append(f"of {len(here)} methods on `{network}`, {', '.join(better) or 'none'}")
-    first = MEASURES[next(iter(headline(made)))].title
-    return f"By {first} these beat every map that knows no network: {'; '.join(told)}."
+        by = MEASURES[_deciding(made, network, here)].title
+        told.append(f"on `{network}`, by {by}, {', '.join(better) or 'none'} of {len(here)} methods")
+    return f"Better than every map that knows no network are: {'; '.join(told)}."
 
 
-def _turned(
-    title: str, rows: Sequence[Mapping[str, Any]], name: str, shown: Iterable[str], heads: Mapping[str, str]
-) -> list[str]:
+def _deciding(made: Stored, network: str, rows: Sequence[Mapping[str, Any]]) -> str:
+    """The measure that a network's methods are ordered by: the first one with values that does not fail its check."""
+    checked = [row for row in made.told("meta") or () if row["network"] == network]
+    failing = {row["measure"] for row in checked if row["passes"] is False}
+    known = (name for name in (*HEADLINES, *MEASURES) if any(row.get(name) is not None for row in rows))
+    return next((name for name in known if name not in failing), HEADLINES[0])
+
+
+def _turned(title: str, rows: Sequence[Mapping[str, Any]], name: str, heads: Mapping[str, str]) -> list[str]:
     """A title and a table of one row per measure, in columns the method and the controls; nothing without a value."""
     order = (name, *KNOWING_NOTHING)
     found = sorted((row for row in rows if row["method"] in order), key=lambda row: order.index(row["method"]))
@@ -118,8 +124,8 @@ def _turned(
         return []
     columns = {f"**{row['title']}**" if row["method"] == name else row["title"]: row for row in found}
     table = [
-        {"measure": heads[measure]} | {column: row.get(measure) for column, row in columns.items()}
-        for measure in shown
+        {"measure": head} | {column: row.get(measure) for column, row in columns.items()}
+        for measure, head in heads.items()
         if found[0].get(measure) is not None
     ]
     return [f"**{title}**", as_markdown(table)] if table else []

@@ -12,6 +12,7 @@ PAGES = {
     "Objectives": ("channel", "excitation", "neuron", "direction", "logit", "margin", "layer_energy", "diversity"),
     "Pictures and maps": ("maximise", "Recipe", "attribute", "Attribution", "METHODS"),
     "The three jobs": ("gallery", "explain", "hierarchy", "write_site"),
+    "Judging methods": ("leaderboard",),
     "Figures": ("figures",),
     "The world": ("world",),
     "Errors": ("LayerscopeError", "InputError"),
@@ -25,21 +26,28 @@ def pages() -> list[tuple[str, str, str]]:
     rest = [name for name in places if not any(name in page for page in PAGES.values())]
     made = []
     for title, names in (PAGES | {"More": tuple(rest)}).items():
-        there = [name for name in names if name in places]
+        there = {name: places[name] for name in names if name in places}
+        there |= {f"{name}.{one}": place for name in there for one, place in inside(name).items()}
         if there:
-            shown = "\n".join(_shown(name, places[name]) for name in there)
+            shown = "\n".join(_shown(name, place) for name, place in there.items())
             made.append((title, f"reference/{title.lower().replace(' ', '-')}.md", f"# {title}\n\n{shown}"))
     return made
 
 
-def public() -> dict[str, str]:
+def public(stub: Path = STUB, package: str = "layerscope") -> dict[str, str]:
     """Where each public name is defined, as `__init__.pyi` imports it."""
     places: dict[str, str] = {}
-    for line in ast.parse(STUB.read_text("utf-8")).body:
+    for line in ast.parse(stub.read_text("utf-8")).body:
         if isinstance(line, ast.ImportFrom):
-            start = ".".join(part for part in ("layerscope", line.module) if part)
+            start = ".".join(part for part in (package, line.module) if part)
             places |= {one.asname or one.name: f"{start}.{one.name}" for one in line.names}
     return places
+
+
+def inside(name: str) -> dict[str, str]:
+    """The same of a package that imports lazily, whose names mkdocstrings does not see; nothing for others."""
+    stub = STUB.parent / name / STUB.name
+    return public(stub, f"layerscope.{name}") if stub.is_file() else {}
 
 
 def _shown(name: str, place: str) -> str:

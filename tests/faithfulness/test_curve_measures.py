@@ -103,7 +103,7 @@ LOW = {
 
 def test_each_measure_says_which_way_is_better_and_all_but_seconds_are_judged():
     assert {name for name, measure in MEASURES.items() if measure.better == "low"} == LOW
-    assert next(iter(MEASURES)) == "part_rank"
+    assert next(iter(MEASURES)) == "density_rank"
     assert list(JUDGED) == [name for name in MEASURES if name != "seconds"]
     assert all(measure.name == name and measure.title and measure.words for name, measure in MEASURES.items())
     assert set(judge(planted_case(None), {ASKED: drawn(0)})) == set(JUDGED)

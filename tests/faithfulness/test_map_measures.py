@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from itertools import combinations
+from itertools import combinations, permutations
 
 import numpy as np
 import pytest
@@ -21,8 +21,9 @@ from known_scenes import (
     planted_game,
     random_game,
     subsets,
+    widened,
 )
-from scipy.stats import rankdata, spearmanr
+from scipy.stats import spearmanr
 
 from layerscope.faithfulness.cases import (
     ASKED,
@@ -70,13 +71,6 @@ def cosine(one, other) -> float:
     return float(np.dot(one, other) / np.linalg.norm(one) / np.linalg.norm(other))
 
 
-def partial(found, truth, sizes) -> float:
-    """The correlation of what is left of the ranks when a line through the sizes' ranks is taken off."""
-    x, y, z = (rankdata(values) for values in (found, truth, sizes))
-    rest = [values - np.polyval(np.polyfit(z, values, 1), z) for values in (x, y)]
-    return float(np.corrcoef(*rest)[0, 1])
-
-
 def place(scores: dict[frozenset[int], float], chosen: set[int]) -> float:
     alike = [score for kept, score in scores.items() if len(kept) == len(chosen)]
     return (scores[frozenset(chosen)] - min(alike)) / (max(alike) - min(alike))
@@ -113,21 +107,21 @@ def test_every_measure_by_parts_is_a_literal_one(seed):
     random = [controls(case.asked.image, RANDOM_MAPS * seed + draw + 1)["random"].abs() for draw in range(RANDOM_MAPS)]
     chance = sum(cosine(literal_sums(values, blocks(PARTS)), effects) for values in random) / RANDOM_MAPS
     difference = [one - two for one, two in zip(here, other, strict=True)]
-    margins = [(whole[0] - whole[1]) - (row[0] - row[1]) for row in without]
+    margins = literal_shapley(lambda kept: logits[kept][0] - logits[kept][1], PARTS)
     swapped = [(whole[0] - whole[1]) - float(game.swaps[part][0] - game.swaps[part][1]) for part in range(PARTS)]
     assert found["part_rank"] == pytest.approx(spearmanr(here, effects).statistic, abs=1e-9)
     shares = literal_shapley(scores.__getitem__, PARTS)
     assert found["shapley_rank"] == pytest.approx(spearmanr(here, shares).statistic, abs=1e-9)
-    sizes = literal_sums(torch.ones(SIDE, SIDE), blocks(PARTS))
-    assert found["beyond_size"] == pytest.approx(partial(here, effects, sizes), abs=1e-9)
+    sizes = np.array([len(widened(mask)) for mask in blocks(PARTS)])
+    assert found["density_rank"] == pytest.approx(spearmanr(here / sizes, shares / sizes).statistic, abs=1e-9)
     assert found["cosine"] == pytest.approx(cosine(here, effects) - chance, abs=1e-9)
     kept = [place(scores, set(order[:size])) for size in range(1, PARTS)]
     gone = [1 - place(scores, everything - set(order[:size])) for size in range(1, PARTS)]
     assert found["preservation"] == pytest.approx(sum(kept) / 4, abs=1e-9)
     assert found["deletion_check"] == pytest.approx(sum(gone) / 4, abs=1e-9)
     assert found["sufficient"] == pytest.approx(overlap(logits, order, 0), nan_ok=True)
-    assert found["target"] == pytest.approx(spearmanr(difference, margins).statistic, abs=1e-9)
-    assert found["swap"] == pytest.approx(spearmanr(difference, swapped).statistic, abs=1e-9)
+    assert found["target"] == pytest.approx(spearmanr(difference / sizes, margins / sizes).statistic, abs=1e-9)
+    assert found["swap"] == pytest.approx(spearmanr(difference / sizes, swapped / sizes).statistic, abs=1e-9)
     assert found["background"] == pytest.approx(cosine(here, there), abs=1e-9)
 
 
@@ -139,7 +133,7 @@ def test_some_of_these_games_have_sufficient_sets():
 # --- known answers
 
 
-RIGHT = {"part_rank": 1, "shapley_rank": 1, "preservation": 1, "deletion_check": 1, "target": 1}
+RIGHT = {"density_rank": 1, "part_rank": 1, "shapley_rank": 1, "preservation": 1, "deletion_check": 1, "target": 1}
 
 
 def test_of_additive_parts_the_exact_answer_is_best_and_its_negative_worst():
@@ -154,16 +148,20 @@ def test_of_additive_parts_the_exact_answer_is_best_and_its_negative_worst():
             assert right[name] == pytest.approx(best, abs=1e-9), name
             assert wrong[name] == pytest.approx(0 if name in ("preservation", "deletion_check") else -1, abs=1e-9), name
         assert shares["shapley_rank"] == pytest.approx(1)
-        if abs(spearmanr(game.whole[0] - game.dropped[:, 0], range(PARTS)).statistic) < 1 - 1e-9:
-            assert right["beyond_size"] == pytest.approx(1)
-            assert wrong["beyond_size"] == pytest.approx(-1)
         assert right["cosine"] == pytest.approx(1 - case.chance)
         assert wrong["cosine"] == pytest.approx(-1 - case.chance)
 
 
 @pytest.mark.parametrize(
     ("name", "chance"),
-    [("part_rank", 0), ("shapley_rank", 0), ("preservation", 0.5), ("deletion_check", 0.5), ("target", 0)],
+    [
+        ("density_rank", 0),
+        ("part_rank", 0),
+        ("shapley_rank", 0),
+        ("preservation", 0.5),
+        ("deletion_check", 0.5),
+        ("target", 0),
+    ],
 )
 def test_a_random_map_gets_chance_and_the_exact_one_more(name, chance):
     """A shuffled right map is a random one; a flipped one is worse than random."""
@@ -181,7 +179,9 @@ def test_a_random_map_gets_chance_and_the_exact_one_more(name, chance):
     assert right.low > max(mixed.high, random.high)
 
 
-@pytest.mark.parametrize("name", ["part_rank", "shapley_rank", "preservation", "deletion_check", "target"])
+@pytest.mark.parametrize(
+    "name", ["density_rank", "part_rank", "shapley_rank", "preservation", "deletion_check", "target"]
+)
 def test_a_method_that_explains_the_next_class_falls(name):
     """The target off by one: the next class's effects have nothing to do with those that are asked about."""
     missed = means(name, lambda _, game: answers_of(game, 1, 2))
@@ -189,12 +189,12 @@ def test_a_method_that_explains_the_next_class_falls(name):
     assert means(name, lambda _, game: answers_of(game, 0, 1)).value == pytest.approx(1)
 
 
-def test_an_even_map_says_nothing_beyond_size_and_nothing_of_its_target():
+def test_an_even_map_says_nothing_per_pixel_and_nothing_of_its_target():
     told = []
     for seed, game in additive_games():
         even = torch.ones(SIDE, SIDE)
         found = by_parts.judge(planted_case(game, seed=seed, other=1), {ASKED: even, OTHER: even})
-        assert found["beyond_size"] == 0 or abs(found["part_rank"]) == pytest.approx(1)  # which leaves nothing beyond
+        assert found["density_rank"] == 0
         assert found["target"] == 0
         told.append(abs(found["part_rank"]))
     assert sum(told) / len(told) > 0.3  # which size alone may well tell
@@ -222,7 +222,7 @@ def test_what_has_no_answer_is_not_a_number():
     nothing = by_parts.judge(
         planted_case(planted_game(additive(0, 0, 0, 0), additive(1, 1, 1, 1), parts=4)), {ASKED: drawn(0)}
     )
-    for name in ("part_rank", "shapley_rank", "beyond_size", "cosine", "preservation", "deletion_check", "sufficient"):
+    for name in ("part_rank", "shapley_rank", "density_rank", "cosine", "preservation", "deletion_check", "sufficient"):
         assert math.isnan(nothing[name]), name
     sufficient = {
         "another class is predicted": planted_game(additive(1, 2, 3), additive(9, 9, 9), parts=3),
@@ -236,12 +236,8 @@ def test_what_has_no_answer_is_not_a_number():
     assert two["preservation"] == 1  # one of two parts can be the better choice
     three = by_parts.judge(planted_case(planted_game(additive(1, 2, 4), parts=3)), {ASKED: on_blocks((1, 2, 3))})
     assert three["part_rank"] == pytest.approx(1)
-    assert math.isnan(three["beyond_size"])
-
-
-def test_size_alone_that_orders_the_truth_leaves_nothing_beyond_it():
-    found = by_parts.judge(planted_case(planted_game(additive(5, 4, 3, 2, 1))), {ASKED: drawn(0)})
-    assert math.isnan(found["beyond_size"])
+    assert not math.isnan(three["density_rank"])
+    assert math.isnan(two["density_rank"])
 
 
 def test_swaps_count_only_for_the_class_they_came_from_and_from_three_on():
@@ -260,6 +256,26 @@ def test_ties_share_their_rank():
     assert found["part_rank"] == pytest.approx(spearmanr([3, 3, 1, -2, 1], [1, 2, 2, -1, 0]).statistic, abs=1e-12)
 
 
+def test_parts_that_a_map_does_not_tell_apart_count_in_every_order():
+    """An empty map, as of a ReLU, gets what choices get on average: no part is favoured for its size or place."""
+    game = random_game(3)
+    case, scores = planted_case(game), game.of(0)
+    for sums, orders in (
+        ((0,) * 5, permutations(range(5))),
+        ((0, 2, 0, 3, 0), ((3, 1, *o) for o in permutations((0, 2, 4)))),
+    ):
+        kept, gone = [], []
+        for order in orders:
+            for size in range(1, PARTS):
+                kept.append(place(scores, set(order[:size])))
+                gone.append(1 - place(scores, set(order[size:])))
+        found = by_parts.judge(case, {ASKED: on_blocks(sums)})
+        assert found["preservation"] == pytest.approx(sum(kept) / len(kept))
+        assert found["deletion_check"] == pytest.approx(sum(gone) / len(gone))
+    game = planted_game(lambda kept: 2.0 * (4 in kept), additive(0, 0, 0, 0, 0, start=1))
+    assert by_parts.judge(planted_case(game), {ASKED: on_blocks((0,) * 5)})["sufficient"] == pytest.approx(1 / 5)
+
+
 @settings(max_examples=20, deadline=None, derandomize=True)
 @given(seed=st.integers(0, 10**6), scale=st.floats(1e-3, 1e3))
 def test_by_parts_only_the_order_and_the_direction_count(seed, scale):
@@ -270,7 +286,7 @@ def test_by_parts_only_the_order_and_the_direction_count(seed, scale):
     negative = by_parts.judge(case, {name: -values for name, values in answers.items()})
     assert set(one) == {measure.name for measure in by_parts.MEASURES}
     assert other == pytest.approx(one, abs=1e-9, nan_ok=True)
-    for name in ("part_rank", "shapley_rank", "beyond_size", "target", "swap"):
+    for name in ("part_rank", "shapley_rank", "density_rank", "target", "swap"):
         assert negative[name] == pytest.approx(-one[name], abs=1e-9, nan_ok=True)
     assert negative["background"] == pytest.approx(one["background"], abs=1e-9)
     assert all(0 <= one[name] <= 1 for name in ("preservation", "deletion_check"))

@@ -96,7 +96,7 @@ def test_a_right_method_leads_and_its_mutants_fall(planted, model, tmp_path):
     rows = by_name(made)
     assert made.rows[0]["method"] == "deeplift"
     assert [row["method"] for row in made.rows if row["control"]] == list(CONTROLS)
-    for measure in ("part_rank", "cosine", "target", "preservation", "deletion_check"):
+    for measure in ("density_rank", "part_rank", "cosine", "target"):
         right = rows["deeplift"][measure]["value"]
         assert all(right > rows[mutant][measure]["value"] for mutant in MUTANTS), measure
     for mutant in MUTANTS:
@@ -118,7 +118,7 @@ def test_a_right_method_leads_and_its_mutants_fall(planted, model, tmp_path):
     assert [row["network"] for row in made.rows] == ["small"] * len(made.rows)
     assert made.facts["refused"] == [{"method": "occlusion", "title": "Occlusion", "error": "no rule for an operation"}]
     assert made.facts["complete"]
-    assert "By part rank DeepLift comes first: 1.00 (1.00 to 1.00)" in made.words
+    assert "By part density DeepLift comes first: " in made.words
     assert "Better than all of the 4 controls that know nothing: 1 of 4 methods (DeepLift)." in made.words
     assert "Worse than random: " in made.words
 
@@ -128,7 +128,7 @@ def test_controls_that_know_nothing_are_told_so(planted, model, tmp_path):
     for control in ("centre", "edges", "even"):
         assert rows[control]["target"]["value"] == 0  # the same map for every class
         assert rows[control]["max_sensitivity"]["value"] < 0.2
-    assert rows["even"]["beyond_size"] is None or rows["even"]["beyond_size"]["value"] == 0
+    assert rows["even"]["density_rank"]["value"] == 0
     assert rows["centre"]["redrawn"]["value"] == pytest.approx(1)
     assert rows["random"]["max_sensitivity"]["value"] > 0.8  # another map for every question
     assert rows["exact"]["distractors"]["value"] == pytest.approx(0, abs=1e-9)
@@ -237,7 +237,7 @@ def test_where_the_answer_is_provable_measures_are_checked(model, tmp_path):
     made = board(model, ["deeplift", "saliency"], tmp_path, proved=4)
     meta = {row["measure"]: row for row in made.facts["meta"]}
     assert list(meta) == list(JUDGED)
-    assert meta["part_rank"]["passes"] is True
+    assert meta["part_rank"]["missed"] == []
     assert {"linear", "additive"} <= set(meta["part_rank"]["told"])
     assert meta["swap"]["passes"] is None  # no provable network has parts of another class
     tiers = {tier["tier"]: tier for tier in made.facts["tiers"]}
@@ -249,7 +249,7 @@ def test_where_the_answer_is_provable_measures_are_checked(model, tmp_path):
     assert failing
     assert not any(one["headline"] for one in made.facts["measures"] if one["name"] in failing)
     again = board(network(7), ["deeplift"], tmp_path, proved=4)  # the same provable networks serve every leaderboard
-    assert again.facts["meta"][0] == {**made.facts["meta"][0], "stable": None}
+    assert again.facts["meta"][0]["apart"] == made.facts["meta"][0]["apart"]
 
 
 def test_scenes_of_other_seeds_are_other_scenes():

@@ -8,7 +8,7 @@ import pytest
 from layerscope.faithfulness.explainers import CONTROLS, KNOWING_NOTHING
 from layerscope.faithfulness.measures.catalogue import JUDGED, MEASURES
 from layerscope.studies.leaderboard_reading import reading
-from layerscope.studies.leaderboard_rows import HEADLINES, Measured, against, headline, rows_of
+from layerscope.studies.leaderboard_rows import HEADLINES, Measured, against, headline, level, rows_of
 from layerscope.studies.leaderboard_tiers import STABLE, _meta, stability
 
 CASES = 12
@@ -83,6 +83,15 @@ def test_measures_that_fail_are_named_and_decide_nothing():
     assert set(HEADLINES) < set(JUDGED)
 
 
+def test_controls_that_the_truth_does_not_beat_are_named():
+    pinned = controls()
+    pinned[-1].values["deletion"][:] = 0.5  # the exact answer, worse than all that know nothing
+    found = level(pinned)
+    assert found["part_rank"] == []
+    assert found["deletion"] == [CONTROLS[name] for name in KNOWING_NOTHING]
+    assert "mass" not in found
+
+
 def test_without_controls_there_are_no_rows_and_without_methods_no_reading():
     assert rows_of("net", [], [], [], 0) == []
     rows = rows_with()
@@ -111,10 +120,13 @@ def test_orders_are_stable_where_trainings_agree():
 
 def test_a_measure_passes_where_it_tells_everywhere_and_is_stable():
     far, none = np.linspace(0.5, 1, 10), np.linspace(-1, 1, 10)
-    assert _meta("mass", {"linear": far}, None)["passes"] is True
-    assert _meta("mass", {"linear": far}, STABLE - 0.1)["passes"] is False
-    assert _meta("mass", {}, 0.9)["passes"] is None
-    missed = _meta("mass", {"linear": far, "mark": none}, 0.9)
+    assert _meta("mass", {"linear": far}, None, ())["passes"] is True
+    assert _meta("mass", {"linear": far}, STABLE - 0.1, ())["passes"] is False
+    assert _meta("mass", {}, 0.9, ())["passes"] is None
+    beside = _meta("mass", {"linear": far}, 0.9, ["Centre blob"])
+    assert beside["passes"] is False
+    assert beside["words"] == "On the scenes, does not find the exact answer better than: Centre blob."
+    missed = _meta("mass", {"linear": far, "mark": none}, 0.9, ())
     assert (missed["passes"], missed["told"], missed["missed"]) == (False, ["linear"], ["mark"])
     assert missed["words"] == "Does not tell the exact answer from a random map on: mark."
     assert MEASURES["mass"].better == "high"

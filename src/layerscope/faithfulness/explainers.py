@@ -28,6 +28,7 @@ CONTROLS = {
     "exact": "Exact answer",
 }
 """The pinned rows. The first four know nothing of any network; an even map tells what the sizes of regions do alone."""
+EXACT = ("exact", "shares")
 KNOWING_NOTHING = ("random", "centre", "edges", "even")
 
 

@@ -41,12 +41,12 @@ def mean_over_images(values: ArrayLike, seed: int = 0) -> Mean | None:
 
     values: [images], or [networks, images] of several networks shown the same images, which are drawn too; the mean is
     then of the networks' values together. NaN stands for what could not be measured, and is left out. None for fewer
-    than two others: of one image there is no interval. The same values give the same interval.
+    than two images with a value: of one there is no interval. The same values give the same interval.
     """
     table = np.atleast_2d(np.asarray(values, np.float64))
     known = ~np.isnan(table)
-    table, known = table[:, known.any(0)], known[:, known.any(0)]
-    if known.sum() < 2:
+    table, known = table[known.any(1)][:, known.any(0)], known[known.any(1)][:, known.any(0)]
+    if table.shape[1] < 2:
         return None
     networks, images = _draws(*table.shape, seed)
     totals = (networks * (images @ np.where(known, table, 0.0).T)).sum(1)

@@ -15,7 +15,7 @@ from layerscope.faithfulness.measures.catalogue import JUDGED, SECONDS
 from layerscope.records import Record
 from layerscope.studies.leaderboard_files import head_of, measure_facts, write_manifest
 from layerscope.studies.leaderboard_reading import reading
-from layerscope.studies.leaderboard_rows import Measured, headline, rows_of
+from layerscope.studies.leaderboard_rows import Measured, headline, level, rows_of
 from layerscope.studies.leaderboard_study import PINNED, Study
 from layerscope.studies.leaderboard_tiers import marks, meta_rows, stability, tier_rows
 from layerscope.studies.manifest import opening
@@ -33,7 +33,8 @@ def facts_of(study: Study, folder: Path, whole: bool) -> dict[str, Any]:
     found = {name: [study.find(model, name) for model in study.models] for name in study.methods}
     methods = [_of_method(study, name, some) for name, some in found.items() if any(some)]
     controls = [one for name in CONTROLS if known and (one := _of_control(study, name, pinned)).values]
-    meta = meta_rows(study.provable, _stable([one for one in methods if one.refused is None]))
+    stable = _stable([one for one in methods if one.refused is None])
+    meta = meta_rows(study.provable, stable, level(controls) if study.truth else {})
     failing = [row["measure"] for row in meta if row["passes"] is False]
     rows = rows_of(study.models[0].name, methods, controls, meta, study.seed)
     facts = {

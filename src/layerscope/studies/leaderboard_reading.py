@@ -99,7 +99,7 @@ def _on_measures(meta: Sequence[Row]) -> Iterator[str]:
     failing = [MEASURES[row["measure"]].title for row in meta if row["passes"] is False]
     checked = sum(row["passes"] is not None for row in meta)
     if checked:
-        names = f": {', '.join(failing)}" if failing else ""
+        names = f": {'; '.join(failing)}" if failing else ""
         yield f"Of {checked} measures that could be checked where the answer is provable, {len(failing)} fail{names}."
 
 

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from layerscope.faithfulness.explainers import KNOWING_NOTHING
+from layerscope.faithfulness.explainers import EXACT, KNOWING_NOTHING
 from layerscope.faithfulness.intervals import mean_over_images
 from layerscope.faithfulness.measures.catalogue import JUDGED, MEASURES, SECONDS
 
 HEADLINES = (
-    *("part_rank", "shapley_rank", "beyond_size", "target", "mass", "independence", "shortcut"),
+    *("density_rank", "target", "part_rank", "shapley_rank", "mass", "independence", "shortcut"),
     *("deletion", "insertion", "infidelity_blur", "redrawn"),
 )
 """Measures for a first table, chosen before anything was measured; those that fail their check are left out of it."""
@@ -81,6 +81,26 @@ def against(
     if mean.low <= 0 <= mean.high:
         return "overlaps"
     return "better" if (mean.low > 0) == (better == "high") else "worse"
+
+
+def level(controls: Sequence[Measured]) -> dict[str, list[str]]:
+    """By measure, titles of the controls that know nothing and are not worse than the exact answer on the same scenes:
+    that by single effects or that by Shapley values, whichever gets more.
+    """
+    known = {one.name: one for one in controls}
+    found = {}
+    for name in JUDGED:
+        better = MEASURES[name].better
+        exact = [
+            known[one].values[name] for one in EXACT if one in known and not np.isnan(known[one].values[name]).all()
+        ]
+        if exact:
+            best = (max if better == "high" else min)(exact, key=lambda values: float(np.nanmean(values)))
+            beside = [known[one] for one in KNOWING_NOTHING]
+            found[name] = [
+                one.title for one in beside if against(best, one.values[name], better) in ("overlaps", "worse")
+            ]
+    return found
 
 
 def _row(one: Measured, network: str, control: bool, seed: int) -> Row:

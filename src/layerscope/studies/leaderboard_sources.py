@@ -22,8 +22,9 @@ from layerscope.world import CLASS_NAMES, Scenes, render
 from layerscope.world.scene import SIZES
 
 MOST = 100_000
-SCENE_SEED = TEST_SEED + 1_000_000
-"""First scene seed of the leaderboard with seed 0: no network of ours was trained, tested or calibrated on these."""
+SCENE_SEED = TEST_SEED + 3_000_000
+"""First scene seed of the leaderboard with seed 0: no network was trained, tested or calibrated on these scenes, and no
+measure was chosen by them (those of TEST_SEED + 1,000,000 served for that)."""
 CHECKED = 16
 """Cases about which further questions are asked too: it costs a method some eight maps more for each."""
 LEAST = 4

@@ -141,12 +141,16 @@ def _order(row: Mapping[str, Any], better: str) -> float:
     return float(-right["value"] if better == "high" else right["value"])
 
 
-def meta_rows(provable: Provable, stable: Mapping[str, float | None]) -> list[dict[str, Any]]:
-    """For each measure, whether it tells the exact answer from a random map, and orders methods the same way again."""
+def meta_rows(
+    provable: Provable, stable: Mapping[str, float | None], level: Mapping[str, Sequence[str]]
+) -> list[dict[str, Any]]:
+    """For each measure, whether it tells the exact answer from maps that know nothing, and orders methods the same way
+    after another training. level: on scenes, the controls that it does not find worse than the exact answer.
+    """
     controls = provable.find("controls")
     if controls is None:
         return []
-    return [_meta(name, _apart(name, controls.arrays), stable.get(name)) for name in JUDGED]
+    return [_meta(name, _apart(name, controls.arrays), stable.get(name), level.get(name, ())) for name in JUDGED]
 
 
 def _apart(measure: str, arrays: Arrays) -> dict[str, NDArray[np.float64]]:
@@ -160,27 +164,31 @@ def _apart(measure: str, arrays: Arrays) -> dict[str, NDArray[np.float64]]:
     }
 
 
-def _meta(measure: str, apart: Mapping[str, NDArray[np.float64]], stable: float | None) -> dict[str, Any]:
+def _meta(
+    measure: str, apart: Mapping[str, NDArray[np.float64]], stable: float | None, level: Sequence[str]
+) -> dict[str, Any]:
     told = [name for name, values in apart.items() if (mean := mean_over_images(values)) and mean.low > 0]
     missed = [name for name in apart if name not in told]
     unsteady = stable is not None and stable < STABLE
     mean = mean_over_images(np.concatenate(list(apart.values()))) if apart else None
-    passes = None if not apart else not missed and not unsteady
+    passes = None if not apart else not missed and not level and not unsteady
     return {
         "measure": measure,
         "passes": passes,
         "apart": mean and mean.facts(),
         "told": told,
         "missed": missed,
+        "level": list(level),
         "stable": None if stable is None else round(stable, 4),
-        "words": " ".join(_why(bool(apart), missed, stable if unsteady else None)),
+        "words": " ".join(_why(bool(apart), missed, level, stable if unsteady else None)),
     }
 
 
-def _why(checked: bool, missed: Sequence[str], unsteady: float | None) -> list[str]:
+def _why(checked: bool, missed: Sequence[str], level: Sequence[str], unsteady: float | None) -> list[str]:
     said = [f"Does not tell the exact answer from a random map on: {', '.join(missed)}."] if missed else []
-    if not missed:
-        told = "Tells the exact answer from a random map wherever it can be taken."
+    said += [f"On the scenes, does not find the exact answer better than: {', '.join(level)}."] if level else []
+    if not said:
+        told = "Tells the exact answer from maps that know nothing."
         said = [told if checked else "Not checked: no provable network has what it needs."]
     return [
         *said,

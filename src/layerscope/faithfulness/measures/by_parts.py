@@ -8,17 +8,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import combinations
 
 import torch
 from torch import Tensor
 
 from layerscope.attribution.checks import rank_correlation
 from layerscope.faithfulness.cases import ASKED, BACKGROUND, OTHER, Case, orders
-from layerscope.faithfulness.causes import LEAST_PARTS, part_rank, reach
+from layerscope.faithfulness.causes import LEAST_PARTS, part_rank, reach, shapley_values
 from layerscope.faithfulness.measures.measure import Answers, Measure, Values
 from layerscope.faithfulness.part_game import Coalition, PartGame
 
 MEASURES = (
+    Measure(
+        "density_rank",
+        "part density",
+        "high",
+        "Rank correlation of a map's mean in each part with the part's exact Shapley value per pixel, every choice of "
+        "the parts rendered: 1 is the exact order, 0 none. An even map gets 0, and so does one whose pixels are "
+        "shuffled: sums, as part rank takes them, grow with a part's size whatever the map knows.",
+        "causes",
+    ),
     Measure(
         "part_rank",
         "part rank",
@@ -31,16 +41,8 @@ MEASURES = (
         "shapley_rank",
         "Shapley rank",
         "high",
-        "The same with the parts' exact Shapley values: the mean share of each over all choices of the others, every "
-        "one of them rendered. They differ from single effects where parts stand in for each other.",
-        "causes",
-    ),
-    Measure(
-        "beyond_size",
-        "beyond size",
-        "high",
-        "Part rank less what the parts' sizes tell: the partial rank correlation of sums and effects given the parts' "
-        "areas, in scenes of four parts or more. An even map gets 0.",
+        "The same with the parts' exact Shapley values: the mean share of each over all choices of the others. They "
+        "differ from single effects where parts stand in for each other.",
         "causes",
     ),
     Measure(
@@ -79,8 +81,8 @@ MEASURES = (
         "target",
         "target",
         "high",
-        "Whether a map is of its class: rank correlation of the difference between the maps for the label and for "
-        "another one with the difference between the parts' effects on the two; 0 for a map that is the same for all.",
+        "Whether a map is of its class: part density of the difference between the maps for the label and for another "
+        "class, against the difference between the parts' Shapley values for the two; 0 for a map that is the same.",
         "causes",
         (ASKED, OTHER),
     ),
@@ -88,8 +90,8 @@ MEASURES = (
         "swap",
         "swap",
         "high",
-        "The same difference of maps against what happens to the margin between the two classes when each part is "
-        "replaced by that of the other class, in scenes where at least three parts can be.",
+        "The same difference of maps, per pixel, against what happens to the margin between the two classes when each "
+        "part is replaced by that of the other class, in scenes where at least three parts can be.",
         "causes",
         (ASKED, OTHER),
     ),
@@ -125,31 +127,36 @@ def _ranks(case: Case, values: Tensor) -> Values:
     assert game is not None
     assert effects is not None
     known = part_rank(values, effects) if orders(effects) else None
-    here = sums(values, game.masks)
-    truth = game.whole[case.asked.target] - game.dropped[:, case.asked.target]
-    players = effects.parts[: game.players]
-    shares = torch.tensor([part.shapley for part in players], dtype=torch.float64)
+    here, size, shares = sums(values, game.masks)[: game.players], _sizes(game), _shares(game, case.asked.target)
     return {
+        "density_rank": _correlation(here / size, shares / size),
         "part_rank": math.nan if known is None else known.spearman,
         "cosine": math.nan if known is None else known.cosine - case.chance,
-        "shapley_rank": _correlation(here[: game.players], shares),
-        "beyond_size": _partial(here, truth, reach(game.masks).sum((1, 2))),
+        "shapley_rank": _correlation(here, shares),
     }
 
 
 def _choices(case: Case, values: Tensor) -> Values:
     game = case.game
     assert game is not None
-    order = sums(values, game.masks[: game.players]).argsort(descending=True, stable=True).tolist()
-    scores, everyone = game.of(case.asked.target), frozenset(order)
-    sizes = range(1, game.players)
-    kept = [_place(scores, frozenset(order[:size])) for size in sizes]
-    gone = [1 - _place(scores, everyone - frozenset(order[:size])) for size in sizes]
+    here = sums(values, game.masks[: game.players]).tolist()
+    scores, everyone = game.of(case.asked.target), frozenset(range(game.players))
+    first = [_first(here, size) for size in range(1, game.players)]
     return {
-        "preservation": _mean(kept),
-        "deletion_check": _mean(gone),
-        "sufficient": _overlap(game, order, case.asked.target),
+        "preservation": _mean([_mean([_place(scores, chosen) for chosen in alike]) for alike in first]),
+        "deletion_check": _mean(
+            [1 - _mean([_place(scores, everyone - chosen) for chosen in alike]) for alike in first]
+        ),
+        "sufficient": _overlap(game, here, case.asked.target),
     }
+
+
+def _first(here: Sequence[float], size: int) -> list[Coalition]:
+    """The parts with the largest sums; where sums are the same, every choice of as many, so that none is favoured."""
+    least = sorted(here, reverse=True)[size - 1]
+    sure = frozenset(part for part, found in enumerate(here) if found > least)
+    tied = [part for part, found in enumerate(here) if found == least]
+    return [sure | frozenset(more) for more in combinations(tied, size - len(sure))]
 
 
 def _place(scores: dict[Coalition, float], chosen: Coalition) -> float:
@@ -159,13 +166,15 @@ def _place(scores: dict[Coalition, float], chosen: Coalition) -> float:
     return (scores[chosen] - low) / (high - low) if high - low > _SAME * max(abs(low), abs(high)) else math.nan
 
 
-def _overlap(game: PartGame, order: Sequence[int], label: int) -> float:
-    """NaN where the network predicts another class, or needs none of the parts."""
+def _overlap(game: PartGame, here: Sequence[float], label: int) -> float:
+    """NaN where the network predicts another class, or needs none of the parts, or all."""
     if int(game.whole.argmax()) != label:
         return math.nan
     sets = game.sufficient(label)
     size = len(sets[0]) if sets else 0
-    return max(len(one & set(order[:size])) for one in sets) / size if 0 < size < game.players else math.nan
+    if not 0 < size < game.players:
+        return math.nan
+    return _mean([max(len(one & chosen) for one in sets) / size for chosen in _first(here, size)])
 
 
 def _asked_again(case: Case, game: PartGame, answers: Answers) -> Values:
@@ -173,12 +182,10 @@ def _asked_again(case: Case, game: PartGame, answers: Answers) -> Values:
     here = sums(answers[ASKED], game.masks)
     if OTHER in answers:
         label, other = case.asked.target, case.questions[OTHER].target
-        difference = here - sums(answers[OTHER], game.masks)
-        margin, margins = game.whole[label] - game.whole[other], game.dropped[:, label] - game.dropped[:, other]
-        found["target"] = _correlation(difference, margin - margins)
-        swapped = sorted(game.swaps) if game.donor == other else []
-        fall = [margin - (game.swaps[part][label] - game.swaps[part][other]) for part in swapped]
-        found["swap"] = _correlation(difference[swapped], torch.stack(fall)) if fall else math.nan
+        difference, size = here - sums(answers[OTHER], game.masks), _sizes(game)
+        players, shares = slice(game.players), _shares(game, label) - _shares(game, other)
+        found["target"] = _correlation(difference[players] / size, shares / size)
+        found["swap"] = _swapped(game, difference, label, other)
     if BACKGROUND in answers:
         there = sums(answers[BACKGROUND], game.masks)
         size = here.norm() * there.norm()
@@ -190,16 +197,28 @@ def _correlation(found: Tensor, truth: Tensor) -> float:
     """Rank correlation, 0 for values that order nothing; NaN where the truth has no order to find."""
     if len(truth) < LEAST_PARTS or float(truth.max() - truth.min()) <= _SAME * float(truth.abs().max()):
         return math.nan
-    return rank_correlation(found, truth) or 0.0
+    size = found.abs().max()
+    return rank_correlation((found / size).round(decimals=9), truth) or 0.0 if size > 0 else 0.0
 
 
-def _partial(found: Tensor, truth: Tensor, given: Tensor) -> float:
-    """Partial rank correlation (Kendall 1942); NaN for fewer than four parts, or where size alone orders the truth."""
-    if len(truth) <= LEAST_PARTS or math.isnan(known := _correlation(given, truth)) or abs(known) > 1 - 1e-9:
+def _swapped(game: PartGame, difference: Tensor, label: int, other: int) -> float:
+    swapped = sorted(game.swaps) if game.donor == other else []
+    if not swapped:
         return math.nan
-    direct, size = _correlation(found, truth), rank_correlation(found, given) or 0.0
-    rest = (1 - known**2) * (1 - size**2)
-    return (direct - known * size) / math.sqrt(rest) if rest > 1e-9 else 0.0
+    logits = torch.stack([game.swaps[part] for part in swapped])
+    fall = (game.whole[label] - game.whole[other]) - (logits[:, label] - logits[:, other])
+    size = reach(game.masks[swapped]).sum((1, 2))
+    return _correlation(difference[swapped] / size, fall / size)
+
+
+def _sizes(game: PartGame) -> Tensor:
+    """float64 [players]: the pixels where a map counts for each."""
+    return reach(game.masks[: game.players]).sum((1, 2))
+
+
+def _shares(game: PartGame, target: int) -> Tensor:
+    """float64 [players]: Shapley values for a class."""
+    return torch.tensor(shapley_values(game.of(target), game.players), dtype=torch.float64)
 
 
 def _mean(values: Sequence[float]) -> float:

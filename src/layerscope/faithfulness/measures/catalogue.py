@@ -26,6 +26,10 @@ def judge(case: Case, answers: Answers, wanted: Collection[str] = JUDGED) -> Val
     Raises InputError for maps of another shape than their images, or with values that are not finite.
     """
     for name, values in answers.items():
+        if name not in case.questions:
+            raise InputError(
+                f"an answer to {name!r}, which this case does not ask; it asks {', '.join(case.questions)}"
+            )
         size = case.questions[name].image.shape[-2:]
         if values.shape != size or not values.isfinite().all():
             raise InputError(
