@@ -50,7 +50,7 @@ def test_the_reading_says_what_the_numbers_say():
     )
     assert [row["method"] for row in rows] == ["good", "fair", "lost", "bad", *CONTROLS]
     words = " ".join(reading(rows, [], "part_rank"))
-    assert "By part rank Good comes first: 0.90 (0.89 to 0.91); the exact answer gets 1.00, a random map" in words
+    assert "By part rank Good comes first: 0.90 (0.89 to 0.91); the exact answer gets 1.00; a random map" in words
     assert "Better than all of the 4 controls that know nothing: 1 of 4 methods (Good)." in words
     assert "Not told apart from random: Lost." in words
     assert "Worse than random: Bad." in words

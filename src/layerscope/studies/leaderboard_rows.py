@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from layerscope.faithfulness.explainers import EXACT, KNOWING_NOTHING
+from layerscope.faithfulness.explainers import CONTROLS, EXACT, KNOWING_NOTHING
 from layerscope.faithfulness.intervals import mean_over_images
 from layerscope.faithfulness.measures.catalogue import JUDGED, MEASURES, SECONDS
 
@@ -87,19 +87,15 @@ def level(controls: Sequence[Measured]) -> dict[str, list[str]]:
     """By measure, titles of the controls that know nothing and are not worse than the exact answer on the same scenes:
     that by single effects or that by Shapley values, whichever gets more.
     """
-    known = {one.name: one for one in controls}
+    values = {one.name: one.values for one in controls}
     found = {}
     for name in JUDGED:
         better = MEASURES[name].better
-        exact = [
-            known[one].values[name] for one in EXACT if one in known and not np.isnan(known[one].values[name]).all()
-        ]
+        exact = [own[name] for one in EXACT if name in (own := values.get(one, {})) and not np.isnan(own[name]).all()]
         if exact:
             best = (max if better == "high" else min)(exact, key=lambda values: float(np.nanmean(values)))
-            beside = [known[one] for one in KNOWING_NOTHING]
-            found[name] = [
-                one.title for one in beside if against(best, one.values[name], better) in ("overlaps", "worse")
-            ]
+            beside = {one: against(best, values[one].get(name), better) for one in KNOWING_NOTHING}
+            found[name] = [CONTROLS[one] for one, where in beside.items() if where in ("overlaps", "worse")]
     return found
 
 
