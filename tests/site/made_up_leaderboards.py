@@ -153,14 +153,23 @@ def meta() -> list[Facts]:
     found = []
     for name in MEASURES:
         if name == "seconds":
-            facts = {"passes": None, "apart": None, "told": [], "missed": [], "stable": None, "words": "Not checked."}
+            facts = {
+                "passes": None,
+                "apart": None,
+                "told": [],
+                "missed": [],
+                "level": [],
+                "stable": None,
+                "words": "Not checked.",
+            }
         else:
             missed = FAILING.get(name, [])
             apart = interval(round(0.9 - 0.2 * len(missed) + 0.05 * wobble(name), 3), 0.08, 240)
             words = f"Tells the exact answer from a random map on {len(TIERS) - len(missed)} of {len(TIERS)} provable networks."
             told = [tier for tier in TIERS if tier not in missed]
+            level = ["Centre blob"] if name == "deletion" else []
             stable = round(0.85 + 0.1 * wobble(name, "stable") - 0.1 * len(missed), 3)
-            facts = {"passes": not missed, "apart": apart, "told": told, "missed": missed, "stable": stable, "words": words}  # fmt: skip
+            facts = {"passes": not missed, "apart": apart, "told": told, "missed": missed, "level": level, "stable": stable, "words": words}  # fmt: skip
         found.append({"measure": name, **facts})
     return found
 

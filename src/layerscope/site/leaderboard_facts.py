@@ -94,6 +94,7 @@ def _meta(facts: Facts) -> dict[str, Any]:
         "apart": _interval(facts.get("apart")),
         "told": [str(one) for one in facts["told"]],
         "missed": [str(one) for one in facts["missed"]],
+        "level": [str(one) for one in facts.get("level", [])],
         "stable": number(facts.get("stable")),
     }
 

@@ -109,36 +109,32 @@ def marks(arrays: Arrays, prefix: str = "") -> dict[str, NDArray[np.float64]]:
 
 
 def tier_rows(provable: Provable, methods: Sequence[str]) -> list[dict[str, Any]]:
-    """What the manifest says of each provable network: the tier's own measure for methods and controls."""
+    """What the manifest says of each provable network: how right methods and controls are by the tier's own measure.
+
+    1 is right: of a measure that is better when low, 1 less its value is told.
+    """
     controls = provable.find("controls")
     if controls is None:
         return []
     records = {name: record for name in methods if (record := provable.find(name)) is not None}
     found = []
     for name, tier in provable.tiers.items():
-        key = f"{name}/{tier.measure}"
-        rows = [_row(one, METHODS[one].title, False, record.arrays.get(key)) for one, record in records.items()]
-        rows.sort(key=lambda row: _order(row, MEASURES[tier.measure].better))
-        rows += [
-            row
+        better, key = MEASURES[tier.measure].better, f"{name}/{tier.measure}"
+        rows = [_row(one, METHODS[one].title, record.arrays.get(key), better) for one, record in records.items()]
+        rows.sort(key=lambda row: (1, 0.0) if row["right"] is None else (0, -row["right"]["value"]))
+        pinned = [
+            {**_row(one, title, controls.arrays.get(f"{one}/{key}"), better), "control": True}
             for one, title in CONTROLS.items()
-            if (row := _row(one, title, True, controls.arrays.get(f"{one}/{key}")))["right"] is not None
         ]
         told = {"tier": name, "title": tier.title, "words": tier.words, "measure": tier.measure}
-        found.append({**told, "cases": len(tier.cases), "rows": rows})
+        known = [row for row in pinned if row["right"] is not None]
+        found.append({**told, "cases": len(tier.cases), "rows": [*rows, *known]})
     return found
 
 
-def _row(method: str, title: str, control: bool, values: NDArray[np.float64] | None) -> dict[str, Any]:
-    mean = None if values is None else mean_over_images(values)
-    return {"method": method, "title": title, "control": control, "right": mean and mean.facts()}
-
-
-def _order(row: Mapping[str, Any], better: str) -> float:
-    right = row["right"]
-    if right is None:
-        return np.inf
-    return float(-right["value"] if better == "high" else right["value"])
+def _row(method: str, title: str, values: NDArray[np.float64] | None, better: str) -> dict[str, Any]:
+    right = None if values is None else mean_over_images(values if better == "high" else 1 - values)
+    return {"method": method, "title": title, "control": False, "right": right and right.facts()}
 
 
 def meta_rows(

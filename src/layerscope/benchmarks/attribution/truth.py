@@ -131,7 +131,8 @@ def _shown_proof(row: Row, tiers: Sequence[Row]) -> Row:
     shown: Row = {"method": _name(row)}
     for tier in tiers:
         measure, right = MEASURES[tier["measure"]], row[tier["tier"]]
-        shown[f"{tier['title']}: {measure.title} {_arrow(measure.better)}"] = right and _interval(right)
+        less = "" if measure.better == "high" else "1 less "
+        shown[f"{tier['title']}: {less}{measure.title} ↑"] = right and _interval(right)
     return shown
 
 

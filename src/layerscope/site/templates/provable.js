@@ -45,8 +45,8 @@
   }
 
   function told(board, { words, measure }) {
-    const title = board.measures.find((one) => one.name === measure)?.title ?? measure;
-    return [name(words, 600), title ? [" Judged by ", name(title, 60), "."] : null];
+    const { title, better } = board.measures.find((one) => one.name === measure) ?? { title: measure };
+    return [name(words, 600), title ? [` Judged by ${better === "low" ? "1 less " : ""}`, name(title, 60), "."] : null];
   }
 
   function rowsFor(tiers, methods) {

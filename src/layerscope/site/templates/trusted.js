@@ -1,5 +1,5 @@
 "use strict";
-// What a leaderboard is worth: whether its measures tell the exact answer from a random map, and whether the changed scenes
+// What a leaderboard is worth: whether its measures tell the exact answer from maps that know nothing, and whether the changed scenes
 // are such as the network knows.
 (() => {
   const { el, name, percent, plural, short, saved, rowsOf } = LAYERSCOPE;
@@ -15,7 +15,6 @@
   function trusted(board, of) {
     const judged = board.measures.filter((measure) => verdictOn(board, measure));
     if (!judged.length) return null;
-    const widest = widestOf(judged.map((measure) => verdictOn(board, measure).apart).filter(known));
     const failing = judged.filter((measure) => verdictOn(board, measure).passes === false);
     const node = el(
       "section",
@@ -24,8 +23,9 @@
       el(
         "p",
         { class: "quiet lines" },
-        "Each measure is given the exact answer and a random map on networks whose causes are provable. One that does not tell ",
-        "them apart fails, and is no headline measure. ",
+        "Each measure is given the exact answer and a random map on networks whose causes are provable, and on the scenes the ",
+        "exact answer and every map that knows nothing. One that does not find the exact answer better, or orders methods ",
+        "otherwise after another training, fails, and is no headline measure. ",
         `${failing.length || "None"} of ${plural(judged.length, "measure")} ${failing.length > 1 ? "fail" : "fails"}.`,
       ),
       el(
@@ -36,34 +36,31 @@
           {},
           el("tr", {}, HEADS.map((words) => el("th", { scope: "col" }, words))),
         ),
-        groupedMeasures(judged).map(([group, , found]) => body(board, group, found, widest)),
+        groupedMeasures(judged).map(([group, , found]) => body(board, group, found)),
       ),
     );
     const flat = judged.map((measure) => {
-      const { passes, apart, told, missed, stable } = verdictOn(board, measure);
+      const { passes, apart, told, missed, level, stable } = verdictOn(board, measure);
       const ends = { apart: apart?.value, apart_low: apart?.low, apart_high: apart?.high };
-      return { measure: measure.name, passes, ...ends, told, missed, stable };
+      return { measure: measure.name, passes, ...ends, told, missed, level, stable };
     });
     return saved(node, of, "checks of the measures", { rows: () => rowsOf(flat) });
   }
 
-  const widestOf = (apart) =>
-    Math.max(1, ...apart.flatMap(({ value, low, high }) => [value, low, high]).filter(known).map(Math.abs));
-
-  const body = (board, group, found, widest) =>
+  const body = (board, group, found) =>
     el(
       "tbody",
       {},
       el("tr", { class: "group" }, el("th", { scope: "rowgroup", colspan: 5 }, group)),
-      found.map((measure) => line(board, measure, widest)),
+      found.map((measure) => line(board, measure)),
     );
 
   const VERDICTS = { true: ["✓", "passes"], false: ["✕", "fails"], null: ["", "not checked"] };
 
-  function line(board, measure, widest) {
-    const { passes, apart, missed, stable, words } = verdictOn(board, measure);
+  function line(board, measure) {
+    const { passes, apart, missed, level, stable, words } = verdictOn(board, measure);
     const [mark, verdict] = VERDICTS[passes];
-    const where = missed.map((one) => tierTitle(board, one)).join(", ");
+    const where = [...missed.map((one) => tierTitle(board, one)), ...level.map((one) => `scenes: ${one}`)].join(", ");
     return el(
       "tr",
       { class: passes === false ? "is-failing" : null, "data-measure": measure.name },
@@ -74,25 +71,13 @@
         el("b", {}, mark ? el("span", { "aria-hidden": "true" }, `${mark} `) : null, verdict),
         el("span", { class: "small" }, name(words, 400)),
       ),
-      el("td", { "data-head": "Exact beyond random" }, apart ? [apartBar(apart, widest), numbers(apart, hundredths)] : "–"),
-      el("td", { "data-head": "Misses it on" }, missed.length ? name(where, 400) : passes === null ? "–" : "none"),
+      el("td", { "data-head": "Exact beyond random" }, apart ? numbers(apart, hundredths) : "–"),
+      el("td", { "data-head": "Misses it on" }, where ? name(where, 400) : passes === null ? "–" : "none"),
       el("td", { class: "number", "data-head": "Order kept" }, known(stable) ? hundredths(stable) : "–"),
     );
   }
 
   const tierTitle = ({ tiers }, key) => tiers.find((one) => one.tier === key)?.title ?? key;
-
-  // From 0 in the middle: to the right is the exact answer better.
-  function apartBar({ value, low, high }, widest) {
-    const at = (one) => `${(50 + (50 * one) / widest).toFixed(2)}%`;
-    return el(
-      "span",
-      { class: "interval apart", "aria-hidden": "true" },
-      el("i", { class: "reference", "--at": "50%" }),
-      el("i", { class: "whisker", "--from": at(low ?? value), "--to": at(high ?? value) }),
-      el("i", { class: "dot", "--at": at(value) }),
-    );
-  }
 
   const numbers = (interval, write) =>
     el(
@@ -117,7 +102,7 @@
     if (!changes.length) return null;
     const kinds = [
       ["Rendered again", changes.filter((one) => one.natural)],
-      ["Holes in the pixels", changes.filter((one) => !one.natural)],
+      ["For comparison", changes.filter((one) => !one.natural)],
     ].filter(([, found]) => found.length);
     const node = el(
       "section",
