@@ -19,7 +19,7 @@ from layerscope.faithfulness.photo_cases import choose
 from layerscope.models.model import VisionModel
 from layerscope.studies.leaderboard_facts import facts_of
 from layerscope.studies.leaderboard_files import MANIFEST, known_methods
-from layerscope.studies.leaderboard_sources import LEAST, MOST, PhotoSource, SceneSource
+from layerscope.studies.leaderboard_sources import CHECKED, LEAST, MOST, PhotoSource, SceneSource
 from layerscope.studies.leaderboard_study import Study
 from layerscope.studies.manifest import folder_of
 from layerscope.types import Progress, no_progress
@@ -114,7 +114,7 @@ def _source(
         return PhotoSource(choose(images, masks, scenes, seed), seed)
     if masks is not None:
         raise InputError(f"masks={str(masks)!r} without images; give the folder that they are of as images=")
-    return SceneSource(scenes, seed, model.input_size)
+    return SceneSource(scenes, seed, model.input_size, checked=min(CHECKED, max(LEAST, scenes // 2)))
 
 
 def _checked_models(model: VisionModel | Sequence[VisionModel]) -> tuple[VisionModel, ...]:
