@@ -6,12 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from layerscope.attribution.checks import NOTICES
-from layerscope.faithfulness.explainers import KNOWING_NOTHING
+from layerscope.faithfulness.explainers import EXACT, KNOWING_NOTHING
 from layerscope.faithfulness.intervals import Mean
 from layerscope.faithfulness.measures.catalogue import MEASURES
 
 Row = Mapping[str, Any]
 
+_SUMMED = "part_rank"
 _CURVES = ("deletion", "insertion")
 _SHOWN = 0.9
 """Of the chance that a pixel of the mark is above one elsewhere: what counts as having found the shortcut."""
@@ -23,7 +24,7 @@ def reading(rows: Sequence[Row], meta: Sequence[Row], first: str) -> list[str]:
     controls = {row["method"]: row for row in rows if row["control"]}
     if not methods:
         return []
-    said = [*_on_order(methods, controls, first), *_on_sizes(methods, controls, first), *_on_shortcuts(methods)]
+    said = [*_on_order(methods, controls, first), *_on_sizes(methods, controls), *_on_shortcuts(methods)]
     return [*said, *_on_curves(methods, controls, first), *_on_redrawn(methods), *_on_measures(meta)]
 
 
@@ -31,7 +32,7 @@ def _on_order(methods: Sequence[Row], controls: Mapping[str, Row], first: str) -
     best = methods[0]
     if best[first] is None:
         return
-    exact, random = (controls.get(name, {}).get(first) for name in ("exact", "random"))
+    exact, random = _truth(controls, first), controls["random"].get(first)
     said = [f"By {MEASURES[first].title} {best['title']} comes first: {_interval(best[first])}"]
     said += [f"the exact answer gets {_number(exact['value'])}"] if exact else []
     said += [f"a random map {_interval(random)}"] if random else []
@@ -45,16 +46,23 @@ def _on_order(methods: Sequence[Row], controls: Mapping[str, Row], first: str) -
             yield f"{words}: {_names(found)}."
 
 
-def _on_sizes(methods: Sequence[Row], controls: Mapping[str, Row], first: str) -> Iterator[str]:
-    """An even map orders parts by their sizes, which needs no network."""
-    even = controls["even"][first]
-    if MEASURES[first].needs != "causes" or even is None:
-        return
-    above = [row for row in methods if row["against"]["even"] == "better"]
-    yield (
-        f"An even map, which tells parts by their size alone, gets {_interval(even)}; better on the same scenes: "
-        f"{_of(above, methods)}{f' ({_names(above)})' if above else ''}."
-    )
+def _truth(controls: Mapping[str, Row], measure: str) -> Mapping[str, Any] | None:
+    """What the exact answer gets: by single effects or by Shapley values, whichever the measure is of."""
+    known = [controls[name][measure] for name in EXACT if name in controls and controls[name][measure] is not None]
+    best = max if MEASURES[measure].better == "high" else min
+    return best(known, key=lambda facts: facts["value"]) if known else None
+
+
+def _on_sizes(methods: Sequence[Row], controls: Mapping[str, Row]) -> Iterator[str]:
+    """Sums grow with the size of a part, so that a map that is the same everywhere orders parts, without a network."""
+    even = controls["even"][_SUMMED]
+    known = [row for row in methods if row[_SUMMED] is not None]
+    if even is not None and known:
+        above = [row for row in known if _apart(row, controls["even"], _SUMMED)]
+        yield (
+            f"By {MEASURES[_SUMMED].title}, which adds a map up over each part, an even map gets {_interval(even)}, "
+            f"and clear of that is {_of(above, known)}{_listed(above)}."
+        )
 
 
 def _on_shortcuts(methods: Sequence[Row]) -> Iterator[str]:
