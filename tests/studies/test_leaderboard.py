@@ -223,13 +223,13 @@ def test_several_trainings_are_one_table_whose_intervals_know_it(planted, model,
     records = Store(tmp_path / "b")
     keys = [key for key in records.keys() if "part_rank" in records.find(key).arrays]  # noqa: SIM118
     assert len(keys) == 6
-    assert by_name(made)["deeplift"]["mass"]["images"] > by_name(alone)["deeplift"]["mass"]["images"]
+    assert by_name(made)["deeplift"]["mass"]["value"] != by_name(alone)["deeplift"]["mass"]["value"]
     with pytest.raises(InputError, match="two of the networks are the same"):
         board([model, model], ["saliency"], tmp_path / "c")
     with pytest.raises(InputError, match="no networks to ask"):
         board([], ["saliency"], tmp_path / "c")
     larger = wrap(SmallNet().eval(), 64)
-    with pytest.raises(InputError, match="takes 64 px, the first network 32"):
+    with pytest.raises(InputError, match="several networks have to be trainings of one"):
         board([model, larger], ["saliency"], tmp_path / "c")
 
 
@@ -277,6 +277,8 @@ def test_progress_never_goes_back_and_ends_at_all_of_it(planted, model, tmp_path
         ({"scenes": True}, "scenes=True"),
         ({"seed": -1}, "seed=-1; give a whole number from 0 to 9999"),
         ({"proved": -1}, "proved=-1; give a whole number from 0 to 1000"),
+        ({"methods": 5}, "methods=5 is a int; give a list of names"),
+        ({"images": ""}, "an empty path for a folder of pictures"),
         ({"masks": "m.json"}, "masks='m.json' without images; give the folder that they are of"),
         ({"images": "nowhere"}, "nowhere"),
     ],

@@ -41,7 +41,7 @@ def rows_with(**methods):
         )
         for name, (rank, area, drawn, shown) in methods.items()
     ]
-    return rows_of("net", measured, controls(), [], 0)
+    return rows_of("net", measured, controls(), "part_rank", 0)
 
 
 def test_the_reading_says_what_the_numbers_say():
@@ -54,8 +54,10 @@ def test_the_reading_says_what_the_numbers_say():
     assert "Better than all of the 4 controls that know nothing: 1 of 4 methods (Good)." in words
     assert "Not told apart from random: Lost." in words
     assert "Worse than random: Bad." in words
-    assert "an even map gets 0.50 (0.49 to 0.51), and clear of that is 1 of 4 methods: Good." in words
-    assert "A planted shortcut is shown plainly (above 0.9) by 2 of 4 methods: Good, Fair." in words
+    assert "an even map gets 0.50 (0.49 to 0.51), and better on the same scenes is 1 of 4 methods: Good." in words
+    assert (
+        "A shortcut planted in the bundled network is shown plainly (above 0.9) by 2 of 4 methods: Good, Fair." in words
+    )
     assert "Against chance, its marks come last in: Bad." in words
     assert (
         "Deletion finds 2 of 4 methods better than a random map and 2 better than an edge detector; "
@@ -75,8 +77,9 @@ def test_measures_that_fail_are_named_and_decide_nothing():
     ]
     measured = [Measured("a", "A", None, {"part_rank": values(0.9), "deletion": values(0.5)})]
     measured += [Measured("b", "B", None, {"part_rank": values(0.1), "deletion": values(-0.5)})]
-    rows = rows_of("net", measured, controls(), meta, 0)
     assert headline(["part_rank"], controls()) == "deletion"
+    assert headline(["part_rank", "deletion", "insertion"], controls()) is None
+    rows = rows_of("net", measured, controls(), "deletion", 0)
     assert [row["method"] for row in rows][:2] == ["b", "a"]  # low deletion is better
     said = reading(rows, meta, "deletion")
     assert "Of 2 measures that could be checked where the answer is provable, 1 fail: part rank." in said
@@ -93,11 +96,22 @@ def test_controls_that_the_truth_does_not_beat_are_named():
 
 
 def test_without_controls_there_are_no_rows_and_without_methods_no_reading():
-    assert rows_of("net", [], [], [], 0) == []
+    assert rows_of("net", [], [], None, 0) == []
     rows = rows_with()
     assert [row["method"] for row in rows] == list(CONTROLS)
     assert reading(rows, [], "part_rank") == []
     assert set(KNOWING_NOTHING) < set(CONTROLS)
+
+
+def test_what_could_not_be_measured_has_no_rank_and_is_said_so():
+    nothing = Measured("a", "A", None, {"part_rank": np.full((1, CASES), np.nan)})
+    some = Measured("b", "B", None, {"part_rank": values(0.5)})
+    rows = rows_of("net", [nothing, some], controls(), "part_rank", 0)
+    assert [(row["method"], row["rank"]) for row in rows if not row["control"]] == [("b", 1), ("a", None)]
+    rows = rows_of("net", [nothing], controls(), None, 0)
+    assert reading(rows, [], None) == ["No measure that orders methods could be taken of these images."]
+    (first, *_) = reading(rows_with(good=(0.9, 0.5, 0.1, 1.0)), [], "part_rank", truth=False)
+    assert first.startswith("What causes the scores of these images is not known")
 
 
 def test_methods_are_compared_on_the_same_cases():

@@ -15,11 +15,13 @@ from numpy.typing import ArrayLike, NDArray
 
 BOOTSTRAPS = 2000
 LEVEL = 0.95
+LEAST = 4
+"""Images below which an interval says next to nothing: of two, it holds the mean every second time."""
 
 
 @dataclass(frozen=True)
 class Mean:
-    """A mean over images. low, high: its 95 % interval. images: how many values it is of."""
+    """A mean over images. low, high: its 95 % interval. images: how many have a value (on one network or several)."""
 
     value: float
     low: float
@@ -41,18 +43,18 @@ def mean_over_images(values: ArrayLike, seed: int = 0) -> Mean | None:
 
     values: [images], or [networks, images] of several networks shown the same images, which are drawn too; the mean is
     then of the networks' values together. NaN stands for what could not be measured, and is left out. None for fewer
-    than two images with a value: of one there is no interval. The same values give the same interval.
+    than LEAST images with a value. The same values give the same interval.
     """
     table = np.atleast_2d(np.asarray(values, np.float64))
     known = ~np.isnan(table)
     table, known = table[known.any(1)][:, known.any(0)], known[known.any(1)][:, known.any(0)]
-    if table.shape[1] < 2:
+    if table.shape[1] < LEAST:
         return None
     networks, images = _draws(*table.shape, seed)
     totals = (networks * (images @ np.where(known, table, 0.0).T)).sum(1)
     counts = (networks * (images @ known.T)).sum(1)
     low, high = np.quantile(totals[counts > 0] / counts[counts > 0], [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Mean(float(table[known].mean()), float(low), float(high), int(known.sum()))
+    return Mean(float(table[known].mean()), float(low), float(high), table.shape[1])
 
 
 @lru_cache(maxsize=16)

@@ -129,7 +129,7 @@ def play(
     """
     check_batch(batch)
     check_scenes(scene, input_size)
-    names, masks = _seen(scene)
+    names, masks = seen_parts(scene)
     if not names:
         return None
     players = min(PLAYERS, len(names))
@@ -148,8 +148,8 @@ def play(
     return PartGame(names, masks, values, dropped, backgrounds, distractors, swaps, donor)
 
 
-def _seen(scene: Scenes) -> tuple[tuple[str, ...], Tensor]:
-    """The thing's parts that are seen, those that show most first, and their masks."""
+def seen_parts(scene: Scenes) -> tuple[tuple[str, ...], Tensor]:
+    """Names of the thing's parts that are seen, those that show most first, and their masks [parts, height, width]."""
     parts = [(name, scene.part[0] == PART_NAMES.index(name)) for name in part_names(scene.recipe.things[0])]
     seen = sorted(((name, mask) for name, mask in parts if mask.any()), key=lambda part: -int(part[1].sum()))
     masks = torch.stack([mask for _, mask in seen]) if seen else torch.zeros(0, *scene.part.shape[1:], dtype=torch.bool)
@@ -162,7 +162,7 @@ def _swaps(
     """Of the other classes that have some of the parts that with the largest logit, and the logits with its parts."""
     label = int(whole.argmax())
     for donor in whole.argsort(descending=True).tolist() if classes else ():
-        thing = classes[donor]
+        thing = classes[donor] if donor < len(classes) else ""
         if donor == label or thing not in THINGS or thing == scene.recipe.things[0]:
             continue
         shared = [index for index, name in enumerate(names) if name in part_names(thing)]

@@ -62,6 +62,8 @@ def choose(
 
     Raises InputError for no folder, one without pictures, a number below 1, and as PhotoMasks does.
     """
+    if not os.fspath(folder):
+        raise InputError("an empty path for a folder of pictures; give the folder")
     place = Path(folder)
     count("images", images)
     count("seed", seed, least=0)

@@ -15,11 +15,12 @@ from typing import Any
 
 from layerscope.attribution.methods import METHODS
 from layerscope.errors import InputError, UnknownNameError
+from layerscope.faithfulness.intervals import LEAST
 from layerscope.faithfulness.photo_cases import choose
 from layerscope.models.model import VisionModel
 from layerscope.studies.leaderboard_facts import facts_of
 from layerscope.studies.leaderboard_files import MANIFEST, known_methods
-from layerscope.studies.leaderboard_sources import CHECKED, LEAST, MOST, PhotoSource, SceneSource
+from layerscope.studies.leaderboard_sources import CHECKED, MOST, PhotoSource, SceneSource
 from layerscope.studies.leaderboard_study import Study
 from layerscope.studies.manifest import folder_of
 from layerscope.types import Progress, no_progress
@@ -39,7 +40,8 @@ QUICK = tuple(name for name in CORE if name not in ("occlusion", "gradient_shap"
 class Leaderboard:
     """A leaderboard on disk.
 
-    folder: where it lies. facts: all of `leaderboard.json`. made: records that this call made; the others were found.
+    folder: where it lies. facts: all of `leaderboard.json`. made: how many methods and sets of controls this call
+    measured on the images, for each network; the others were found.
     """
 
     folder: Path
@@ -94,7 +96,7 @@ def leaderboard(
     """
     began = time.perf_counter()
     models = _checked_models(model)
-    chosen = _checked_methods(methods)
+    chosen = checked_methods(methods)
     _check_numbers(scenes, proved, seed)
     source = _source(models[0], scenes, images, masks, seed)
     for one in models:
@@ -127,6 +129,11 @@ def _checked_models(model: VisionModel | Sequence[VisionModel]) -> tuple[VisionM
     prints = [one.fingerprint for one in models]
     if len(set(prints)) < len(prints):
         raise InputError("two of the networks are the same; give trainings that differ, each once")
+    if len({(one.channels, one.input_size, one.class_names) for one in models}) > 1:
+        raise InputError(
+            "several networks have to be trainings of one: with the same classes, channels and input size; "
+            "make a leaderboard for each of the others"
+        )
     return models
 
 
@@ -140,9 +147,12 @@ def _check_numbers(scenes: int, proved: int, seed: int) -> None:
             raise InputError(f"{name}={value!r}; give a whole number from {least} to {most}")
 
 
-def _checked_methods(methods: Sequence[str] | None) -> tuple[str, ...]:
+def checked_methods(methods: Sequence[str] | None) -> tuple[str, ...]:
+    """Names of methods that draw maps of images; None: those of CORE. Raises as `leaderboard` does."""
     if isinstance(methods, str):
         raise InputError(f"methods={methods!r} is one text; give a list of names, as [{methods!r}]")
+    if methods is not None and not isinstance(methods, Sequence):
+        raise InputError(f"methods={methods!r} is a {type(methods).__name__}; give a list of names")
     if methods is not None and not methods:
         raise InputError("no methods to measure; give some names, or None for the usual ones")
     for method in methods or ():

@@ -16,7 +16,7 @@ from layerscope.records import Record
 from layerscope.studies.leaderboard_files import head_of, measure_facts, write_manifest
 from layerscope.studies.leaderboard_reading import reading
 from layerscope.studies.leaderboard_rows import Measured, headline, level, rows_of
-from layerscope.studies.leaderboard_study import PINNED, Study
+from layerscope.studies.leaderboard_study import FAMILIAR, PINNED, Study
 from layerscope.studies.leaderboard_tiers import marks, meta_rows, stability, tier_rows
 from layerscope.studies.manifest import opening
 
@@ -36,20 +36,22 @@ def facts_of(study: Study, folder: Path, whole: bool) -> dict[str, Any]:
     stable = _stable([one for one in methods if one.refused is None])
     meta = meta_rows(study.provable, stable, level(controls) if study.truth else {})
     failing = [row["measure"] for row in meta if row["passes"] is False]
-    rows = rows_of(study.models[0].name, methods, controls, meta, study.seed)
+    first = headline(failing, controls)
+    rows = rows_of(study.models[0].name, methods, controls, first, study.seed)
     facts = {
         **head_of(study.models, study.key(), [None if one is None else one.facts["accuracy"] for one in pinned]),
         "truth": study.truth,
         "scenes": _of_source(study, known),
         "seed": study.seed,
         "methods": list(study.methods),
+        "first": first,
         "measures": measure_facts(rows, failing),
         "rows": rows,
         "refused": [{"method": one.name, "title": one.title, "error": one.refused} for one in methods if one.refused],
-        "reading": reading(rows, meta, headline(failing, controls)),
+        "reading": reading(rows, meta, first, study.truth),
         "meta": meta,
         "tiers": tier_rows(study.provable, study.methods),
-        "familiar": known[0].facts["familiar"] if known else [],
+        "familiar": [] if (familiar := study.find(study.models[0], FAMILIAR)) is None else familiar.facts["rows"],
         "complete": len(known) == len(study.models) and all(all(some) for some in found.values()),
         "command": _command(study, whole),
     }

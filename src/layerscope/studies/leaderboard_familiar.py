@@ -6,7 +6,7 @@ holes in pixels, which many benchmarks make, are shown beside them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from torch import Tensor
 from layerscope.attribution.baselines import blurred
 from layerscope.capture.evaluating import evaluating
 from layerscope.faithfulness.intervals import mean_over_images
+from layerscope.faithfulness.part_game import seen_parts
 from layerscope.faithfulness.scene_cases import logits_of
 from layerscope.models.model import VisionModel
 from layerscope.studies.familiarity import familiar_facts
@@ -31,6 +32,7 @@ from layerscope.world import (
     RemoveParts,
     Scenes,
     ScrambleParts,
+    SwapPart,
     part_names,
 )
 from layerscope.world.interventions import Change
@@ -41,13 +43,29 @@ Made = Callable[[Scenes], Tensor | None]
 """One scene -> its image [3, size, size] after a change; None where it cannot be changed so."""
 
 
-def _again(change: Callable[[list[str], list[str]], Change | None]) -> Made:
+def _again(change: Callable[[list[str], Sequence[str]], Change | None]) -> Made:
+    """change: of the parts that are seen, those that show most first, and of those by which the thing is known."""
+
     def made(scene: Scenes) -> Tensor | None:
-        seen, core = _seen(scene), list(THINGS[scene.recipe.things[0]].core)
-        wanted = change(seen, [name for name in seen if name not in core])
+        wanted = change(_seen(scene), THINGS[scene.recipe.things[0]].core)
         return None if wanted is None else scene.again(wanted).images[0]
 
     return made
+
+
+def _rest(seen: list[str], core: Sequence[str]) -> list[str]:
+    return [name for name in seen if name not in core]
+
+
+def _without(names: list[str]) -> Change | None:
+    return RemoveParts(names) if names else None
+
+
+def _swapped(names: list[str]) -> Change | None:
+    """The first of the parts that another thing has too, as that thing has it."""
+    given = ((name, thing) for name in names for thing in THINGS.values() if name in part_names(thing.name))
+    shared = next(((name, thing.name) for name, thing in given if name not in thing.core), None)
+    return None if shared is None else SwapPart(*shared)
 
 
 def _hole(fill: Callable[[Tensor], Tensor]) -> Made:
@@ -62,20 +80,24 @@ def _hole(fill: Callable[[Tensor], Tensor]) -> Made:
     return made
 
 
+def _some(names: list[str]) -> list[str]:
+    """Every second one, as a choice of the parts that leaves out large and small ones."""
+    return names[::2]
+
+
 CHANGES: Mapping[str, tuple[str, bool, Made]] = {
     "untouched": ("untouched", True, lambda scene: scene.images[0]),
-    "part": ("without one part", True, _again(lambda seen, rest: RemoveParts(rest[:1]) if rest else None)),
-    "half": ("without half of its parts", True, _again(lambda seen, rest: RemoveParts(rest[: len(seen) // 2]))),
-    "core": (
-        "without the part it is known by",
-        True,
-        _again(lambda seen, rest: RemoveParts(seen[:1]) if seen else None),
-    ),
-    "background": ("on another background", True, _again(lambda seen, rest: NewBackground())),
-    "distractors": ("with the distractors elsewhere", True, _again(lambda seen, rest: MoveDistractors())),
+    "part": ("without one part, not its core", True, _again(lambda seen, core: _without(_rest(seen, core)[:1]))),
+    "core": ("without its core", True, _again(lambda seen, core: _without([name for name in seen if name in core]))),
+    "half": ("without every second part", True, _again(lambda seen, core: _without(_some(seen)))),
+    "largest": ("with its largest part alone", True, _again(lambda seen, core: _without(seen[1:]))),
+    "none": ("without any part", True, _again(lambda seen, core: _without(seen))),
+    "swap": ("with another thing's part", True, _again(lambda seen, core: _swapped(_rest(seen, core)))),
+    "background": ("on another background", True, _again(lambda seen, core: NewBackground())),
+    "distractors": ("with the distractors elsewhere", True, _again(lambda seen, core: MoveDistractors())),
     "blurred": ("a part's pixels blurred", False, _hole(lambda image: blurred(image[None])[0])),
     "black": ("a part's pixels black", False, _hole(torch.zeros_like)),
-    "scrambled": ("with its parts scattered", False, _again(lambda seen, rest: ScrambleParts())),
+    "scrambled": ("with its parts scattered", False, _again(lambda seen, core: ScrambleParts())),
     "noise": ("noise", False, lambda scene: _noise(scene.images[0], scene.seeds[0])),
 }
 """By name: the change in words, whether it is one that causes are found by, and how it is made."""
@@ -107,7 +129,8 @@ def _row(
         label, probability = _of(model, image)
         columns["probability"].append(probability)
         columns["same"].append(label == labels[scene.seeds[0]])
-        columns["unlike"].append(familiar_facts(model, image[None], reference)["unlike"])
+        found = familiar_facts(model, image[None], reference)
+        columns["unlike"].append(found["unlike"] if found["checked"] else np.nan)
     means = {column: mean_over_images(np.array(values, float)) for column, values in columns.items()}
     title, natural, _ = CHANGES[name]
     facts = {column: mean and mean.facts() for column, mean in means.items()}
@@ -121,9 +144,7 @@ def _of(model: VisionModel, image: Tensor) -> tuple[int, float]:
 
 
 def _seen(scene: Scenes) -> list[str]:
-    """The thing's parts that are seen, those that show most first."""
-    pixels = {name: int((scene.part[0] == PART_NAMES.index(name)).sum()) for name in part_names(scene.recipe.things[0])}
-    return sorted((name for name, count in pixels.items() if count), key=lambda name: -pixels[name])
+    return list(seen_parts(scene)[0])
 
 
 def _noise(image: Tensor, seed: int) -> Tensor:

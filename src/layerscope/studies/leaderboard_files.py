@@ -41,14 +41,16 @@ def head_of(models: Sequence[VisionModel], key: str, accuracy: Sequence[float | 
 
 
 def measure_facts(rows: Sequence[Mapping[str, Any]], failing: Collection[str]) -> list[dict[str, Any]]:
-    """Of each measure: what it is, and whether it belongs to the first table: it has values, and passes its check."""
+    """Of each measure, those of a first table first: what it is, and whether it belongs there, having values and not
+    failing its check."""
     told = {name for row in rows for name in MEASURES if row.get(name) is not None}
+    ordered = [*HEADLINES, *(name for name in MEASURES if name not in HEADLINES)]
     return [
         {
             **asdict(measure),
             "headline": name == SECONDS.name or (name in HEADLINES and name in told and name not in failing),
         }
-        for name, measure in MEASURES.items()
+        for name, measure in ((name, MEASURES[name]) for name in ordered)
         if name in told or not rows
     ]
 

@@ -7,31 +7,38 @@ from typing import Any
 
 from layerscope.attribution.checks import NOTICES
 from layerscope.faithfulness.explainers import EXACT, KNOWING_NOTHING
-from layerscope.faithfulness.intervals import Mean
 from layerscope.faithfulness.measures.catalogue import MEASURES
 
 Row = Mapping[str, Any]
 
 _SUMMED = "part_rank"
 _CURVES = ("deletion", "insertion")
+_NO_TRUTH = (
+    "What causes the scores of these images is not known: what is measured has to hold of a right map, and may hold of "
+    "a wrong one."
+)
 _SHOWN = 0.9
 """Of the chance that a pixel of the mark is above one elsewhere: what counts as having found the shortcut."""
 
 
-def reading(rows: Sequence[Row], meta: Sequence[Row], first: str) -> list[str]:
-    """Sentences about the order by the measure `first`, the controls, shortcuts, curves and redrawn layers."""
+def reading(rows: Sequence[Row], meta: Sequence[Row], first: str | None, truth: bool = True) -> list[str]:
+    """Sentences about the order by the measure `first`, the controls, shortcuts, curves and redrawn layers.
+
+    truth: whether causes are known; without them, no measure says whether a map is right.
+    """
     methods = [row for row in rows if not row["control"]]
     controls = {row["method"]: row for row in rows if row["control"]}
     if not methods:
         return []
-    said = [*_on_order(methods, controls, first), *_on_sizes(methods, controls), *_on_shortcuts(methods)]
+    said = [] if truth else [_NO_TRUTH]
+    if first is None or methods[0][first] is None:
+        return [*said, "No measure that orders methods could be taken of these images."]
+    said += [*_on_order(methods, controls, first), *_on_sizes(methods, controls), *_on_shortcuts(methods)]
     return [*said, *_on_curves(methods, controls, first), *_on_redrawn(methods), *_on_measures(meta)]
 
 
 def _on_order(methods: Sequence[Row], controls: Mapping[str, Row], first: str) -> Iterator[str]:
     best = methods[0]
-    if best[first] is None:
-        return
     exact, random = _truth(controls, first), controls["random"].get(first)
     said = [f"By {MEASURES[first].title} {best['title']} comes first: {_interval(best[first])}"]
     said += [f"the exact answer gets {_number(exact['value'])}"] if exact else []
@@ -58,10 +65,10 @@ def _on_sizes(methods: Sequence[Row], controls: Mapping[str, Row]) -> Iterator[s
     even = controls["even"][_SUMMED]
     known = [row for row in methods if row[_SUMMED] is not None]
     if even is not None and known:
-        above = [row for row in known if _apart(row, controls["even"], _SUMMED)]
+        above = [row for row in known if row["against"][_SUMMED]["even"] == "better"]
         yield (
             f"By {MEASURES[_SUMMED].title}, which adds a map up over each part, an even map gets {_interval(even)}, "
-            f"and clear of that is {_of(above, known)}{_listed(above)}."
+            f"and better on the same scenes is {_of(above, known)}{_listed(above)}."
         )
 
 
@@ -70,7 +77,8 @@ def _on_shortcuts(methods: Sequence[Row]) -> Iterator[str]:
     if known:
         found = [row for row in known if row["shortcut"]["low"] >= _SHOWN]
         blind = [row for row in known if row["shortcut"]["high"] < 0.5]
-        yield f"A planted shortcut is shown plainly (above {_SHOWN}) by {_of(found, known)}{_listed(found)}."
+        planted = f"A shortcut planted in the bundled network is shown plainly (above {_SHOWN}) by"
+        yield f"{planted} {_of(found, known)}{_listed(found)}."
         if blind:
             yield f"Against chance, its marks come last in: {_names(blind)}."
 
@@ -82,19 +90,14 @@ def _on_curves(methods: Sequence[Row], controls: Mapping[str, Row], first: str) 
         if not known or any(controls[one][name] is None for one in KNOWING_NOTHING):
             continue
         better = MEASURES[name].better
-        apart = {one: [row for row in known if _apart(row, controls[one], name)] for one in KNOWING_NOTHING}
+        apart = {one: [row for row in known if row["against"][name][one] == "better"] for one in ("random", "edges")}
         best = (min if better == "low" else max)(known, key=lambda row: row[name]["value"])
         wrong = "" if best["beats_controls"] else f", which by {MEASURES[first].title} is not better than every control"
         wrong = wrong if MEASURES[first].needs == "causes" else ""
         yield (
             f"{MEASURES[name].title.capitalize()} finds {_of(apart['random'], known)} better than a random map and "
-            f"{len(apart['edges'])} better than an edge detector; it puts {best['title']} first{wrong}."
+            f"{len(apart['edges']) or 'none'} better than an edge detector; it puts {best['title']} first{wrong}."
         )
-
-
-def _apart(row: Row, control: Row, name: str) -> bool:
-    own, other = Mean.of_facts(row[name]), Mean.of_facts(control[name])
-    return own.low > other.high if MEASURES[name].better == "high" else own.high < other.low
 
 
 def _on_redrawn(methods: Sequence[Row]) -> Iterator[str]:

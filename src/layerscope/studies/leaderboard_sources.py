@@ -11,6 +11,7 @@ from layerscope.capture.evaluating import evaluating
 from layerscope.errors import InputError
 from layerscope.faithfulness.cases import Case
 from layerscope.faithfulness.causes import LEAST_PARTS
+from layerscope.faithfulness.intervals import LEAST
 from layerscope.faithfulness.photo_cases import Chosen, cases_of
 from layerscope.faithfulness.scene_cases import drawn_anew, logits_of, scene_case
 from layerscope.faithfulness.scoring import predicted_logits, rendered
@@ -27,8 +28,6 @@ SCENE_SEED = TEST_SEED + 3_000_000
 measure was chosen by them (those of TEST_SEED + 1,000,000 served for that)."""
 CHECKED = 16
 """Cases about which further questions are asked too: it costs a method some eight maps more for each."""
-LEAST = 4
-"""Cases below which nothing is said."""
 
 
 class Source(Protocol):
@@ -120,7 +119,7 @@ class SceneSource:
         with evaluating(model.module):
             labels = predicted_logits(logits_of(model), rendered(self.rendered, 64)).argmax(1).tolist()
         truths = [CLASS_NAMES[label] for label in self.rendered.labels.tolist()]
-        right: list[bool] = [names[label] == truth for label, truth in zip(labels, truths, strict=True)]
+        right: list[bool] = [names[label : label + 1] == (truth,) for label, truth in zip(labels, truths, strict=True)]
         return sum(right) / len(right)
 
 
@@ -154,10 +153,11 @@ class PhotoSource:
         return told if self.count == self.chosen.found else {"scenes": self.count, **told}
 
     def check(self, model: VisionModel) -> None:
-        """Any network of classes will do, for two pictures or more."""
-        if self.count < 2:
+        """Any network of classes will do, for LEAST pictures or more."""
+        if self.count < LEAST:
             raise InputError(
-                f"one picture in {str(self.chosen.folder)!r}; give two or more: of one, no means are known"
+                f"{self.count} picture{'s' * (self.count > 1)} in {str(self.chosen.folder)!r}; {LEAST} are needed for "
+                "means with intervals"
             )
 
     def cases(self, model: VisionModel, on_progress: Progress) -> tuple[Numbered, Mapping[str, Any]]:

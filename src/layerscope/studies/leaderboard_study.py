@@ -22,8 +22,8 @@ from layerscope.studies.leaderboard_sources import PhotoSource, SceneSource
 from layerscope.studies.leaderboard_tiers import Provable
 from layerscope.types import Progress, Steps
 
-PINNED = "controls"
-"""The name of the record of the controls."""
+PINNED, FAMILIAR = "controls", "familiar"
+"""Names of the records of the controls, and of how familiar changed scenes are."""
 
 
 class Study:
@@ -63,7 +63,10 @@ class Study:
         return self.store.find(self.key(model, name))
 
     def make(self, on_progress: Progress, after_each: Callable[[], object]) -> int:
-        """Measure what is missing, and tell so after each record; returns how many were made."""
+        """Measure what is missing, and tell so after each record.
+
+        Returns how many methods and controls were measured on these images; proofs are not counted.
+        """
         after_each()
         wanted = [(model, name) for model in self.models for name in (PINNED, *self.methods)]
         missing = [(model, name) for model, name in wanted if self.find(model, name) is None]
@@ -79,6 +82,7 @@ class Study:
                 self._measure(model, name, cases, about, steps)
                 steps.on(self.source.count)
                 after_each()
+        self._familiar(lambda *told: steps(0, *told[1:]))
         return len(missing)
 
     def _measure(
@@ -98,6 +102,12 @@ class Study:
         for control in CONTROLS:
             values = measured(of_control(control), cases, self.source.count, on_progress, control)
             found |= {f"{control}/{measure}": values[measure] for measure in JUDGED}
-        familiar = isinstance(self.source, SceneSource) and about["accuracy"] is not None
-        rows = familiar_rows(model, self.source.rendered, on_progress) if familiar else []  # type: ignore[union-attr]
-        return {**about, "checked": sum(case.thorough for _, case in cases), "familiar": rows}, found
+        return {**about, "checked": sum(case.thorough for _, case in cases)}, found
+
+    def _familiar(self, on_progress: Progress) -> None:
+        """Whether the first network knows scenes that were changed, where it knows scenes."""
+        model, pinned = self.models[0], self.find(self.models[0], PINNED)
+        knows = pinned is not None and pinned.facts["accuracy"] is not None
+        if isinstance(self.source, SceneSource) and knows and self.find(model, FAMILIAR) is None:
+            rows = familiar_rows(model, self.source.rendered, on_progress)
+            self.store.write(self.key(model, FAMILIAR), {"rows": rows}, {})

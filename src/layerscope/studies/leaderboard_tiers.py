@@ -25,6 +25,7 @@ from layerscope.faithfulness.intervals import mean_over_images
 from layerscope.faithfulness.measures.catalogue import JUDGED, MEASURES
 from layerscope.faithfulness.tiers.catalogue import TIERS
 from layerscope.faithfulness.tiers.tier import Tier
+from layerscope.models.zoo import NAMES, load
 from layerscope.records import Record, Store, content_key
 from layerscope.studies.leaderboard_bench import measured, measured_or_refused
 from layerscope.types import Progress
@@ -70,6 +71,7 @@ class Provable:
     def _key(self, name: str) -> str:
         options = {one: str(value) for one, value in METHODS[name].options().items()} if name in METHODS else {}
         told = {"layerscope": version("layerscope"), "tiers": list(TIERS), "measures": list(MEASURES)}
+        told |= {"planted_in": load(next(iter(NAMES))).fingerprint}
         return content_key(schema=SCHEMA, **told, count=self.count, seed=self.seed, method=name, options=options)
 
     def _controls(self) -> tuple[dict[str, Any], Arrays]:
@@ -126,7 +128,8 @@ def tier_rows(provable: Provable, methods: Sequence[str]) -> list[dict[str, Any]
             {**_row(one, title, controls.arrays.get(f"{one}/{key}"), better), "control": True}
             for one, title in CONTROLS.items()
         ]
-        told = {"tier": name, "title": tier.title, "words": tier.words, "measure": tier.measure}
+        told = {"tier": name, "title": tier.title, "words": tier.words, "measure": tier.measure, "better": better}
+        told |= {"measure_title": MEASURES[tier.measure].title}
         known = [row for row in pinned if row["right"] is not None]
         found.append({**told, "cases": len(tier.cases), "rows": [*rows, *known]})
     return found

@@ -3,6 +3,7 @@ user's images by what needs no truth; beside pinned controls."""
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from layerscope.studies.leaderboard import (
     QUICK_SCENES,
     SCENES,
     Leaderboard,
+    checked_methods,
     leaderboard,
 )
 from layerscope.types import Progress
@@ -92,11 +94,12 @@ def boards_of(options: Options, out: Path, on_progress: Progress) -> list[Leader
     scenes, proved = (QUICK_SCENES, QUICK_PROVED) if options.quick else (SCENES, PROVED)
     specs = networks_of(options.networks)
     models = [load_model(spec) for spec in specs]  # what cannot be opened is said before the work
+    methods = checked_methods(methods_of(options))
     several = not options.quick and options.images is None
     return [
         leaderboard(
             [model, *trainings(spec, range(1, TRAININGS), out / "train", on_progress)] if several else model,
-            methods_of(options),
+            methods,
             out / "leaderboard",
             scenes=scenes,
             images=options.images,
@@ -110,8 +113,8 @@ def boards_of(options: Options, out: Path, on_progress: Progress) -> list[Leader
 
 def command_of(options: Options) -> str:
     """The command that makes the table again."""
-    pictures = "--truth" if options.images is None else f"--images {options.images}"
-    pictures += "" if options.masks is None else f" --masks {options.masks}"
+    pictures = "--truth" if options.images is None else f"--images {shlex.quote(str(options.images))}"
+    pictures += "" if options.masks is None else f" --masks {shlex.quote(str(options.masks))}"
     networks = "" if options.networks == "*" else f" --networks '{options.networks}'"
     methods = "" if options.methods is None else f" --methods {options.methods}"
     return f"layerscope benchmark attribution {pictures}{' --quick' if options.quick else ''}{networks}{methods} --json"
