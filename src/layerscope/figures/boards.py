@@ -38,6 +38,14 @@ def _of_network(source: object, network: str | None) -> object:
     return own if own.is_dir() else source
 
 
+def beats_controls(row: Row, measure: str) -> bool:
+    """Whether a method is better by this measure, on the same images, than every map that knows nothing of the network
+    and could be compared; a random map must be among them.
+    """
+    beside = (row["against"] or {}).get(measure) or {}
+    return beside.get("random") == "better" and all(where in ("better", None) for where in beside.values())
+
+
 def pinned_first(rows: Iterable[Row], order: Callable[[Row], float]) -> list[Row]:
     """The controls as they come, then the methods in this order."""
     found = list(rows)

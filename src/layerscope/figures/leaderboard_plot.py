@@ -15,14 +15,14 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from layerscope.errors import InputError, UnknownNameError
-from layerscope.figures.boards import Row, opened_board, pinned_first
+from layerscope.figures.boards import Row, beats_controls, opened_board, pinned_first
 from layerscope.figures.palette import ACCENT, INK, LINE, QUIET, STRONG_LINE
 from layerscope.figures.paper import DOUBLE, SMALL, TINY, PaperFigure, drawn, finished, sheet_of
 from layerscope.figures.words import plural
 
 KNOWING_NOTHING = ("random", "centre", "edges", "even")
 _LOGARITHMIC = ("seconds",)
-_WHOLE = {"part_rank": (-1.1, 1.1)}
+_WHOLE = {"density_rank": (-1.1, 1.1), "part_rank": (-1.1, 1.1)}
 _BESIDE = 10  # panels in a row; more stand below
 _LETTERS = 18  # of a small title in an inch
 _BAND, _BEST = LINE, STRONG_LINE
@@ -60,12 +60,12 @@ def leaderboard(
 ) -> PaperFigure:
     """Each method's mean and 95 % interval by each measure, ordered by the first one, the best first; above them the
     controls. Behind all rows lies what a random map gets, and a line at the best of the maps that know nothing of the
-    network; filled dots beat all of these by that measure.
+    network; filled dots are better than all of these on the same images, by that measure.
 
     source: a Leaderboard, or the folder that holds its leaderboard.json, or the folder of several of them. network: the
-    name of the network, needed for the last. measures: as the leaderboard names them; its headline measures by default.
-    width: in inches. Raises InputError where there is no such leaderboard, or nothing is measured yet; UnknownNameError
-    for another network or measure.
+    name of the network, needed for the last. measures: as the leaderboard names them; by default the one that
+    decides its order, and then its other headline measures. width: in inches. Raises InputError where there is no such
+    leaderboard, or nothing is measured yet; UnknownNameError for another network or measure.
     """
     with opened_board(source, network) as found:
         facts = found.facts
@@ -90,7 +90,10 @@ def leaderboard(
 def _chosen(facts: Mapping[str, Any], names: Sequence[str] | str | None) -> list[Measure]:
     known = {one["name"]: one for one in facts["measures"]}
     if names is None:
-        return [one for one in known.values() if one["headline"]] or list(known.values())[:1]
+        if facts["first"] is None:
+            raise InputError("nothing is measured in this leaderboard yet; go on with it, it starts where it stopped")
+        first = known[facts["first"]]
+        return [first, *(one for one in known.values() if one["headline"] and one is not first)]
     asked = [names] if isinstance(names, str) else list(names)
     if not asked:
         raise InputError("no measures asked for; name some, or leave them out for the headline measures")
@@ -137,7 +140,7 @@ def _draw(axes: Axes, rows: Sequence[Row], measure: Measure, fails: bool, letter
     elif name in _WHOLE:
         axes.set_xlim(*_WHOLE[name])
     _draw_behind(axes, pinned, measure)
-    _draw_rows(axes, rows, measure, pinned)
+    _draw_rows(axes, rows, measure)
     if name not in _LOGARITHMIC:
         axes.xaxis.set_major_locator(MaxNLocator(2, min_n_ticks=2))
     axes.set_title("\n".join(wrap(drawn(measure["title"], 40), letters, break_long_words=False)), fontsize=SMALL - 0.5)
@@ -169,12 +172,12 @@ def _draw_behind(axes: Axes, pinned: Pinned, measure: Measure) -> None:
         axes.axvline(best, color=_BEST, linestyle="--", linewidth=0.8, zorder=1)
 
 
-def _draw_rows(axes: Axes, rows: Sequence[Row], measure: Measure, pinned: Pinned) -> None:
+def _draw_rows(axes: Axes, rows: Sequence[Row], measure: Measure) -> None:
     """Dots and whiskers of one look at a time."""
     looks: dict[_Look, list[tuple[int, Any]]] = {}
     for place, row in enumerate(rows):
         if _value(row, measure["name"]) is not None:
-            looks.setdefault(_look(row, measure, pinned), []).append((place, row[measure["name"]]))
+            looks.setdefault(_look(row, measure["name"]), []).append((place, row[measure["name"]]))
     for look, found in looks.items():
         places = [place for place, _ in found]
         dots = [value["value"] if isinstance(value, Mapping) else value for _, value in found]
@@ -184,21 +187,8 @@ def _draw_rows(axes: Axes, rows: Sequence[Row], measure: Measure, pinned: Pinned
             axes.hlines(*zip(*spread, strict=True), color=look.colour, linewidth=1.0)
 
 
-def _look(row: Row, measure: Measure, pinned: Pinned) -> _Look:
-    return _CONTROL if row["control"] else _BEATING if _beats(row, measure, pinned) else _OTHER
-
-
-def _beats(row: Row, measure: Measure, pinned: Pinned) -> bool:
-    """Whether the interval of a method lies beyond those of all maps that know nothing, of which one must be random."""
-    name, own = measure["name"], row[measure["name"]]
-    others = [pinned[one].get(name) for one in KNOWING_NOTHING if one in pinned]
-    beside = [one for one in others if isinstance(one, Mapping)]
-    random = pinned.get("random", {}).get(name)
-    if not isinstance(own, Mapping) or not isinstance(random, Mapping):
-        return False
-    if measure["better"] == "high":
-        return all(own["low"] > one["high"] for one in beside)
-    return all(own["high"] < one["low"] for one in beside)
+def _look(row: Row, measure: str) -> _Look:
+    return _CONTROL if row["control"] else _BEATING if beats_controls(row, measure) else _OTHER
 
 
 def _key(rows: Sequence[Row]) -> list[Any]:

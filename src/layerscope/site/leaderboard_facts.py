@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from layerscope.figures.boards import beats_controls
 from layerscope.site.summary import number
 
 _TOLD = ("layerscope", "seed", "command", "key")
@@ -26,6 +27,7 @@ def understood(facts: Facts) -> dict[str, Any]:
         "networks": [_network(one) for one in facts["networks"]],
         "truth": facts["truth"] is True,
         "scenes": _scenes(facts["scenes"]),
+        "first": _first(facts["first"], names),
         "measures": measures,
         "rows": [_row(one, names) for one in facts["rows"]],
         "refused": [_texts(one, "method", "title", "error") for one in facts["refused"]],
@@ -67,20 +69,36 @@ def _measures(told: Sequence[Facts]) -> list[dict[str, Any]]:
     return measures
 
 
+def _first(name: str | None, measures: Sequence[str]) -> str | None:
+    if name is not None and name not in measures:
+        raise ValueError(f"first={name[:40]!r}")
+    return name
+
+
 def _measure(facts: Facts) -> dict[str, Any]:
+    return {
+        **_texts(facts, "name", "title", "words", "needs"),
+        "better": _better(facts),
+        "headline": facts["headline"] is True,
+    }
+
+
+def _better(facts: Facts) -> str:
     better = str(facts["better"])
     if better not in ("high", "low"):
         raise ValueError(f"better={better[:40]!r}")
-    return {**_texts(facts, "name", "title", "words", "needs"), "better": better, "headline": facts["headline"] is True}
+    return better
 
 
 def _row(facts: Facts, measures: Sequence[str]) -> dict[str, Any]:
+    """`ahead`: the measures by which it is better than every control that could be compared."""
     return {
         **_texts(facts, "method", "title"),
         "control": facts["control"] is True,
         "rank": number(facts.get("rank")),
-        "against": facts.get("against_random"),
+        "against_random": facts.get("against_random"),
         "beats": facts.get("beats_controls") is True,
+        "ahead": [name for name in measures if beats_controls(facts, name)],
         **{name: _interval(facts.get(name)) for name in measures},
     }
 
@@ -104,7 +122,7 @@ def _tier(facts: Facts) -> dict[str, Any]:
         {**_texts(row, "method", "title"), "control": row["control"] is True, "right": _interval(row.get("right"))}
         for row in facts["rows"]
     ]
-    return {**_texts(facts, "tier", "title", "words"), "measure": str(facts.get("measure") or ""), "rows": rows}
+    return {**_texts(facts, "tier", "title", "words", "measure_title"), "better": _better(facts), "rows": rows}
 
 
 def _familiar(facts: Facts) -> dict[str, Any]:

@@ -61,7 +61,7 @@ def table_of(boards: Sequence[Leaderboard], options: Options) -> Report:
         shown["networks whose right answer is provable"] = [_shown_proof(row, told["tiers"]) for row in proved]
     return Report(
         {
-            "rows": [row for board in boards for row in board.rows],
+            "rows": [_told_row(row) for board in boards for row in board.rows],
             "provable": proved,
             "meta": [_of(board, row) for board in boards for row in board.facts["meta"]],
             "familiar": [_of(board, row) for board in boards for row in board.facts["familiar"]],
@@ -137,6 +137,11 @@ def _shown_proof(row: Row, tiers: Sequence[Row]) -> Row:
         less = "" if measure.better == "high" else "1 less "
         shown[f"{tier['title']}: {less}{measure.title} ↑"] = right and _interval(right)
     return shown
+
+
+def _told_row(row: Row) -> Row:
+    """Without the comparisons by every measure, which are in `leaderboard.json`."""
+    return {name: value for name, value in row.items() if name != "against"}
 
 
 def _of(board: Leaderboard, row: Row) -> Row:

@@ -6,10 +6,11 @@
   const BEST = 3;
   const BESIDE = ["edges", "random"];
 
-  // A section, or null where no leaderboard lies in the folder.
+  // A section, or null where no leaderboard of this folder has anything to tell.
   function bestMethods() {
     const same = (one, other) => one.network.name === other.network.name && one.truth === other.truth;
-    const shown = boards.filter((board, place) => place === boards.findIndex((one) => same(one, board)));
+    const told = boards.filter(firstMeasure);
+    const shown = told.filter((board, place) => place === told.findIndex((one) => same(one, board)));
     if (!shown.length) return null;
     return el(
       "section",

@@ -14,7 +14,7 @@
   const known = (value) => value !== null && value !== undefined;
 
   // How a method stands by the first measure; null where nothing was compared.
-  const standing = (row) => (row.beats ? "better than every control" : (AGAINST[row.against] ?? null));
+  const standing = (row) => (row.beats ? "better than every control" : (AGAINST[row.against_random] ?? null));
 
   // Everything below changes with the state of the page: what is shown, and by what it is sorted.
   function table(board, of, view, remember) {
@@ -43,7 +43,8 @@
   const controlsOf = (board) => Object.fromEntries(board.rows.filter((row) => row.control).map((row) => [row.method, row]));
   const writersOf = (board) => Object.fromEntries(board.measures.map((one) => [one.name, writerOf(one, board.rows)]));
 
-  const sortedBy = ({ board, view }) => board.measures.find((one) => one.name === view.get("by")) ?? firstMeasure(board);
+  const firstShown = (board) => firstMeasure(board) ?? board.measures[0];
+  const sortedBy = ({ board, view }) => board.measures.find((one) => one.name === view.get("by")) ?? firstShown(board);
 
   // The headline, unless all are asked for or the order is by another one.
   function showsAll(state) {
@@ -94,7 +95,7 @@
   function sort(state, measure) {
     const same = sortedBy(state).name === measure.name;
     const worst = same && state.view.get("worst") !== "1";
-    const by = measure.name === firstMeasure(state.board).name ? null : measure.name;
+    const by = measure.name === firstShown(state.board).name ? null : measure.name;
     set(state, { by, worst: worst ? "1" : null, all: showsAll(state) ? "1" : null });
   }
 
@@ -173,7 +174,7 @@
   }
 
   const standsBy = (board) =>
-    board.rows.some((row) => !row.control && standing(row))
+    firstMeasure(board) && board.rows.some((row) => !row.control && standing(row))
       ? el("span", { class: "small" }, ` and where it stands by ${firstMeasure(board).title}`)
       : null;
 
@@ -230,7 +231,7 @@
       [`${key}_high`, row[key]?.high],
     ];
     const flat = board.rows.map((row) => ({
-      ...{ method: row.method, control: row.control, against_random: row.against },
+      ...{ method: row.method, control: row.control, against_random: row.against_random },
       ...Object.fromEntries(board.measures.flatMap(ends(row))),
     }));
     return rowsOf(flat);

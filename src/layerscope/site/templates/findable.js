@@ -82,11 +82,15 @@
     boards.flatMap((board) =>
       board.rows.map((row) => {
         const detail = row.control ? "control, knows nothing of the network" : `measured on ${board.network.name}`;
-        const { name: first, title } = firstMeasure(board);
-        const rank = row[first] ? `${title} ${number(row[first].value)}` : `no ${title}`;
-        return entry("methods", row.title, detail, rank, boardAddress(row.method, board), row.method);
+        return entry("methods", row.title, detail, standingOn(board, row), boardAddress(row.method, board), row.method);
       }),
     );
+
+  function standingOn(board, row) {
+    const first = firstMeasure(board);
+    if (!first) return "nothing measured";
+    return row[first.name] ? `${first.title} ${number(row[first.name].value)}` : `no ${first.title}`;
+  }
 
   const mappedEntries = (methods) =>
     methods.map((one) =>

@@ -1,7 +1,7 @@
 "use strict";
 // The table of a leaderboard as a drawing to save: a column for each measure, a row for each method.
 (() => {
-  const { svg, short, scaleOfMeasure, beatsNothings } = LAYERSCOPE;
+  const { svg, short, scaleOfMeasure, isAhead } = LAYERSCOPE;
   const [LEFT, TOP, ROW, COLUMN, GAP] = [170, 34, 17, 118, 16];
   const [INK, QUIET, LINE, STRONG, ACCENT] = ["#17181a", "#5b5e63", "#e2e2e0", "#8b8e93", "#2743c9"];
 
@@ -35,13 +35,13 @@
       text(left, TOP - 14, "start", `${short(measure.title, 15)} ${measure.better === "high" ? "↑" : "↓"}`, "font-weight: bold"),
       scale.ticks.map((value) => rule(value, LINE)),
       known(random) ? rule(random.value, STRONG) : null,
-      rows.map((row, place) => (known(row[measure.name]) ? dot(measure, row, { x, y: y(place), left, controls, write }) : null)),
+      rows.map((row, place) => (known(row[measure.name]) ? dot(measure, row, { x, y: y(place), left, write }) : null)),
     ];
   }
 
-  function dot(measure, row, { x, y, left, controls, write }) {
+  function dot(measure, row, { x, y, left, write }) {
     const { value, low, high } = row[measure.name];
-    const colour = row.control ? QUIET : beatsNothings(measure, row[measure.name], controls) ? ACCENT : INK;
+    const colour = row.control ? QUIET : isAhead(measure, row) ? ACCENT : INK;
     return [
       known(low) ? svg("line", { x1: x(low), x2: x(high), y1: y, y2: y, style: `stroke: ${colour}` }) : null,
       svg("circle", { cx: x(value), cy: y, r: 3, style: `stroke: ${colour}; fill: ${colour === ACCENT ? ACCENT : "#ffffff"}` }),

@@ -4,7 +4,7 @@
   const { el, number, ticks, LOGARITHMIC } = LAYERSCOPE;
   const CONTROLS = ["random", "centre", "edges", "even"]; // that know nothing of any network
   const DRAWN = ["random", "centre", "edges"];
-  const WHOLE = { part_rank: [-1, 1] }; // scales that are the same whatever was found
+  const WHOLE = { density_rank: [-1, 1], part_rank: [-1, 1] }; // scales that are the same whatever was found
 
   const known = (value) => value !== null && value !== undefined;
 
@@ -37,14 +37,8 @@
 
   const nothings = (name, controls) => CONTROLS.map((one) => controls[one]?.[name]).filter(known);
 
-  // Whether an interval lies beyond those of all maps that know nothing of any network, by one measure. An even map has
-  // no rank: what cannot be measured of a control need not be beaten, but a random map must be there.
-  function beatsAll({ name, better }, own, controls) {
-    const others = nothings(name, controls);
-    const whole = [own, ...others].every((one) => known(one) && known(one.low) && known(one.high));
-    if (!whole || !known(controls.random?.[name])) return false;
-    return others.every((one) => (better === "high" ? own.low > one.high : own.high < one.low));
-  }
+  // Whether a row is better on the same images than every map that knows nothing and could be compared, by one measure.
+  const isAhead = ({ name }, row) => row.ahead.includes(name);
 
   const at = (scale) => (value) => percentOf(scale, value);
   const span = (scale, kind, { low, high, value }) =>
@@ -55,11 +49,10 @@
   function cellBar(measure, row, scale, controls) {
     const [own, others] = [row[measure.name], nothings(measure.name, controls).map((one) => one.value)];
     const best = measure.better === "high" ? Math.max(...others) : Math.min(...others);
-    const beats = !row.control && beatsAll(measure, own, controls);
     const random = controls.random?.[measure.name];
     return el(
       "span",
-      { class: `interval in-cell${beats ? " beats" : ""}`, "aria-hidden": "true" },
+      { class: `interval in-cell${isAhead(measure, row) ? " beats" : ""}`, "aria-hidden": "true" },
       known(random) ? span(scale, "band", random) : null,
       others.length ? el("i", { class: "reference", "--at": at(scale)(best) }) : null,
       known(own) ? [span(scale, "whisker", own), el("i", { class: "dot", "--at": at(scale)(own.value) })] : null,
@@ -69,10 +62,9 @@
   // One row's bar; `controls` are the rows of the controls by name, drawn behind it.
   function intervalBar(measure, row, scale, controls) {
     const own = row[measure.name];
-    const beats = !row.control && beatsAll(measure, own, controls);
     return el(
       "span",
-      { class: `interval${beats ? " beats" : ""}`, role: "img", "aria-label": spokenInterval(measure, own) },
+      { class: `interval${isAhead(measure, row) ? " beats" : ""}`, role: "img", "aria-label": spokenInterval(measure, own) },
       scale.ticks.map((value) => el("i", { class: "tick", "--at": at(scale)(value) })),
       DRAWN.filter((name) => known(controls[name]?.[measure.name])).map((name) => [
         name === "random" ? span(scale, "band", controls[name][measure.name]) : null,
@@ -98,11 +90,10 @@
     el(
       "ul",
       { class: "interval-key", "aria-label": "How to read the bars" },
-      key("sample-dot", "mean and 95% interval, filled where it beats every map that knows nothing of the network"),
+      key("sample-dot", "mean and 95% interval, filled where it beats every map that knows nothing of the network on the same images"),
       key("sample-band in-cell", "random map"),
       key("sample-line", "the best of the maps that know nothing"),
     );
 
-  Object.assign(LAYERSCOPE, { scaleOfMeasure, intervalBar, intervalAxis, intervalKey, cellBar, intervalWords: between });
-  Object.assign(LAYERSCOPE, { beatsNothings: beatsAll });
+  Object.assign(LAYERSCOPE, { scaleOfMeasure, intervalBar, intervalAxis, intervalKey, cellBar, intervalWords: between, isAhead });
 })();

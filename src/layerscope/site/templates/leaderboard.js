@@ -96,18 +96,19 @@
   function factsOf({ scenes, truth, complete, rows, asked }) {
     const left = scenes.asked - scenes.telling;
     const made = rows.filter((row) => !row.control).length;
-    const right = known(scenes.accuracy) ? `${percent(scenes.accuracy)} of them named rightly` : "classes that are not the scenes'";
-    const masks = { coco: "masks from a COCO file", png: "masks from PNG files" }[scenes.masks];
+    const right = known(scenes.accuracy)
+      ? `${percent(scenes.accuracy)} of them are named rightly.`
+      : "The network has other classes than the scenes: each is asked about the class that it predicts.";
+    const masks = { coco: "Masks come from a COCO file.", png: "Masks come from PNG files." }[scenes.masks];
     return [
       truth
-        ? `${plural(scenes.telling, "scene")} of ${scenes.source} that no bundled network was trained on`
-        : `${plural(scenes.telling, "image")} of ${scenes.source}`,
-      left > 0 && truth ? `${left} more left out: fewer than three parts seen, or all of one effect` : null,
-      left > 0 && !truth ? `${left} more left out` : null,
+        ? `Measured on ${plural(scenes.telling, "scene")} of ${scenes.source} that no bundled network was trained on.`
+        : `Measured on ${plural(scenes.telling, "image")} of ${scenes.source}.`,
+      left > 0 ? `${left} more ${left > 1 ? "are" : "is"} left out${truth ? ": fewer than three parts seen, or all of one effect" : ""}.` : null,
       truth || known(scenes.accuracy) ? right : null,
-      scenes.checked && scenes.checked < scenes.telling ? `the slower checks on ${scenes.checked} of them` : null,
-      truth ? null : (masks ?? "no masks of things"),
-      complete ? null : `being measured: ${made} of ${asked} methods so far`,
+      scenes.checked && scenes.checked < scenes.telling ? `The slower checks are made on ${scenes.checked} of them.` : null,
+      truth ? null : (masks ?? "There are no masks of things."),
+      complete ? null : `Being measured: there are ${made} of ${asked} methods so far.`,
     ].filter(Boolean);
   }
 
@@ -132,6 +133,7 @@
 
   function jumps(parts) {
     const to = (part) => {
+      for (const fold of part.querySelectorAll("details.fold")) fold.open = true;
       part.scrollIntoView();
       part.querySelector("h3").focus({ preventScroll: true });
     };
@@ -159,7 +161,7 @@
     const board = boards.find((one) => image.fingerprint && one.networks.some(({ fingerprint }) => fingerprint === image.fingerprint));
     const row = board?.rows.find((one) => one.method === method && !one.control);
     const measure = board && firstMeasure(board);
-    if (!row || !known(row[measure.name])) return null;
+    if (!row || !measure || !known(row[measure.name])) return null;
     const place = known(row.rank) ? `place ${row.rank} of ${board.rows.filter((one) => !one.control).length} methods` : "all methods";
     const scenes = board.truth
       ? `On ${plural(board.scenes.telling, "scene")} with known causes`

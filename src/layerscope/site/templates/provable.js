@@ -33,7 +33,7 @@
         "striped is below 0, the wrong way round.",
       ),
       frame,
-      el("dl", { class: "tiers" }, tiers.map((tier) => [el("dt", {}, name(tier.title, 60)), el("dd", {}, told(board, tier))])),
+      el("dl", { class: "tiers" }, tiers.map((tier) => [el("dt", {}, name(tier.title, 60)), el("dd", {}, told(tier))])),
     );
     const heads = tiers.map((tier) => tier.title);
     const values = methods.map((row) => tiers.map((tier) => rightOf(tier, row)?.value ?? null));
@@ -44,10 +44,12 @@
     });
   }
 
-  function told(board, { words, measure }) {
-    const { title, better } = board.measures.find((one) => one.name === measure) ?? { title: measure };
-    return [name(words, 600), title ? [` Judged by ${better === "low" ? "1 less " : ""}`, name(title, 60), "."] : null];
-  }
+  const told = ({ words, measure_title: title, better }) => [
+    name(words, 600),
+    ` Judged by ${better === "low" ? "1 less " : ""}`,
+    name(title, 60),
+    ".",
+  ];
 
   function rowsFor(tiers, methods) {
     const heads = tiers.flatMap(({ tier }) => [tier, `${tier}_low`, `${tier}_high`]);

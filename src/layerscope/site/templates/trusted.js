@@ -12,6 +12,10 @@
 
   const HEADS = ["Measure", "Check", "Exact beyond random", "Misses it on", "Order kept between trainings"];
 
+  // On a telephone the table is long: there it is folded away, and opened by whoever asks for it.
+  const ROOMY = window.matchMedia("(min-width: 701px)");
+  ROOMY.addEventListener("change", () => document.querySelectorAll("details.fold").forEach((one) => (one.open = ROOMY.matches)));
+
   function trusted(board, of) {
     const judged = board.measures.filter((measure) => verdictOn(board, measure));
     if (!judged.length) return null;
@@ -29,14 +33,10 @@
         `${failing.length || "None"} of ${plural(judged.length, "measure")} ${failing.length > 1 ? "fail" : "fails"}.`,
       ),
       el(
-        "table",
-        { class: "trust-table", "aria-label": `Checks of the measures, ${short(board.title, 80)}` },
-        el(
-          "thead",
-          {},
-          el("tr", {}, HEADS.map((words) => el("th", { scope: "col" }, words))),
-        ),
-        groupedMeasures(judged).map(([group, , found]) => body(board, group, found)),
+        "details",
+        { class: "fold", open: ROOMY.matches },
+        el("summary", {}, `What ${plural(judged.length, "check")} found`),
+        checks(board, judged),
       ),
     );
     const flat = judged.map((measure) => {
@@ -46,6 +46,14 @@
     });
     return saved(node, of, "checks of the measures", { rows: () => rowsOf(flat) });
   }
+
+  const checks = (board, judged) =>
+    el(
+      "table",
+      { class: "trust-table", "aria-label": `Checks of the measures, ${short(board.title, 80)}` },
+      el("thead", {}, el("tr", {}, HEADS.map((words) => el("th", { scope: "col" }, words)))),
+      groupedMeasures(judged).map(([group, , found]) => body(board, group, found)),
+    );
 
   const body = (board, group, found) =>
     el(

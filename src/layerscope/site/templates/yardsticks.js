@@ -2,27 +2,29 @@
 // The measures of a leaderboard: their groups, their order, whether they can be trusted, and how their numbers are written.
 (() => {
   const { el, name, number } = LAYERSCOPE;
-  const BY_CAUSES = ["part_rank", "shapley_rank", "cosine", "preservation", "deletion_check", "sufficient", "target", "swap", "background"];
+  const BY_CAUSES = [
+    ...["density_rank", "part_rank", "shapley_rank", "cosine", "preservation", "deletion_check", "sufficient"],
+    ...["target", "swap", "background"],
+  ];
   const BY_MASKS = ["mass", "pointing", "distractors", "independence", "shortcut", "contrast"];
   const BY_CURVES = ["deletion", "insertion", "deletion_black", "insertion_black"];
-  const BY_RESPONSE = ["infidelity", "max_sensitivity", "redrawn"];
+  const BY_RESPONSE = ["infidelity", "infidelity_blur", "max_sensitivity", "redrawn"];
+  const BY_COST = ["seconds"];
   const GROUPS = [
     ["by causes", "what each part truly does to the class", BY_CAUSES],
     ["by masks", "where the thing, its distractors and planted marks are", BY_MASKS],
     ["by curves", "what the score does as pixels go", BY_CURVES],
     ["by response", "what the map does as image or network change", BY_RESPONSE],
-    ["by cost", "what it takes", ["seconds"]],
+    ["by cost", "what it takes", BY_COST],
+    ["others", "that this page does not know", []],
   ];
-  const NEEDS = { causes: "by causes", masks: "by masks", nothing: "by response" };
-  const FIRST = "part_rank";
   const LOGARITHMIC = ["seconds"];
   const DIRECTION = { high: "↑", low: "↓" };
   const WAY = { high: "higher is better", low: "lower is better" };
 
   const known = (value) => value !== null && value !== undefined;
 
-  const groupOf = (measure) =>
-    GROUPS.find(([, , names]) => names.includes(measure.name))?.[0] ?? NEEDS[measure.needs] ?? "by response";
+  const groupOf = (measure) => GROUPS.find(([, , names]) => names.includes(measure.name))?.[0] ?? "others";
 
   // Measures as [group, words, measures], empty groups left out; within a group as the leaderboard has them.
   const grouped = (measures) =>
@@ -30,9 +32,8 @@
       ([, , found]) => found.length,
     );
 
-  // What a leaderboard is ordered by unless somebody says otherwise.
-  const firstMeasure = ({ measures }) =>
-    measures.find((one) => one.name === FIRST) ?? measures.find((one) => one.headline) ?? measures[0];
+  // What a leaderboard is ordered by unless somebody says otherwise; null where nothing could be measured.
+  const firstMeasure = ({ measures, first }) => measures.find((one) => one.name === first) ?? null;
 
   const headlines = ({ measures }) => measures.filter((one) => one.headline);
   const verdictOn = (board, measure) => board.meta.find((one) => one.measure === measure.name);
