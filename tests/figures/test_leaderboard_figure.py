@@ -23,8 +23,11 @@ def interval(value, spread=0.1):
 
 def row(method, value, control=False):
     told = {"method": method, "title": method.title(), "control": control}
+    better = {"random": "better", "edges": "better", "even": None}
+    against = {"part_rank": better, "deletion": {**better, "edges": "overlaps"}}
     return {
         **told,
+        "against": against if method == "deeplift" else None,
         "part_rank": interval(value),
         "deletion": interval(value),
         "seconds": None if control else 10 * value,
@@ -41,6 +44,7 @@ def folder(tmp_path):
         "scenes": {"telling": 9},
         "seed": 3,
         "command": "ls.leaderboard(...)",
+        "first": "part_rank",
         "measures": [
             {"name": name, "title": name, "better": "high" if name == "part_rank" else "low", "headline": name != "seconds"}
             for name in NAMES
@@ -96,6 +100,23 @@ def test_a_dot_is_filled_where_it_beats_every_map_that_knows_nothing_by_that_mea
     assert best.get_xdata() == [0.4, 0.4]
     (best,) = [line for line in deletion.lines if line.get_linestyle() == "--"]
     assert best.get_xdata() == [0.0, 0.0]
+
+
+def test_what_is_compared_on_the_same_images_decides_and_not_how_far_intervals_lie_apart(folder):
+    path = folder / "leaderboard.json"
+    facts = json.loads(path.read_text())
+    facts["rows"][0]["against"] = {"part_rank": {"random": "better", "edges": None, "even": "better"}}
+    facts["rows"][1]["against"]["part_rank"]["edges"] = "overlaps"
+    path.write_text(json.dumps(facts))
+    assert filled(leaderboard(folder).axes[0]) == {3}  # lrp at 0.2, though the edges lie at 0.4
+
+
+def test_the_leaderboards_first_measure_has_the_first_panel_and_orders_the_rows(folder):
+    path = folder / "leaderboard.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "first": "seconds"}))
+    figure = leaderboard(folder)
+    assert [axes.get_title(loc="left") for axes in figure.axes] == ["seconds", "part_rank", "deletion"]
+    assert labels(figure.axes[0])[2:] == ["Lrp", "Deeplift"]
 
 
 def test_the_first_measure_asked_for_orders_the_rows_and_one_that_is_better_low_too(folder):
@@ -168,6 +189,9 @@ def test_what_cannot_be_drawn_is_said(folder):
     facts = json.loads((folder / "leaderboard.json").read_text())
     (folder / "leaderboard.json").write_text(json.dumps({**facts, "rows": []}))
     with pytest.raises(InputError, match="no method has 'part_rank' in this leaderboard yet"):
+        leaderboard(folder)
+    (folder / "leaderboard.json").write_text(json.dumps({**facts, "first": None}))
+    with pytest.raises(InputError, match="nothing is measured in this leaderboard yet"):
         leaderboard(folder)
     (folder / "leaderboard.json").write_text(json.dumps({**facts, "tiers": [{"tier": "a", "title": "a", "rows": []}]}))
     with pytest.raises(InputError, match="no method is judged on the provable networks"):

@@ -1,4 +1,4 @@
-"""Made-up leaderboards as the bench writes them: 25 methods and 6 controls by 23 measures, provable networks, and the rest."""
+"""Made-up leaderboards as the bench writes them: 25 methods and 6 controls by 25 measures, provable networks, and the rest."""
 
 from __future__ import annotations
 
@@ -17,32 +17,34 @@ SCENES = 200
 
 # fmt: off
 MEASURES = {
-    "part_rank": ("part rank", "high", "causes", True, -1, 1, 1.0),
-    "shapley_rank": ("Shapley rank", "high", "causes", False, -1, 1, 0.9),
+    "density_rank": ("part density", "high", "causes", True, -1, 1, 1.0),
     "cosine": ("cosine beyond random", "high", "causes", True, -0.8, 0.95, 0.9),
-    "preservation": ("preservation", "high", "causes", False, 0.1, 0.9, 0.6),
-    "deletion_check": ("deletion check", "high", "causes", False, 0.2, 0.9, 0.7),
-    "sufficient": ("sufficient parts", "low", "causes", False, 4.2, 1.4, 0.8),
     "target": ("target sensitivity", "high", "causes", True, -0.5, 0.9, 0.7),
     "swap": ("swap", "high", "causes", True, -0.7, 0.9, 0.8),
     "background": ("background independence", "high", "causes", True, 0.1, 0.95, 0.5),
+    "part_rank": ("part rank", "high", "causes", False, -1, 1, 0.95),
+    "shapley_rank": ("Shapley rank", "high", "causes", False, -1, 1, 0.9),
+    "preservation": ("preservation", "high", "causes", False, 0.1, 0.9, 0.6),
+    "deletion_check": ("deletion check", "high", "causes", False, 0.2, 0.9, 0.7),
+    "sufficient": ("sufficient parts", "low", "causes", False, 4.2, 1.4, 0.8),
     "mass": ("mass on the thing", "high", "masks", True, 0.8, 4.6, 0.7),
     "pointing": ("pointing", "high", "masks", True, 0.2, 0.99, 0.7),
-    "distractors": ("distractors", "low", "masks", False, 0.7, 0.02, 0.6),
-    "independence": ("dead patch", "low", "masks", True, 1.4, 0.0, 0.9),
-    "shortcut": ("shortcut found", "high", "masks", True, 0.3, 1.0, 0.8),
-    "contrast": ("model contrast", "high", "masks", False, -0.2, 0.5, 0.8),
+    "independence": ("dead patch", "low", "causes", True, 1.4, 0.0, 0.9),
+    "shortcut": ("shortcut found", "high", "causes", True, 0.3, 1.0, 0.8),
+    "distractors": ("distractors", "low", "causes", False, 0.7, 0.02, 0.6),
+    "contrast": ("model contrast", "high", "causes", False, -0.2, 0.5, 0.8),
     "deletion": ("deletion", "low", "nothing", False, 0.4, 0.3, 0.1),
     "insertion": ("insertion", "high", "nothing", False, 0.35, 0.75, 0.5),
     "deletion_black": ("deletion, black", "low", "nothing", False, 0.22, 0.2, 0.0),
     "insertion_black": ("insertion, black", "high", "nothing", False, 0.3, 0.32, 0.0),
     "infidelity": ("infidelity", "low", "nothing", False, 1.3, 1.2, -0.1),
+    "infidelity_blur": ("infidelity, blur", "low", "nothing", False, 1.2, 0.6, 0.3),
     "max_sensitivity": ("max-sensitivity", "low", "nothing", False, 0.3, 0.9, 0.2),
     "redrawn": ("redrawn", "low", "nothing", False, 0.95, 0.1, 0.5),
     "seconds": ("seconds", "low", "nothing", False, 0.01, 0.01, 0.0),
 }
 """By name: title, what is better, what it needs, whether it is a headline, the value of the worst and of the best map, and
-how far it follows the part rank."""
+how far it follows the part density. In the order of the page: by groups, in each the headline first."""
 METHODS = {
     "deeplift": ("DeepLift", 0.8, 0.02), "lrp": ("LRP", 0.76, 0.03), "gradient_shap": ("GradientShap", 0.71, 0.24),
     "integrated_gradients": ("Integrated gradients", 0.69, 0.31), "shapley_sampling": ("Shapley sampling", 0.64, 4.1),
@@ -55,14 +57,14 @@ METHODS = {
     "hires_cam": ("HiResCAM", -0.31, 0.01), "xgrad_cam": ("XGrad-CAM", -0.33, 0.01), "eigen_cam": ("Eigen-CAM", -0.37, 0.2),
     "grad_cam": ("Grad-CAM", -0.4, 0.01),
 }
-"""By name: title, part rank and seconds, the best first."""
+"""By name: title, part density and seconds, the best first."""
 CONTROLS = {
     "random": ("Random map", 0.0), "centre": ("Centre blob", 0.3), "edges": ("Edge detector", 0.4), "even": ("Even map", 0.0),
     "inverted": ("Exact, sign flipped", -1.0), "exact": ("Exact answer", 1.0),
 }
 KNOWING_NOTHING = ("random", "centre", "edges", "even")
 TIERS = {
-    "linear": ("Linear network", "part_rank", 0.0), "additive": ("Sum of parts", "part_rank", 0.1), "template": ("Template matching", "cosine", 0.2),
+    "linear": ("Linear network", "density_rank", 0.0), "additive": ("Sum of parts", "density_rank", 0.1), "template": ("Template matching", "cosine", 0.2),
     "background": ("Background only", "background", -0.2), "corner": ("Shortcut: a mark in the corner", "shortcut", -0.1),
     "texture": ("Shortcut: a texture", "shortcut", 0.3),
 }
@@ -72,7 +74,7 @@ FAILING = {
     "max_sensitivity": list(TIERS), "deletion": ["background", "texture"],
 }
 """Measures that fail their check, and the tiers on which they miss the exact answer."""
-NULLS = {("even", "part_rank"), ("even", "shapley_rank"), ("even", "deletion"), ("lime", "swap"), ("rise", "contrast"), ("occlusion", "shortcut")}
+NULLS = {("even", "density_rank"), ("even", "part_rank"), ("even", "shapley_rank"), ("even", "deletion"), ("lime", "swap"), ("rise", "contrast"), ("occlusion", "shortcut")}
 FAMILIAR = (
     ("untouched", "untouched scenes", True, 0.97, 1.0, 0.05), ("part", "a part rendered away", True, 0.86, 0.93, 0.06),
     ("background", "another background", True, 0.95, 0.99, 0.05), ("swap", "a part of another class", True, 0.71, 0.8, 0.08),
@@ -97,7 +99,7 @@ def wobble(*words: str) -> float:
 
 
 def taken(method: str, measure: str, right: float) -> Facts | None:
-    """What a method whose part rank is `right` gets by a measure."""
+    """What a method whose part density is `right` gets by a measure."""
     if (method, measure) in NULLS:
         return None
     _, _, _, _, worst, best, follows = MEASURES[measure]
@@ -116,7 +118,7 @@ def row(
     **facts: Any,
 ) -> Facts:
     values = {name: taken(method, name, right) for name in measures if name != "seconds"}
-    told = {"rank": None, "against_random": None, "beats_controls": None, "control": False}
+    told = {"rank": None, "against": None, "against_random": None, "beats_controls": None, "control": False}
     return {"method": method, "title": title, "network": network, **told, **facts, **values, "seconds": seconds}
 
 
@@ -125,16 +127,36 @@ def rows(
     methods: Mapping[str, tuple[str, float, float]] = METHODS,
     measures: Sequence[str] = tuple(MEASURES),
     controls: Sequence[str] = tuple(CONTROLS),
+    first: str = "density_rank",
 ) -> list[Facts]:
-    found = []
-    for place, (name, (title, right, seconds)) in enumerate(sorted(methods.items(), key=lambda one: -one[1][1])):
-        against = "better" if right > 0.1 else "worse" if right < -0.1 else "overlaps"
-        told = {"rank": place + 1, "against_random": against, "beats_controls": right > 0.5}
-        found.append(row(network, name, title, right, seconds, measures, **told))
-    return found + [row(network, name, *CONTROLS[name], None, measures, control=True) for name in controls]
+    pinned = {name: row(network, name, *CONTROLS[name], None, measures, control=True) for name in controls}
+    found = [row(network, name, *told, measures) for name, told in methods.items()]
+    sign = -1 if MEASURES[first][1] == "high" else 1
+    found.sort(key=lambda one: math.inf if one[first] is None else sign * one[first]["value"])
+    for place, one in enumerate(found):
+        against = {name: compared(one, pinned, name) for name in measures if name != "seconds"}
+        beats = all(where in ("better", None) for where in against[first].values())
+        told = {"against_random": against[first]["random"], "beats_controls": beats}
+        one.update(rank=None if one[first] is None else place + 1, against=against, **told)
+    return found + list(pinned.values())
+
+
+def compared(own: Facts, controls: Mapping[str, Facts], measure: str) -> dict[str, str | None]:
+    """How a method lies beside maps that know nothing: differences on the same images vary less than the values do."""
+    worst, best = MEASURES[measure][4:6]
+    found: dict[str, str | None] = {}
+    for name in KNOWING_NOTHING:
+        if own[measure] is None or controls[name][measure] is None:
+            found[name] = None
+        else:
+            ahead = (own[measure]["value"] - controls[name][measure]["value"]) * (1 if best > worst else -1)
+            room = 0.03 * abs(best - worst)
+            found[name] = "better" if ahead > room else "worse" if ahead < -room else "overlaps"
+    return found
 
 
 def measures_of(names: Sequence[str], headline: Sequence[str] | None = None) -> list[Facts]:
+    shown = {name: MEASURES[name][3] if headline is None else name in headline for name in names}
     return [
         {
             "name": name,
@@ -143,9 +165,9 @@ def measures_of(names: Sequence[str], headline: Sequence[str] | None = None) -> 
             "words": f"What {MEASURES[name][0]} is, in a sentence of about this length; 1 is the exact answer and 0 chance.",
             "needs": MEASURES[name][2],
             "questions": ["asked"],
-            "headline": MEASURES[name][3] if headline is None else name in headline,
+            "headline": shown[name],
         }
-        for name in names
+        for name in sorted(names, key=lambda name: not shown[name])
     ]
 
 
@@ -181,11 +203,12 @@ def tiers() -> list[Facts]:
         listed += [(name, title, right, True) for name, (title, right) in CONTROLS.items()]
         told = []
         for method, called, right, control in listed:
-            known = method != "attention_rollout" and not (method == "even" and measure == "part_rank")
+            known = method != "attention_rollout" and not (method == "even" and measure == "density_rank")
             value = round(min(1.0, max(-1.0, right + (0 if control else 0.2 * wobble(method, tier)))), 3)
             told.append({"method": method, "title": called, "control": control, "right": interval(value) if known else None})  # fmt: skip
+        judged = {"measure_title": MEASURES[measure][0], "better": MEASURES[measure][1]}
         words = f"A network of which the exact answer is known: {title.lower()}."
-        found.append({"tier": tier, "title": title, "words": words, "measure": measure, "rows": told})
+        found.append({"tier": tier, "title": title, "words": words, "measure": measure, **judged, "rows": told})
     return found
 
 
@@ -227,6 +250,7 @@ def leaderboard_facts(name: str = "resnet18", **changes: Any) -> Facts:
         },
         "seed": 3,
         "methods": [*METHODS, "deconvolution"],
+        "first": "density_rank",
         "measures": measures_of(tuple(MEASURES)),
         "rows": rows(name),
         "meta": meta(),
@@ -234,7 +258,7 @@ def leaderboard_facts(name: str = "resnet18", **changes: Any) -> Facts:
         "familiar": familiar(),
         "refused": [{"method": "deconvolution", "title": "Deconvolution", "error": "no rule for gelu"}],
         "reading": [
-            "By part rank DeepLift comes first: 0.80 (0.74 to 0.86); the exact answer gets 1.00, a random map 0.00.",
+            "By part density DeepLift comes first: 0.80 (0.74 to 0.86); the exact answer gets 1.00, a random map 0.00.",
             "Better than every control: 5 of 25 methods.",
             "Deletion says otherwise.",
         ],
@@ -261,8 +285,9 @@ def users_facts(name: str = "resnet50", source: str = "photos", **changes: Any) 
             "source": source,
             "masks": None,
         },
+        first="insertion",
         measures=measures_of(measures, ("insertion", "redrawn")),
-        rows=rows(name, chosen, measures, KNOWING_NOTHING),
+        rows=rows(name, chosen, measures, KNOWING_NOTHING, "insertion"),
         methods=list(chosen),
         meta=[one for one in meta() if one["measure"] in measures],
         tiers=[],
@@ -270,8 +295,6 @@ def users_facts(name: str = "resnet50", source: str = "photos", **changes: Any) 
         refused=[],
         reading=["By insertion DeepLift comes first; nobody knows the causes here."],
     )
-    for one in facts["rows"]:
-        one.update(rank=None, against_random=None, beats_controls=None)
     return {**facts, **changes}
 
 

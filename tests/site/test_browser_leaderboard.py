@@ -30,7 +30,7 @@ HOSTILE = "<script>alert(1)</script>\u202e\"'&🦉\ud800"
 METHOD_ROWS = ".board-table tbody:not(.pinned) tr"
 USERS = f"#/leaderboard?board={slug('resnet50 on images of photos')}"
 HEADLINE = [name for name, facts in MEASURES.items() if facts[3]]
-BEATING = [name for name, (_, right, _) in METHODS.items() if right > 0.5]
+BEATING = [name for name, (_, right, _) in METHODS.items() if right > 0.46]
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +108,7 @@ def test_controls_and_heads_stay_in_sight_while_methods_pass(visit: Visit, site:
 
 def test_all_measures_are_shown_in_groups_when_asked_for(visit: Visit, site: Path) -> None:
     page = visit(site, "#/leaderboard")
-    page.get_by_role("radio", name="All 23 measures").check(force=True)
+    page.get_by_role("radio", name="All 25 measures").check(force=True)
     assert heads_of(page) == list(MEASURES)
     groups = page.locator(".board-table th.group").all_inner_texts()
     assert groups == ["by causes", "by masks", "by curves", "by response", "by cost"]
@@ -137,11 +137,11 @@ def test_measures_that_fail_their_check_are_marked_and_no_headline(visit: Visit,
 def test_a_measure_says_what_it_is_under_the_pointer_and_the_focus(visit: Visit, site: Path) -> None:
     page = visit(site, "#/leaderboard")
     said = page.locator(".chosen-measure")
-    assert said.inner_text().startswith("part rank, higher is better. What part rank is")
+    assert said.inner_text().startswith("part density, higher is better. What part density is")
     page.locator("th[data-key=mass]").hover()
     assert said.inner_text().startswith("mass on the thing, higher is better.")
     page.mouse.move(4, 4)
-    assert said.inner_text().startswith("part rank")
+    assert said.inner_text().startswith("part density")
     page.locator("th[data-key=swap] button").focus()
     assert said.inner_text().startswith("swap")
     page.keyboard.press("Tab")
@@ -156,7 +156,7 @@ def test_a_measure_says_what_it_is_under_the_pointer_and_the_focus(visit: Visit,
 
 def test_a_cell_has_its_number_its_interval_and_a_bar_where_it_belongs(visit: Visit, site: Path) -> None:
     page = visit(site, "#/leaderboard")
-    cell = page.locator(f"{METHOD_ROWS}[data-method=deeplift] td[data-key=part_rank]")
+    cell = page.locator(f"{METHOD_ROWS}[data-method=deeplift] td[data-key=density_rank]")
     assert cell.inner_text().split("\n") == ["0.80", "0.74 to 0.86"]
     bar = cell.locator(".interval")
     place = "([bar, mark]) => (mark.left + mark.width / 2 - bar.left) / bar.width"
@@ -166,10 +166,13 @@ def test_a_cell_has_its_number_its_interval_and_a_bar_where_it_belongs(visit: Vi
     assert boxes(".dot") == pytest.approx(0.9, abs=0.02)  # 0.8 from -1 to 1
     assert boxes(".reference") == pytest.approx(0.7, abs=0.02)  # the edge detector, best of those that know nothing
     assert boxes(".band") == pytest.approx(0.5, abs=0.02)
-    filled = f"[...document.querySelectorAll('{METHOD_ROWS}:has([data-key=part_rank] .beats)')].map((row) => row.dataset.method)"
+    filled = f"[...document.querySelectorAll('{METHOD_ROWS}:has([data-key=density_rank] .beats)')].map((row) => row.dataset.method)"
     assert page.evaluate(filled) == BEATING
+    apart = [one for one in rows("x") if not one["control"] and set(one["against"]["mass"].values()) == {"better"}]
+    shown = page.evaluate(filled.replace("density_rank", "mass"))
+    assert shown == [one["method"] for one in apart] != BEATING, "each measure by itself"
     assert page.locator(".board-table .pinned .beats").count() == 0
-    assert "–" in page.locator(".pinned [data-method=even] td[data-key=part_rank]").inner_text()
+    assert "–" in page.locator(".pinned [data-method=even] td[data-key=density_rank]").inner_text()
     words = page.locator(f"{METHOD_ROWS}[data-method=gradcam], {METHOD_ROWS}[data-method=grad_cam]").inner_text()
     assert "worse than random" in words
 
@@ -178,7 +181,7 @@ def test_the_table_is_handed_out_as_numbers_and_as_a_drawing(visit: Visit, site:
     page = visit(site, "#/leaderboard?all=1")
     saved = {one["method"]: one for one in records(page, "methods by measures")}
     assert list(saved) == [*METHODS, *CONTROLS]
-    assert (saved["deeplift"]["part_rank_low"], saved["exact"]["control"]) == ("0.74", "true")
+    assert (saved["deeplift"]["density_rank_low"], saved["exact"]["control"]) == ("0.74", "true")
     assert {"seconds", "infidelity_high"} <= set(saved["lrp"])
     name, data = downloaded(page, "methods by measures", "SVG")
     assert name == "alexnet-leaderboard-methods-by-measures.svg"
@@ -193,7 +196,7 @@ def test_the_table_is_handed_out_as_numbers_and_as_a_drawing(visit: Visit, site:
 def test_the_checks_of_the_measures(visit: Visit, site: Path) -> None:
     page = visit(site, "#/leaderboard")
     part = page.locator(".board-trusted")
-    assert "5 of 23 measures fail." in part.inner_text()
+    assert "5 of 25 measures fail." in part.inner_text()
     assert part.locator("[data-measure]").count() == len(MEASURES)
     assert {one.get_attribute("data-measure") for one in part.locator("tr.is-failing").all()} == set(FAILING)
     deletion = part.locator("[data-measure=deletion]").inner_text()
@@ -249,16 +252,88 @@ def test_the_parts_are_reached_by_the_keyboard(visit: Visit, site: Path) -> None
     assert page.evaluate("document.activeElement.getBoundingClientRect().top < 100")
 
 
+def test_the_table_of_checks_is_folded_on_a_telephone_until_somebody_asks(visit: Visit, site: Path) -> None:
+    page = visit(site, "#/leaderboard", viewport=TELEPHONE)
+    table, fold = page.locator(".trust-table"), page.locator(".board-trusted summary").first
+    assert (table.is_visible(), fold.inner_text()) == (False, "What 25 checks found")
+    fold.click()
+    assert table.is_visible()
+    fold.click()
+    page.get_by_role("button", name="Can these measures be trusted?").click()
+    assert table.is_visible(), "asked for from the top of the page"
+    fold.click()
+    page.set_viewport_size({"width": 1280, "height": 800})
+    page.wait_for_function("document.querySelector('.trust-table').checkVisibility()")
+    assert not fold.is_visible(), "there is nothing to fold where there is room"
+
+
+def test_provable_networks_name_their_measure_whether_or_not_the_table_has_it(visit: Visit, tmp_path: Path) -> None:
+    facts = leaderboard_facts()
+    facts["tiers"][0].update(measure="gone", measure_title="a measure not shown", better="low")
+    page = visit(write_site(write_facts(tmp_path, facts)).parent, "#/leaderboard")
+    assert page.locator(".tiers dd").first.inner_text().endswith(" Judged by 1 less a measure not shown.")
+
+
+# --- which measure is the first
+
+
+def test_the_first_measure_is_the_one_that_the_leaderboard_names(visit: Visit, tmp_path: Path) -> None:
+    write_leaderboard(tmp_path, first="independence", rows=rows("x", first="independence"))
+    page = visit(write_site(tmp_path).parent)
+    best = page.locator(".best").first
+    assert best.locator("li").first.inner_text().startswith(METHODS[best_first("independence")[0]][0])
+    assert "dead patch" in best.locator("h3").inner_text()
+    page.goto(page.url.split("#")[0] + "#/leaderboard")
+    page.wait_for_selector(".board-table")
+    assert page.locator("th[data-key=independence]").get_attribute("aria-sort") == "ascending"
+    assert methods_of(page) == best_first("independence")
+    assert "where it stands by dead patch" in page.locator(".board-table th.first").inner_text()
+
+
+def test_where_nothing_could_be_measured_there_is_no_first(visit: Visit, tmp_path: Path) -> None:
+    facts = leaderboard_facts(first=None)
+    for one in facts["rows"]:
+        one.update(rank=None, against_random=None, beats_controls=None, against=None)
+    page = visit(write_site(write_facts(tmp_path, facts)).parent, "#/leaderboard")
+    assert set(methods_of(page)) == set(METHODS)
+    assert page.locator(".board-table .beats").count() == 0
+    assert page.locator(".board-table th.first").inner_text() == "Method"
+    page = visit(tmp_path, "#/search?q=DeepLift")
+    page.wait_for_selector("text=nothing measured")
+
+
+def test_a_method_without_the_first_measure_comes_last_and_has_no_place(visit: Visit, tmp_path: Path) -> None:
+    facts = leaderboard_facts()
+    last = next(one for one in facts["rows"] if one["method"] == "deeplift")
+    facts["rows"].remove(last)
+    facts["rows"].insert(len(METHODS) - 1, {**last, "density_rank": None, "rank": None, "against_random": None})
+    page = visit(write_site(write_facts(tmp_path, facts)).parent, "#/leaderboard")
+    assert methods_of(page) == [*list(METHODS)[1:], "deeplift"]
+
+
+def test_a_measure_that_the_page_does_not_know_is_shown_among_others(visit: Visit, tmp_path: Path) -> None:
+    facts = leaderboard_facts()
+    facts["measures"].append({**facts["measures"][0], "name": "new", "title": "new one"})
+    facts["rows"] = [{**one, "new": one["density_rank"]} for one in facts["rows"]]
+    page = visit(write_site(write_facts(tmp_path, facts)).parent, "#/leaderboard?all=1")
+    assert heads_of(page) == [*MEASURES, "new"]
+    assert page.locator(".board-table th.group").last.inner_text() == "others"
+
+
 # --- which one
 
 
 def test_what_was_measured_is_said(visit: Visit, site: Path) -> None:
     page = visit(site, "#/leaderboard?board=resnet18")
     words = page.locator(".board").inner_text()
-    for told in ("190 scenes", "10 more left out", "97.0% of them named rightly", "the slower checks on 180 of them"):
-        assert told in words
+    assert page.locator(".board .summary span").all_inner_texts() == [
+        "Measured on 190 scenes of menagerie that no bundled network was trained on.",
+        "10 more are left out: fewer than three parts seen, or all of one effect.",
+        "97.0% of them are named rightly.",
+        "The slower checks are made on 180 of them.",
+    ]
     assert "Deletion says otherwise." in words
-    assert words.index("By part rank DeepLift comes first") < words.index("190 scenes")
+    assert words.index("By part density DeepLift comes first") < words.index("Measured on 190 scenes")
     assert "3 trainings of this network" in words
     assert "resnet18 of seed 2" in words
     assert "1 method refused" in words
@@ -282,7 +357,7 @@ def test_images_of_a_user_are_judged_without_causes(visit: Visit, site: Path) ->
     page.wait_for_selector("h1:has-text('on images of photos')")
     words = page.inner_text("main")
     assert "40 images of photos" in words
-    assert "no masks of things" in words
+    assert "There are no masks of things." in words
     assert "known causes" not in words
     assert heads_of(page) == ["insertion", "redrawn"]
     assert methods_of(page, ".board-table .pinned tr") == ["random", "centre", "edges", "even"]
@@ -290,7 +365,7 @@ def test_images_of_a_user_are_judged_without_causes(visit: Visit, site: Path) ->
         "Methods by measures",
         "Can these measures be trusted?",
     ]
-    assert "better than" not in page.locator(".board-table").inner_text()
+    assert "where it stands by insertion" in page.locator(".board-table th.first").inner_text()
 
 
 def test_without_a_leaderboard_the_page_says_how_to_make_one(visit: Visit, tmp_path: Path) -> None:
@@ -307,7 +382,7 @@ def test_one_being_measured_says_how_far_it_is(visit: Visit, tmp_path: Path) -> 
     write_leaderboard(tmp_path, complete=False, methods=[*METHODS, "deconvolution", "conductance"])
     write_site(tmp_path)
     page = visit(tmp_path, "#/leaderboard")
-    assert "being measured: 25 of 27 methods so far" in page.inner_text("main")
+    assert "It is still being measured: 25 of 27 methods so far" in page.inner_text("main")
 
 
 # --- from and to the other pages
@@ -337,7 +412,7 @@ def test_a_map_of_a_measured_network_says_where_its_method_stands(visit: Visit, 
     row.locator(".shown-with a").first.click()
     words = page.locator(".standing-of")
     assert words.inner_text() == (
-        "On 190 scenes with known causes its part rank is 0.800 (0.740 to 0.860), better than every control: "
+        "On 190 scenes with known causes its part density is 0.800 (0.740 to 0.860), better than every control: "
         "place 1 of 25 methods."
     )
     words.locator("a").click()
@@ -354,10 +429,10 @@ def test_the_first_page_shows_the_best_methods_between_the_controls(visit: Visit
     assert best.locator("li").count() == 5
     assert "DeepLift" in best.locator("li").first.inner_text()
     assert best.locator("li.is-control").count() == 2
-    assert "5 of 25 methods on 190 scenes are better than every control." in best.inner_text()
+    assert "7 of 25 methods on 190 scenes are better than every control." in best.inner_text()
     assert "By insertion; nobody knows the causes in these images." in boards.last.inner_text()
     bar = best.locator(".interval").first
-    assert bar.get_attribute("aria-label") == "part rank 0.800, 0.740 to 0.860"
+    assert bar.get_attribute("aria-label") == "part density 0.800, 0.740 to 0.860"
     boards.nth(1).locator("li a").first.click()
     page.wait_for_selector("#board-resnet18 tr.is-wanted")
 
@@ -411,7 +486,7 @@ def test_hostile_names_are_text(visit: Visit, tmp_path: Path) -> None:
     for part, keys in {
         "measures": ("title", "words"),
         "meta": ("words",),
-        "tiers": ("tier", "title", "words", "measure"),
+        "tiers": ("tier", "title", "words", "measure", "measure_title"),
         "familiar": ("change", "title"),
         "networks": ("name", "fingerprint"),
         "refused": ("method", "title", "error"),

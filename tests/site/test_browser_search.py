@@ -144,7 +144,7 @@ def test_an_index_that_is_gone_says_so(browser: Any, make_gallery: MakeGallery):
 def test_methods_with_their_standing_on_the_leaderboard(visit: Visit, make_gallery: MakeGallery):
     page = visit(write_site(write_leaderboard(make_gallery(units=2))).parent)
     search(page, "deeplift")
-    assert page.locator("[id^='found-methods-'] .found-number").all_inner_texts() == ["part rank 0.800"]
+    assert page.locator("[id^='found-methods-'] .found-number").all_inner_texts() == ["part density 0.800"]
     page.keyboard.press("Enter")
     page.wait_for_selector("h1:has-text('Which explanations are right')")
     assert page.evaluate("location.hash") == "#/leaderboard?method=deeplift"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from importlib.resources import files
 
 import made_up
 import made_up_explanations
@@ -20,6 +22,7 @@ from made_up_leaderboards import (
 from reading import index_of
 
 from layerscope.errors import InputError
+from layerscope.faithfulness.measures.catalogue import MEASURES
 from layerscope.site.leaderboards import find_leaderboards
 from layerscope.site.pages import check_site, write_site
 
@@ -37,9 +40,10 @@ def test_the_index_tells_all_rows(tmp_path):
     assert board["title"] == board["network"]["name"] == "resnet18"
     assert [row["method"] for row in board["rows"]] == [*METHODS, *CONTROLS]
     best = board["rows"][0]
-    assert best["part_rank"] == {"value": 0.8, "low": 0.74, "high": 0.86, "images": 200}
+    assert best["density_rank"] == {"value": 0.8, "low": 0.74, "high": 0.86, "images": 200}
     assert best["seconds"] == {"value": 0.02, "low": None, "high": None, "images": None}
-    assert (best["against"], best["beats"], best["rank"]) == ("better", True, 1)
+    assert (best["against_random"], best["beats"], best["rank"]) == ("better", True, 1)
+    assert board["first"] == "density_rank"
     expected = {
         "asked": 200,
         "telling": 190,
@@ -67,6 +71,33 @@ def test_the_index_tells_what_measures_and_scenes_are_worth(tmp_path):
     assert exact == [1.0] * len(TIERS)
     assert [one["natural"] for one in board["familiar"]] == [True] * 4 + [False] * 2
     assert board["familiar"][-1]["unlike"]["value"] == 0.64
+
+
+@pytest.mark.parametrize(
+    ("against", "ahead"),
+    [
+        ({"random": "better", "centre": "better", "edges": "better", "even": "better"}, True),
+        ({"random": "better", "centre": "better", "edges": "better", "even": None}, True),
+        ({"random": "better", "centre": "overlaps", "edges": "better", "even": "better"}, False),
+        ({"random": "better", "centre": "better", "edges": "worse", "even": "better"}, False),
+        ({"random": None, "centre": "better", "edges": "better", "even": "better"}, False),
+        ({"random": None, "centre": None, "edges": None, "even": None}, False),
+        (None, False),
+    ],
+)
+def test_ahead_is_what_beats_every_control_that_could_be_compared(tmp_path, against, ahead):
+    facts = leaderboard_facts()
+    facts["rows"][0]["against"]["mass"] = against
+    best, *_, control = board_of(write_facts(tmp_path, facts))["rows"]
+    assert ("mass" in best["ahead"]) is ahead
+    assert control["ahead"] == []
+
+
+def test_every_measure_of_the_catalogue_has_a_group_on_the_page():
+    script = files("layerscope.site").joinpath("templates", "yardsticks.js").read_text()
+    lists = re.findall(r"const BY_\w+ = \[(.*?)\];", script, re.DOTALL)
+    grouped = [name for found in lists for name in re.findall(r'"(\w+)"', found)]
+    assert sorted(grouped) == sorted(MEASURES)
 
 
 @pytest.mark.parametrize("empty", [{}, {"meta": [], "tiers": [], "familiar": []}])
@@ -129,12 +160,14 @@ def test_images_say_which_methods_explained_them(tmp_path):
             "KeyError: 'headline'",
         ),
         ({"measures": []}, "no measures"),
+        ({"first": "gone"}, "first='gone'"),
         ({"scenes": None}, "does not describe a leaderboard"),
         ({"scenes": {"asked": 3}}, "KeyError: 'source'"),
         ({"networks": None}, "does not describe a leaderboard"),
         ({"meta": [{**FAILED, "missed": 3}]}, "does not describe a leaderboard"),
         ({"meta": [{"measure": "a"}]}, "KeyError: 'passes'"),
         ({"tiers": [{"tier": "a", "title": "a", "words": ""}]}, "KeyError: 'rows'"),
+        ({"tiers": [{"tier": "a", "title": "a", "words": "", "rows": []}]}, "KeyError: 'measure_title'"),
         ({"familiar": [{"change": "a", "title": "a"}]}, "KeyError: 'natural'"),
         ({"schema": 1}, "has schema 1, this Layerscope reads 2; measure it again"),
         ({"network": {}}, "does not name its network"),

@@ -135,6 +135,7 @@ def _draw_block(
 def _draw(axes: Axes, rows: Sequence[Row], measure: Measure, fails: bool, letters: int) -> None:
     name = measure["name"]
     pinned = {row["method"]: row for row in rows if row["control"]}
+    axes.margins(x=0.1)  # a whole dot has room
     if name in _LOGARITHMIC:
         axes.set_xscale("log")
     elif name in _WHOLE:

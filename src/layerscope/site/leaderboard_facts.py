@@ -77,8 +77,8 @@ def _first(name: str | None, measures: Sequence[str]) -> str | None:
 
 def _measure(facts: Facts) -> dict[str, Any]:
     return {
-        **_texts(facts, "name", "title", "words", "needs"),
         "better": _better(facts),
+        **_texts(facts, "name", "title", "words", "needs"),
         "headline": facts["headline"] is True,
     }
 

@@ -108,7 +108,7 @@
       truth || known(scenes.accuracy) ? right : null,
       scenes.checked && scenes.checked < scenes.telling ? `The slower checks are made on ${scenes.checked} of them.` : null,
       truth ? null : (masks ?? "There are no masks of things."),
-      complete ? null : `Being measured: there are ${made} of ${asked} methods so far.`,
+      complete ? null : `It is still being measured${made < asked ? `: ${made} of ${asked} methods so far` : ""}.`,
     ].filter(Boolean);
   }
 
