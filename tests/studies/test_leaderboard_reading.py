@@ -7,9 +7,10 @@ import pytest
 
 from layerscope.faithfulness.explainers import CONTROLS, KNOWING_NOTHING
 from layerscope.faithfulness.measures.catalogue import JUDGED, MEASURES
+from layerscope.faithfulness.tiers.catalogue import TIERS
 from layerscope.studies.leaderboard_reading import reading
 from layerscope.studies.leaderboard_rows import HEADLINES, Measured, against, headline, level, rows_of
-from layerscope.studies.leaderboard_tiers import STABLE, _meta, stability
+from layerscope.studies.leaderboard_tiers import STABLE, _meta, marks, stability
 
 CASES = 12
 
@@ -144,3 +145,12 @@ def test_a_measure_passes_where_it_tells_everywhere_and_is_stable():
     assert (missed["passes"], missed["told"], missed["missed"]) == (False, ["linear"], ["mark"])
     assert missed["words"] == "Does not tell the exact answer from a random map on: mark."
     assert MEASURES["mass"].better == "high"
+
+
+def test_marks_line_up_whatever_networks_a_method_refuses():
+    of_control = {f"even/{tier}/{measure}": np.ones(3) for tier in TIERS for measure in ("shortcut", "contrast")}
+    of_method = {f"mark/{measure}": np.ones(3) for measure in ("shortcut", "contrast")}
+    control, method = marks(of_control, 3, "even/"), marks(of_method, 3)
+    assert control["shortcut"].shape == method["shortcut"].shape == (1, 3 * len(TIERS))
+    assert (~np.isnan(method["contrast"])).sum() == 3
+    assert list(TIERS).index("mark") * 3 == np.isnan(method["shortcut"][0]).argmin()

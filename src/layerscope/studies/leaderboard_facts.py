@@ -80,7 +80,7 @@ def _of_control(study: Study, name: str, pinned: Sequence[Record | None]) -> Mea
 def _marks(study: Study, name: str, prefix: str = "") -> dict[str, NDArray[np.float64]]:
     """What planted shortcuts say of a method, beside its measures on scenes."""
     proved = study.provable.find(name) if study.truth else None
-    return {} if proved is None else marks(proved.arrays, prefix)
+    return {} if proved is None else marks(proved.arrays, study.provable.count, prefix)
 
 
 def _below(name: str, arrays: Arrays) -> Arrays:

@@ -100,14 +100,13 @@ def _fewer(case: Case) -> Case:
     return replace(case, questions={name: one for name, one in case.questions.items() if name in _OF_METHODS})
 
 
-def marks(arrays: Arrays, prefix: str = "") -> dict[str, NDArray[np.float64]]:
-    """Measures of planted shortcuts, over the networks that have one: [1, cases]."""
-    found = {}
-    for measure in _OF_MARKS:
-        some = [arrays[key] for name in TIERS if (key := f"{prefix}{name}/{measure}") in arrays]
-        if some:
-            found[measure] = np.concatenate(some)[None]
-    return found
+def marks(arrays: Arrays, count: int, prefix: str = "") -> dict[str, NDArray[np.float64]]:
+    """Measures of planted shortcuts: [1, cases of all provable networks], NaN for those without one, or refused."""
+    nothing = np.full(count, np.nan)
+    return {
+        measure: np.concatenate([arrays.get(f"{prefix}{name}/{measure}", nothing) for name in TIERS])[None]
+        for measure in _OF_MARKS
+    }
 
 
 def tier_rows(provable: Provable, methods: Sequence[str]) -> list[dict[str, Any]]:
