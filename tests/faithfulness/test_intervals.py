@@ -92,7 +92,9 @@ def test_images_that_no_network_could_measure_do_not_count():
     assert (found.value, found.images) == (1.5, 4)
 
 
-@pytest.mark.parametrize("values", [[], [1.0], [1.0, 2.0, 3.0], [NAN, NAN, NAN, NAN], [[NAN, 1.0], [NAN, NAN]], [[], []]])
+@pytest.mark.parametrize(
+    "values", [[], [1.0], [1.0, 2.0, 3.0], [NAN, NAN, NAN, NAN], [[NAN, 1.0], [NAN, NAN]], [[], []]]
+)
 def test_fewer_than_four_images_have_no_interval(values):
     assert mean_over_images(values) is None
 

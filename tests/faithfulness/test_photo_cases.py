@@ -20,11 +20,16 @@ from layerscope.faithfulness.cases import ASKED, OTHER, REDRAWN, Case
 from layerscope.faithfulness.explainers import of_control, of_method
 from layerscope.faithfulness.measures.by_response import noisy
 from layerscope.faithfulness.measures.catalogue import judge
-from layerscope.faithfulness.photo_cases import MOST, choose, photo_cases
+from layerscope.faithfulness.photo_cases import MOST, cases_of, choose
 from layerscope.models.model import VisionModel, wrap
 from layerscope.models.photos import read_photo
 
 NOISES = ("noise0", "noise1", "noise2")
+
+
+def photo_cases(model, folder, *, masks=None, images=MOST, checked=None, seed=0):
+    """The cases of a folder, chosen and made."""
+    return cases_of(model, choose(folder, masks, images, seed), checked=checked, seed=seed)
 
 
 def photo(path: Path, seed: int, width: int = 40, height: int = 36) -> Path:

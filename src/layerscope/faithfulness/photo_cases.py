@@ -81,35 +81,6 @@ def choose(
     )
 
 
-def photo_cases(
-    model: VisionModel,
-    folder: str | os.PathLike[str],
-    *,
-    masks: str | os.PathLike[str] | None = None,
-    images: int = MOST,
-    checked: int | None = None,
-    seed: int = 0,
-    on_progress: Progress = no_progress,
-) -> list[Case]:
-    """A case for each of up to `images` pictures of a folder (`choose`), about the class that is predicted for it.
-
-    The questions are ASKED, OTHER (the runner-up; not for a network of one output), under noise, and REDRAWN, the same
-    network for all (not for one that cannot be copied, or without weights).
-
-    Args:
-        model: a network of classes, [batch, classes], for images of any size and number of channels.
-        masks: of the things in the pictures, or of their parts: COCO-style JSON or a folder of PNG masks (PhotoMasks).
-        images: most to take.
-        checked: most about which more is asked than ASKED, drawn from these; None: all of them.
-        seed: which are taken where there are more, and of what is random about the cases.
-
-    Raises InputError, in one line, as `choose` does, and for a picture that cannot be read, masks that do not fit, a
-    network that predicts no class, and outputs that are not finite.
-    """
-    chosen = choose(folder, masks, images, seed)
-    return cases_of(model, chosen, checked=checked, seed=seed, on_progress=on_progress)
-
-
 def cases_of(
     model: VisionModel,
     chosen: Chosen,
@@ -118,7 +89,20 @@ def cases_of(
     seed: int = 0,
     on_progress: Progress = no_progress,
 ) -> list[Case]:
-    """The cases of pictures that are chosen, as `photo_cases` makes them."""
+    """A case for each of the pictures, about the class that is predicted for it.
+
+    The questions are ASKED, OTHER (the runner-up; not for a network of one output), under noise, and REDRAWN, the same
+    network for all (not for one that cannot be copied, or without weights).
+
+    Args:
+        model: a network of classes, [batch, classes], for images of any size and number of channels.
+        chosen: by `choose`.
+        checked: most about which more is asked than ASKED, drawn from these; None: all of them.
+        seed: of what is random about the cases.
+
+    Raises InputError, in one line, for a picture that cannot be read, masks that do not fit, a network that predicts no
+    class, and outputs that are not finite.
+    """
     more = set(_drawn(len(chosen.pictures), seed)[:checked])
     read: list[tuple[Tensor, Tensor | None]] = []
     for picture in chosen.pictures:
