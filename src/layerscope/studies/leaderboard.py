@@ -2,7 +2,8 @@
 on networks whose right answer is provable, or, by the measures that need no truth, on a user's own images.
 
 Each method is one record for each network, so an interrupted leaderboard goes on where it stopped, and one that is
-asked for more methods grows. Beside the records lies `leaderboard.json`: the rows, and what they come to.
+asked for more methods grows. Beside the records lies `leaderboard.json`: the rows, and what they come to. It is written
+before each network and at the end, also an early one.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from layerscope.errors import InputError, UnknownNameError
 from layerscope.faithfulness.intervals import LEAST
 from layerscope.faithfulness.photo_cases import choose
 from layerscope.models.model import VisionModel
-from layerscope.studies.leaderboard_facts import facts_of
+from layerscope.studies.leaderboard_facts import write_facts
 from layerscope.studies.leaderboard_files import MANIFEST, known_methods
 from layerscope.studies.leaderboard_sources import CHECKED, MOST, PhotoSource, SceneSource
 from layerscope.studies.leaderboard_study import Study
@@ -104,8 +106,11 @@ def leaderboard(
     study = Study(models, source, Path(out), proved, seed)
     folder = folder_of(Path(out), models[0], study.key(), MANIFEST)
     study.methods = tuple(name for name in PICTURED if name in {*chosen, *known_methods(folder)})
-    made = study.make(on_progress, lambda: facts_of(study, folder, whole=study.methods == CORE))
-    facts = facts_of(study, folder, whole=study.methods == CORE)
+    write = partial(write_facts, study, folder, whole=study.methods == CORE)
+    try:
+        made = study.make(on_progress, write)
+    finally:  # broken of what an interrupted run has measured
+        facts = write()
     return Leaderboard(folder, facts, made, time.perf_counter() - began)
 
 

@@ -23,7 +23,7 @@ from layerscope.studies.manifest import opening
 Arrays = Mapping[str, NDArray[np.float64]]
 
 
-def facts_of(study: Study, folder: Path, whole: bool) -> dict[str, Any]:
+def write_facts(study: Study, folder: Path, whole: bool) -> dict[str, Any]:
     """Write `leaderboard.json` over what is measured so far, and return what it says. whole: of the usual methods.
 
     Raises StorageError where it cannot be written.

@@ -62,12 +62,11 @@ class Study:
     def find(self, model: VisionModel, name: str) -> Record | None:
         return self.store.find(self.key(model, name))
 
-    def make(self, on_progress: Progress, after_each: Callable[[], object]) -> int:
-        """Measure what is missing, and tell so after each record.
+    def make(self, on_progress: Progress, before_each: Callable[[], object]) -> int:
+        """Measure what is missing; `before_each` is called before each network of which something is.
 
         Returns how many methods and controls were measured on these images; proofs are not counted.
         """
-        after_each()
         wanted = [(model, name) for model in self.models for name in (PINNED, *self.methods)]
         missing = [(model, name) for model, name in wanted if self.find(model, name) is None]
         unproved = self.provable.missing(self.methods)
@@ -75,13 +74,12 @@ class Study:
         for name in unproved:
             self.provable.make(name, lambda *told: steps(0, *told[1:]))
             steps.on(self.provable.count)
-        for model in self.models:
-            names = [name for one, name in missing if one is model]
-            cases, about = self.source.cases(model, lambda *told: steps(0, *told[1:])) if names else ((), {})
-            for name in names:
+        for model in dict.fromkeys(one for one, _ in missing):
+            before_each()
+            cases, about = self.source.cases(model, lambda *told: steps(0, *told[1:]))
+            for name in (name for one, name in missing if one is model):
                 self._measure(model, name, cases, about, steps)
                 steps.on(self.source.count)
-                after_each()
         self._familiar(lambda *told: steps(0, *told[1:]))
         return len(missing)
 
