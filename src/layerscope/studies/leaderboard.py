@@ -109,7 +109,7 @@ def leaderboard(
     write = partial(write_facts, study, folder, whole=study.methods == CORE)
     try:
         made = study.make(on_progress, write)
-    finally:  # broken of what an interrupted run has measured
+    finally:  # also of what an interrupted run has measured
         facts = write()
     return Leaderboard(folder, facts, made, time.perf_counter() - began)
 
