@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -63,16 +63,9 @@ def further(case: Case) -> dict[str, Question]:
     return {name: question for name, question in case.questions.items() if name != ASKED}
 
 
-def measured_or_refused(
-    explain: Explain,
-    cases: Numbered,
-    count: int,
-    on_progress: Progress = no_progress,
-    what: str = "",
-    wanted: Collection[str] = JUDGED,
-) -> tuple[dict[str, Any], Values]:
-    """Facts and arrays of a record: the values, or what was said in refusing the network."""
+def or_refused(measure: Callable[[], Values]) -> tuple[dict[str, Any], Values]:
+    """Facts and arrays of a record: what is measured, or what an explainer said in refusing the network."""
     try:
-        return {"refused": None}, measured(explain, cases, count, on_progress, what, wanted)
+        return {"refused": None}, measure()
     except InputError as refusal:
         return {"refused": str(refusal)}, {}

@@ -15,7 +15,7 @@ from layerscope.faithfulness.explainers import CONTROLS, of_control, of_method
 from layerscope.faithfulness.measures.catalogue import JUDGED, MEASURES
 from layerscope.models.model import VisionModel
 from layerscope.records import Record, Store, content_key
-from layerscope.studies.leaderboard_bench import Numbered, Values, measured, measured_or_refused
+from layerscope.studies.leaderboard_bench import Numbered, Values, measured, or_refused
 from layerscope.studies.leaderboard_familiar import familiar_rows
 from layerscope.studies.leaderboard_files import SCHEMA
 from layerscope.studies.leaderboard_sources import PhotoSource, SceneSource
@@ -89,7 +89,8 @@ class Study:
         if name == PINNED:
             made = self._controls(model, cases, about, on_progress)
         else:
-            made = measured_or_refused(of_method(name, seed=self.seed), cases, self.source.count, on_progress, name)
+            explain = of_method(name, seed=self.seed)
+            made = or_refused(lambda: measured(explain, cases, self.source.count, on_progress, name))
         self.store.write(self.key(model, name), *made)
 
     def _controls(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from importlib.metadata import version
 from itertools import combinations
 from typing import Any
@@ -27,7 +27,7 @@ from layerscope.faithfulness.tiers.catalogue import TIERS
 from layerscope.faithfulness.tiers.tier import Tier
 from layerscope.models.zoo import NAMES, load
 from layerscope.records import Record, Store, content_key
-from layerscope.studies.leaderboard_bench import measured, measured_or_refused
+from layerscope.studies.leaderboard_bench import measured, or_refused
 from layerscope.types import Progress
 
 SCHEMA = 1
@@ -84,13 +84,14 @@ class Provable:
         return {"refused": {}}, found
 
     def _method(self, method: str, on_progress: Progress) -> tuple[dict[str, Any], Arrays]:
+        explain = of_method(method, seed=self.seed)
         refused: dict[str, str | None] = {}
         found: dict[str, NDArray[np.float64]] = {}
         for place, (name, tier) in enumerate(self.tiers.items()):
             on_progress(place, len(self.tiers), f"{method} where the answer is provable")
             cases = [(number, _fewer(case)) for number, case in enumerate(tier.cases)]
-            explain, wanted = of_method(method, seed=self.seed), {tier.measure, *_OF_MARKS}
-            facts, values = measured_or_refused(explain, cases, len(cases), wanted=wanted)
+            wanted = {tier.measure, *_OF_MARKS}
+            facts, values = or_refused(partial(measured, explain, cases, len(cases), wanted=wanted))
             refused[name] = facts["refused"]
             found |= {f"{name}/{measure}": values[measure] for measure in wanted if measure in values}
         return {"refused": refused}, found
