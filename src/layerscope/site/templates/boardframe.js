@@ -1,9 +1,14 @@
 "use strict";
-// What a wide table stands in: it scrolls sideways where there is no room, with its first column in place.
+// A section of the leaderboard's page; and what a wide table stands in: it scrolls sideways where there is no room, with its
+// first column in place.
 (() => {
   const { el, short } = LAYERSCOPE;
   const seen = new WeakSet();
   const watcher = new ResizeObserver((entries) => entries.forEach(({ target }) => fit(target)));
+
+  // With a head that the buttons at the top of the page lead to, and a paragraph of what it shows.
+  const section = (kind, title, words, ...parts) =>
+    el("section", { class: kind }, el("h3", { tabindex: "-1" }, title), el("p", { class: "quiet lines" }, words), parts);
 
   function frame(label, kind) {
     const node = el("div", { class: `board-frame ${kind}`, "data-label": short(label, 120) });
@@ -35,5 +40,5 @@
       node.scrollLeft = chosen.offsetLeft - first.offsetWidth - 12;
   }
 
-  Object.assign(LAYERSCOPE, { boardFrame: frame, fitFrame: fit });
+  Object.assign(LAYERSCOPE, { boardSection: section, boardFrame: frame, fitFrame: fit });
 })();

@@ -22,16 +22,10 @@
     const methods = methodsOf(board);
     const frame = LAYERSCOPE.boardFrame("Methods by provable networks", "provable-table");
     frame.append(table(board, methods));
-    const node = el(
-      "section",
-      { class: "board-provable" },
-      el("h3", { tabindex: "-1" }, "Where the answer is provable"),
-      el(
-        "p",
-        { class: "quiet lines" },
-        "Networks whose weights were set by hand, so that the right answer is known without measuring anything: 1 is right, ",
-        "striped is below 0, the wrong way round.",
-      ),
+    const node = LAYERSCOPE.boardSection(
+      "board-provable",
+      "Where the answer is provable",
+      "Networks built so that the right answer is known: 1 is right, striped is below 0, the wrong way round.",
       frame,
       el("dl", { class: "tiers" }, tiers.map((tier) => [el("dt", {}, name(tier.title, 60)), el("dd", {}, told(tier))])),
     );

@@ -20,18 +20,15 @@
     const judged = board.measures.filter((measure) => verdictOn(board, measure));
     if (!judged.length) return null;
     const failing = judged.filter((measure) => verdictOn(board, measure).passes === false);
-    const node = el(
-      "section",
-      { class: "board-trusted" },
-      el("h3", { tabindex: "-1" }, "Can these measures be trusted?"),
-      el(
-        "p",
-        { class: "quiet lines" },
+    const node = LAYERSCOPE.boardSection(
+      "board-trusted",
+      "Can these measures be trusted?",
+      [
         "Each measure is given the exact answer and a random map on networks whose causes are provable, and on the scenes the ",
         "exact answer and every map that knows nothing. One that does not find the exact answer better, or orders methods ",
         "otherwise after another training, fails, and is no headline measure. ",
         `${failing.length || "None"} of ${plural(judged.length, "measure")} ${failing.length > 1 ? "fail" : "fails"}.`,
-      ),
+      ],
       el(
         "details",
         { class: "fold", open: ROOMY.matches },
@@ -112,16 +109,13 @@
       ["Rendered again", changes.filter((one) => one.natural)],
       ["For comparison", changes.filter((one) => !one.natural)],
     ].filter(([, found]) => found.length);
-    const node = el(
-      "section",
-      { class: "board-familiar" },
-      el("h3", { tabindex: "-1" }, "Are these scenes in distribution?"),
-      el(
-        "p",
-        { class: "quiet lines" },
+    const node = LAYERSCOPE.boardSection(
+      "board-familiar",
+      "Are these scenes in distribution?",
+      [
         "What is done to find the causes must leave scenes that the network knows: how sure it is of the class, how often it ",
         "keeps its label, and how often its activations lie beyond those of scenes that it knows.",
-      ),
+      ],
       el(
         "table",
         { class: "familiar-table", "aria-label": `How familiar changed scenes are, ${short(board.title, 80)}` },
