@@ -130,19 +130,22 @@ def changes_by_size(scene: Scenes) -> Iterator[list[Change]]:
 def _swaps(scene: Scenes, seen: list[str]) -> list[Change]:
     thing = THINGS[scene.recipe.things[0]]
     twins = [other for other in THINGS.values() if thing.shape and other.shape == thing.shape and other != thing]
-    strangers = [other for other in THINGS.values() if other != thing and other not in twins]
     swaps: list[Change] = [SwapTexture(twin.coat) for twin in twins]
     for name in seen:
         worn = scene.texture[0][scene.part[0] == PART_NAMES.index(name)].unique().tolist()
         swaps += [SwapTexture(texture, name) for texture in TEXTURE_NAMES if worn != [TEXTURE_NAMES.index(texture)]]
     for name in seen:
-        swaps += [SwapPart(name, donor.name) for donor in strangers if _can_give(donor, thing, name)]
+        swaps += [SwapPart(name, donor.name) for donor in donors(thing, name)]
     return [*swaps, *(Recolour(seed) for seed in range(1, RECOLOURS + 1))]
 
 
-def _can_give(donor: Thing, thing: Thing, part: str) -> bool:
-    """Not the core of either: with another's core a thing is no longer changed, it is the other one."""
-    return part in part_names(donor.name) and part not in (*donor.core, *thing.core)
+def donors(thing: Thing, part: str) -> list[Thing]:
+    """The things of another shape that have such a part to give.
+
+    Not where it is the core of either: with another's core a thing is no longer changed, it is the other one.
+    """
+    others = [one for one in THINGS.values() if one != thing and not (thing.shape and one.shape == thing.shape)]
+    return [one for one in others if part in part_names(one.name) and part not in (*one.core, *thing.core)]
 
 
 def _surest(

@@ -6,7 +6,7 @@ holes in pixels, which many benchmarks make, are shown beside them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from layerscope.attribution.baselines import blurred
 from layerscope.capture.evaluating import evaluating
+from layerscope.faithfulness.flips import donors
 from layerscope.faithfulness.intervals import mean_over_images
 from layerscope.faithfulness.part_game import seen_parts
 from layerscope.faithfulness.scene_cases import logits_of
@@ -33,8 +34,8 @@ from layerscope.world import (
     Scenes,
     ScrambleParts,
     SwapPart,
-    part_names,
 )
+from layerscope.world.catalogue import Thing
 from layerscope.world.interventions import Change
 
 SCENES = 40
@@ -43,29 +44,27 @@ Made = Callable[[Scenes], Tensor | None]
 """One scene -> its image [3, size, size] after a change; None where it cannot be changed so."""
 
 
-def _again(change: Callable[[list[str], Sequence[str]], Change | None]) -> Made:
-    """change: of the parts that are seen, those that show most first, and of those by which the thing is known."""
+def _again(change: Callable[[list[str], Thing], Change | None]) -> Made:
+    """change: of the thing, and of its parts that are seen, those that show most first."""
 
     def made(scene: Scenes) -> Tensor | None:
-        wanted = change(_seen(scene), THINGS[scene.recipe.things[0]].core)
+        wanted = change(_seen(scene), THINGS[scene.recipe.things[0]])
         return None if wanted is None else scene.again(wanted).images[0]
 
     return made
 
 
-def _rest(seen: list[str], core: Sequence[str]) -> list[str]:
-    return [name for name in seen if name not in core]
+def _rest(seen: list[str], thing: Thing) -> list[str]:
+    return [name for name in seen if name not in thing.core]
 
 
 def _without(names: list[str]) -> Change | None:
     return RemoveParts(names) if names else None
 
 
-def _swapped(names: list[str]) -> Change | None:
-    """The first of the parts that another thing has too, as that thing has it."""
-    given = ((name, thing) for name in names for thing in THINGS.values() if name in part_names(thing.name))
-    shared = next(((name, thing.name) for name, thing in given if name not in thing.core), None)
-    return None if shared is None else SwapPart(*shared)
+def _swapped(seen: list[str], thing: Thing) -> Change | None:
+    """The first part that another thing can give, as that thing has it."""
+    return next((SwapPart(name, donor.name) for name in seen for donor in donors(thing, name)), None)
 
 
 def _hole(fill: Callable[[Tensor], Tensor]) -> Made:
@@ -87,17 +86,21 @@ def _some(names: list[str]) -> list[str]:
 
 CHANGES: Mapping[str, tuple[str, bool, Made]] = {
     "untouched": ("untouched", True, lambda scene: scene.images[0]),
-    "part": ("without one part, not its core", True, _again(lambda seen, core: _without(_rest(seen, core)[:1]))),
-    "core": ("without its core", True, _again(lambda seen, core: _without([name for name in seen if name in core]))),
-    "half": ("without every second part", True, _again(lambda seen, core: _without(_some(seen)))),
-    "largest": ("with its largest part alone", True, _again(lambda seen, core: _without(seen[1:]))),
-    "none": ("without any part", True, _again(lambda seen, core: _without(seen))),
-    "swap": ("with another thing's part", True, _again(lambda seen, core: _swapped(_rest(seen, core)))),
-    "background": ("on another background", True, _again(lambda seen, core: NewBackground())),
-    "distractors": ("with the distractors elsewhere", True, _again(lambda seen, core: MoveDistractors())),
+    "part": ("without one part, not its core", True, _again(lambda seen, thing: _without(_rest(seen, thing)[:1]))),
+    "core": (
+        "without its core",
+        True,
+        _again(lambda seen, thing: _without([name for name in seen if name in thing.core])),
+    ),
+    "half": ("without every second part", True, _again(lambda seen, thing: _without(_some(seen)))),
+    "largest": ("with its largest part alone", True, _again(lambda seen, thing: _without(seen[1:]))),
+    "none": ("without any part", True, _again(lambda seen, thing: _without(seen))),
+    "swap": ("with another thing's part", True, _again(_swapped)),
+    "background": ("on another background", True, _again(lambda seen, thing: NewBackground())),
+    "distractors": ("with the distractors elsewhere", True, _again(lambda seen, thing: MoveDistractors())),
     "blurred": ("a part's pixels blurred", False, _hole(lambda image: blurred(image[None])[0])),
     "black": ("a part's pixels black", False, _hole(torch.zeros_like)),
-    "scrambled": ("with its parts scattered", False, _again(lambda seen, core: ScrambleParts())),
+    "scrambled": ("with its parts scattered", False, _again(lambda seen, thing: ScrambleParts())),
     "noise": ("noise", False, lambda scene: _noise(scene.images[0], scene.seeds[0])),
 }
 """By name: the change in words, whether it is one that causes are found by, and how it is made."""
