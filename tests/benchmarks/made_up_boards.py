@@ -13,7 +13,14 @@ INTERVAL = {"value": 0.5, "low": 0.4, "high": 0.6, "images": 9}
 def facts_of(network: str) -> dict[str, Any]:
     def row(method: str, title: str, **more: Any) -> dict[str, Any]:
         measured = {name: INTERVAL for name in MEASURES if name != "seconds"}
-        told = {"control": False, "rank": 1, "against_random": "better", "beats_controls": False, "seconds": 0.25}
+        told = {
+            "against": {"part_rank": {"random": "better"}},
+            "control": False,
+            "rank": 1,
+            "against_random": "better",
+            "beats_controls": False,
+            "seconds": 0.25,
+        }
         return {"method": method, "title": title, "network": network, **told, **measured, **more}
 
     return {

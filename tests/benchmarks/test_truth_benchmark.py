@@ -59,6 +59,14 @@ def test_three_trainings_of_both_networks_or_one_quickly(asked, tmp_path):
     assert SCENES >= 200
 
 
+def test_methods_are_checked_before_a_network_is_trained(asked, monkeypatch, tmp_path):
+    monkeypatch.setattr(truth, "trainings", lambda *given: pytest.fail("a network is trained"))
+    for methods, words in (("deeplift,nope", "no method that draws maps of images: 'nope'"), ("", "no methods")):
+        with pytest.raises(InputError, match=words):
+            truth.report_of(Options(truth=True, out=tmp_path, methods=methods), no_progress)
+    assert asked == []
+
+
 def test_images_of_a_user_are_judged_on_one_network_with_the_methods_asked_for(asked, tmp_path):
     options = Options(images=tmp_path, masks=tmp_path / "m.json", networks="menagerie", methods="lrp, saliency")
     made = truth.report_of(options, no_progress)
@@ -105,6 +113,7 @@ def test_the_json_has_rows_and_a_manifest_without_machine_or_time(asked, capsys,
     said = json.loads(capsys.readouterr().out)
     assert [row["network"] for row in said["rows"]] == [name for name in NAMES for _ in range(3)]
     assert said["rows"][0]["part_rank"] == {"value": 0.5, "low": 0.4, "high": 0.6, "images": 9}
+    assert not any("against" in row for row in said["rows"])  # by every measure: too much for a table
     manifest = said["manifest"]
     assert manifest["command"] == "layerscope benchmark attribution --truth --json"
     assert manifest["threads"] == 1

@@ -116,6 +116,8 @@ def test_maps_that_do_not_fit_are_refused_in_one_line():
         InputError, match=r"a map of shape \(25, 26\) in answer to 'other', of an image of \(26, 26\); give"
     ):
         judge(case, {ASKED: drawn(0), OTHER: drawn(0)[1:]})
+    with pytest.raises(InputError, match=r"an answer to 'marked', which this case does not ask; it asks asked, other"):
+        judge(case, {ASKED: drawn(0), "marked": drawn(0)})
     for value in (math.inf, math.nan):
         with pytest.raises(InputError, match=r"in answer to 'asked'.*; give finite \[height, width\]"):
             judge(case, {ASKED: drawn(0) * value})

@@ -192,6 +192,14 @@ def test_without_names_of_classes_nothing_is_swapped(scene, game):
     torch.testing.assert_close(plain.dropped, game.dropped, rtol=0, atol=1e-9)
 
 
+def test_outputs_without_a_name_give_no_parts(scene):
+    """Four logits and one name: whatever the order of the others, only what has a name can be a donor."""
+    for name in ("cup", "a stone"):
+        game = play(predict, scene, (name,), input_size=SIZE)
+        assert game.donor in (None, 0)
+        assert (game.donor is None) == (not game.swaps)
+
+
 def test_a_score_of_one_scene_known_by_its_bytes():
     """The game sees the same images as anybody who renders the scene without these parts."""
     scene = render(1, seed=3, size=SIZE, things="turtle")

@@ -18,8 +18,9 @@ from layerscope.faithfulness.measures.catalogue import JUDGED, MEASURES, judge
 from layerscope.models.model import wrap
 from layerscope.records import Store
 from layerscope.studies import leaderboard as study
-from layerscope.studies import leaderboard_study
-from layerscope.studies.leaderboard_sources import SceneSource
+from layerscope.studies import leaderboard_study, leaderboard_tiers
+from layerscope.studies.leaderboard_sources import CHECKED, SceneSource
+from layerscope.studies.leaderboard_tiers import Provable
 from layerscope.types import no_progress
 from layerscope.world import CLASS_NAMES
 
@@ -244,12 +245,29 @@ def test_where_the_answer_is_provable_measures_are_checked(model, tmp_path):
     right = {name: {row["method"]: row["right"] for row in tier["rows"]} for name, tier in tiers.items()}
     assert right["linear"]["exact"]["value"] == pytest.approx(1)
     assert right["linear"]["deeplift"]["value"] > 0.9 > right["linear"]["saliency"]["value"]
+    assert tiers["background"]["better"] == "low"  # and yet 1 is right, an even map 0
+    assert right["background"]["exact"]["value"] == pytest.approx(1, abs=1e-6)
+    assert right["background"]["even"]["value"] == pytest.approx(0, abs=1e-6)
+    assert right["background"]["centre"]["value"] < -0.5
     assert by_name(made)["exact"]["shortcut"]["value"] == pytest.approx(1, abs=0.01)
     failing = {row["measure"] for row in made.facts["meta"] if row["passes"] is False}
     assert failing
     assert not any(one["headline"] for one in made.facts["measures"] if one["name"] in failing)
     again = board(network(7), ["deeplift"], tmp_path, proved=4)  # the same provable networks serve every leaderboard
     assert again.facts["meta"][0]["apart"] == made.facts["meta"][0]["apart"]
+
+
+def test_proofs_are_of_the_weights_that_shortcuts_are_planted_in(monkeypatch, tmp_path):
+    provable = Provable(Store(tmp_path), 4, 0)
+    key = provable._key("lrp")
+    assert provable._key("lrp") == key != provable._key("saliency")
+    monkeypatch.setattr(leaderboard_tiers, "load", lambda name: network(1))
+    assert provable._key("lrp") != key
+
+
+@pytest.mark.parametrize(("scenes", "checked"), [(4, 4), (6, 4), (20, 10), (200, CHECKED), (5000, CHECKED)])
+def test_few_scenes_are_checked_by_halves(model, scenes, checked):
+    assert study._source(model, scenes, None, None, 0).checked == checked
 
 
 def test_scenes_of_other_seeds_are_other_scenes():
