@@ -111,6 +111,9 @@ def test_effects_are_what_the_logits_say(scene, game):
         assert effects.backgrounds == near([whole - row[target].item() for row in game.backgrounds])
         assert effects.distractors == near([whole - row[target].item() for row in game.distractors])
         assert effects.renders == 2**game.players + len(game.names) - game.players + 2 * OTHERS
+        stay = len(game.names) - game.players
+        assert (effects.note == "") == (stay == 0)
+        assert not stay or effects.note.startswith(f"no Shapley values of the {stay} parts that show least")
 
 
 def test_exact_answers_sum_to_the_effects_also_where_parts_touch(game):

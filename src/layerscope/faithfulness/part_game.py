@@ -90,7 +90,9 @@ class PartGame:
             (whole - found[:, target]).tolist() for found in (self.backgrounds, self.distractors)
         )
         renders = len(self.values) + len(self.names) - self.players + len(backgrounds) + len(distractors)
-        return SceneEffects(float(whole), parts, tuple(backgrounds), tuple(distractors), renders, "")
+        stay = len(self.names) - self.players
+        note = f"no Shapley values of the {stay} parts that show least: they always stay" if stay else ""
+        return SceneEffects(float(whole), parts, tuple(backgrounds), tuple(distractors), renders, note)
 
     def sufficient(self, label: int) -> list[Coalition]:
         """The smallest choices of the players for which the network still predicts `label`; several of one size."""
