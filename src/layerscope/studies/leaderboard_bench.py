@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from layerscope.attribution.methods import METHODS
 from layerscope.capture.evaluating import evaluating
 from layerscope.errors import InputError
 from layerscope.faithfulness.cases import ASKED, Case, Question
@@ -61,6 +62,11 @@ def measured(
 def further(case: Case) -> dict[str, Question]:
     """The questions besides the main one."""
     return {name: question for name, question in case.questions.items() if name != ASKED}
+
+
+def options_of(method: str) -> dict[str, str]:
+    """The options that a method is asked with, for keys of records; none for controls."""
+    return {name: str(value) for name, value in METHODS[method].options().items()} if method in METHODS else {}
 
 
 def or_refused(measure: Callable[[], Values]) -> tuple[dict[str, Any], Values]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any
 
 from layerscope.capture.evaluating import evaluating
 from layerscope.errors import InputError
@@ -30,34 +30,14 @@ CHECKED = 16
 """Cases about which further questions are asked too: it costs a method some eight maps more for each."""
 
 
-class Source(Protocol):
-    """Gives the cases of a network. count: how many are asked for."""
-
-    @property
-    def count(self) -> int: ...
-
-    @property
-    def identity(self) -> Mapping[str, Any]:
-        """What decides which cases these are, as JSON."""
-
-    @property
-    def facts(self) -> Mapping[str, Any]:
-        """What the manifest says: how many were asked for (or are there), from where, with which masks."""
-
-    @property
-    def arguments(self) -> Mapping[str, Any]:
-        """The keywords of `leaderboard` that ask for these images."""
-
-    def cases(self, model: VisionModel, on_progress: Progress) -> tuple[Numbered, Mapping[str, Any]]:
-        """The cases that say something, with their numbers, and facts about them."""
-
-    def check(self, model: VisionModel) -> None:
-        """Raise InputError for a network that cannot be asked."""
-
-
 @dataclass(frozen=True)
 class SceneSource:
-    """`count` scenes, the same for every network of one size."""
+    """`count` scenes, the same for every network of one size; more is asked of the first `checked` that tell something.
+
+    Like PhotoSource it has an `identity`, what decides which cases these are; `facts`, what the manifest says of them;
+    `arguments`, the keywords of `leaderboard` that ask for them; a check of networks, and the cases of one, with their
+    numbers and what is known of all.
+    """
 
     count: int
     seed: int
@@ -85,14 +65,11 @@ class SceneSource:
         return render(self.count, seed=self.first, size=self.size)
 
     def check(self, model: VisionModel) -> None:
+        """Raise InputError for a network that takes no scenes."""
         if model.channels != 3 or not SIZES[0] <= model.input_size <= SIZES[1]:
             raise InputError(
                 f"{model.name!r} takes {model.channels} channels of {model.input_size} px; scenes have 3, and "
                 f"{SIZES[0]} to {SIZES[1]} px; give images= of your own for other networks"
-            )
-        if model.input_size != self.size:
-            raise InputError(
-                f"{model.name!r} takes {model.input_size} px, the first network {self.size}; give one size"
             )
 
     def cases(self, model: VisionModel, on_progress: Progress) -> tuple[Numbered, Mapping[str, Any]]:

@@ -10,12 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from layerscope.attribution.methods import METHODS
 from layerscope.faithfulness.explainers import CONTROLS, of_control, of_method
 from layerscope.faithfulness.measures.catalogue import JUDGED, MEASURES
 from layerscope.models.model import VisionModel
 from layerscope.records import Record, Store, content_key
-from layerscope.studies.leaderboard_bench import Numbered, Values, measured, or_refused
+from layerscope.studies.leaderboard_bench import Numbered, Values, measured, options_of, or_refused
 from layerscope.studies.leaderboard_familiar import familiar_rows
 from layerscope.studies.leaderboard_files import SCHEMA
 from layerscope.studies.leaderboard_sources import PhotoSource, SceneSource
@@ -47,7 +46,6 @@ class Study:
 
     def key(self, model: VisionModel | None = None, method: str = "") -> str:
         """Of the record of a method on a network; without them, of the whole."""
-        options = {name: str(value) for name, value in METHODS[method].options().items()} if method in METHODS else {}
         return content_key(
             schema=SCHEMA,
             layerscope=version("layerscope"),
@@ -56,7 +54,7 @@ class Study:
             measures=list(MEASURES),
             seed=self.seed,
             method=method,
-            options=options,
+            options=options_of(method),
         )
 
     def find(self, model: VisionModel, name: str) -> Record | None:

@@ -27,10 +27,10 @@ from layerscope.faithfulness.tiers.catalogue import TIERS
 from layerscope.faithfulness.tiers.tier import Tier
 from layerscope.models.zoo import NAMES, load
 from layerscope.records import Record, Store, content_key
-from layerscope.studies.leaderboard_bench import measured, or_refused
+from layerscope.studies.leaderboard_bench import measured, options_of, or_refused
 from layerscope.types import Progress
 
-SCHEMA = 1
+SCHEMA = 2
 STABLE = 0.5
 """Least mean rank correlation between the orders of methods on two trainings; chosen before anything was measured."""
 _OF_METHODS = (ASKED, PATCH, MARKED, UNMARKED)  # enough for the headline of each tier
@@ -69,19 +69,24 @@ class Provable:
         )
 
     def _key(self, name: str) -> str:
-        options = {one: str(value) for one, value in METHODS[name].options().items()} if name in METHODS else {}
         told = {"layerscope": version("layerscope"), "tiers": list(TIERS), "measures": list(MEASURES)}
         told |= {"planted_in": load(next(iter(NAMES))).fingerprint}
-        return content_key(schema=SCHEMA, **told, count=self.count, seed=self.seed, method=name, options=options)
+        return content_key(
+            schema=SCHEMA, **told, count=self.count, seed=self.seed, method=name, options=options_of(name)
+        )
 
     def _controls(self) -> tuple[dict[str, Any], Arrays]:
-        """All questions, since measures are themselves measured on these."""
+        """All questions, since measures are themselves measured on these; and what the networks are."""
         found: dict[str, NDArray[np.float64]] = {}
         for control in CONTROLS:
             for name, tier in self.tiers.items():
                 values = measured(of_control(control), list(enumerate(tier.cases)), len(tier.cases))
                 found |= {f"{control}/{name}/{measure}": values[measure] for measure in JUDGED}
-        return {"refused": {}}, found
+        about = [
+            {"name": name, "title": one.title, "words": one.words, "measure": one.measure, "cases": len(one.cases)}
+            for name, one in self.tiers.items()
+        ]
+        return {"refused": {}, "tiers": about}, found
 
     def _method(self, method: str, on_progress: Progress) -> tuple[dict[str, Any], Arrays]:
         explain = of_method(method, seed=self.seed)
@@ -120,18 +125,19 @@ def tier_rows(provable: Provable, methods: Sequence[str]) -> list[dict[str, Any]
         return []
     records = {name: record for name in methods if (record := provable.find(name)) is not None}
     found = []
-    for name, tier in provable.tiers.items():
-        better, key = MEASURES[tier.measure].better, f"{name}/{tier.measure}"
-        rows = [_row(one, METHODS[one].title, record.arrays.get(key), better) for one, record in records.items()]
+    for tier in controls.facts["tiers"]:
+        measure, key = MEASURES[tier["measure"]], f"{tier['name']}/{tier['measure']}"
+        rows = [
+            _row(one, METHODS[one].title, record.arrays.get(key), measure.better) for one, record in records.items()
+        ]
         rows.sort(key=lambda row: (1, 0.0) if row["right"] is None else (0, -row["right"]["value"]))
         pinned = [
-            {**_row(one, title, controls.arrays.get(f"{one}/{key}"), better), "control": True}
+            {**_row(one, title, controls.arrays.get(f"{one}/{key}"), measure.better), "control": True}
             for one, title in CONTROLS.items()
         ]
-        told = {"tier": name, "title": tier.title, "words": tier.words, "measure": tier.measure, "better": better}
-        told |= {"measure_title": MEASURES[tier.measure].title}
-        known = [row for row in pinned if row["right"] is not None]
-        found.append({**told, "cases": len(tier.cases), "rows": [*rows, *known]})
+        told = {"tier": tier["name"], **{name: tier[name] for name in ("title", "words", "measure")}}
+        told |= {"better": measure.better, "measure_title": measure.title, "cases": tier["cases"]}
+        found.append({**told, "rows": [*rows, *(row for row in pinned if row["right"] is not None)]})
     return found
 
 
