@@ -17,6 +17,8 @@ from layerscope.errors import InputError, UnknownNameError
 from layerscope.models.model import VisionModel, wrap
 from layerscope.models.spectrum import Spectrum
 from layerscope.synthesis.ascent import maximise
+from layerscope.synthesis.images import Contrast, Pixels
+from layerscope.synthesis.outcome import Jury
 from layerscope.synthesis.recipes import Recipe, recipe_for
 
 UNITS = [f"conv2:{index}" for index in range(8)]
@@ -113,10 +115,9 @@ def test_diversity_gives_different_pictures_of_one_objective(model: VisionModel)
 
 
 def _alike(model: VisionModel, layer: str, images: np.ndarray) -> float:
-    from layerscope.synthesis.outcome import score_each
-
     pictures = torch.from_numpy(images).permute(0, 3, 1, 2)
-    return float(score_each(model, pictures, [(ob.diversity(layer).bind(model), 3)]).mean())
+    plain = Pixels(Contrast(torch.eye(3), torch.ones(32, 32), 0.1))
+    return float(Jury(model, plain, 32, 8).scores([(ob.diversity(layer).bind(model), pictures)])[0].mean())
 
 
 def _other_seeds(model: VisionModel, objective: ob.Objective) -> np.ndarray:

@@ -8,7 +8,8 @@ import torch
 
 import layerscope.objectives as ob
 from layerscope.models.model import VisionModel
-from layerscope.synthesis.outcome import beside_natural, judge, saturation, score_each, spread_of, to_bytes
+from layerscope.synthesis.images import Contrast, Pixels
+from layerscope.synthesis.outcome import Jury, beside_natural, judge, saturation, to_bytes
 
 SETTLED = np.concatenate([np.linspace(0, 1, 40), np.ones(60)]).astype(np.float32)
 RISING = np.linspace(0, 1, 100, dtype=np.float32)
@@ -46,12 +47,14 @@ def test_bytes_round_to_the_nearest() -> None:
 def test_scores_are_those_of_the_network_itself(model: VisionModel) -> None:
     pictures = torch.randint(0, 256, (8, 3, 32, 32), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
     single, group = ob.logit(1).bind(model), (ob.logit(2) - ob.any_class()).bind(model)
-    got = score_each(model, pictures, [(single, 1), (group, 2)])
+    plain = Pixels(Contrast(torch.eye(3), torch.ones(32, 32), 0.1))
+    jury = Jury(model, plain, 32, 8)
+    got = np.concatenate(jury.scores([(single, pictures[:1]), (group, pictures[1:3])]))
     with torch.no_grad():
         logits = model(pictures.float() / 255)
     wanted = [logits[0, 1], logits.log_softmax(1)[1, 2], logits.log_softmax(1)[2, 2]]
     assert got.tolist() == pytest.approx([float(value) for value in wanted], abs=1e-5)
-    assert spread_of(model, pictures, [single])[0] == pytest.approx(float(logits[:, 1].std()), rel=1e-4)
+    assert jury.spreads(pictures, [single])[0] == pytest.approx(float(logits[:, 1].std()), rel=1e-4)
 
 
 def test_a_picture_far_below_natural_images_is_weak() -> None:

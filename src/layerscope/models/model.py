@@ -90,6 +90,20 @@ class VisionModel:
             return table_card(short(self.name, 60), {**about, "layers": str(error)}, (), ())
         return table_card(short(self.name, 60), {**about, "": plural(len(rows), "layer")}, LAYER_HEADS, rows, (3, 4, 5))
 
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are; the CPU for a network without any."""
+        return self._some.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The number format of the weights; float32 for a network without any."""
+        return self._some.dtype
+
+    @property
+    def _some(self) -> Tensor:
+        return next(iter(self.module.parameters()), torch.empty(0, dtype=torch.float32))
+
     def __call__(self, images: Images) -> Tensor:
         """Normalise images [batch, channel, height, width] in [0, 1] and run the network. Nothing is resized.
 

@@ -7,19 +7,28 @@ called.
 
 from layerscope.objectives.algebra import OUTPUT, Activations, Objective, Scores
 from layerscope.objectives.classes import any_class, logit, margin
-from layerscope.objectives.units import channel, direction, diversity, excitation, layer_energy, neuron
+from layerscope.objectives.directions import direction
+from layerscope.objectives.references import activations_of, distance, likeness
+from layerscope.objectives.rows import alignment, interpolation
+from layerscope.objectives.units import channel, diversity, excitation, inhibition, layer_energy, neuron
 
 __all__ = [
     "OUTPUT",
     "Activations",
     "Objective",
     "Scores",
+    "activations_of",
+    "alignment",
     "any_class",
     "channel",
     "direction",
+    "distance",
     "diversity",
     "excitation",
+    "inhibition",
+    "interpolation",
     "layer_energy",
+    "likeness",
     "logit",
     "margin",
     "neuron",

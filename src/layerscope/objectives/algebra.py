@@ -60,6 +60,11 @@ class Objective(ABC):
         return False
 
     @property
+    def aligned(self) -> bool:
+        """Whether the images of its group start from the same noise and are turned and shifted alike."""
+        return False
+
+    @property
     def positioned(self) -> bool:
         """Whether it reads at a named position, so that it has a meaning at the network's input size only."""
         return False
@@ -100,6 +105,10 @@ class _Combination(Objective):
     @property
     def grouped(self) -> bool:
         return any(term.grouped for _, term in self.weighted)
+
+    @property
+    def aligned(self) -> bool:
+        return any(term.aligned for _, term in self.weighted)
 
     @property
     def positioned(self) -> bool:

@@ -1,58 +1,25 @@
-"""Objectives that read one layer: a unit of it, a direction in it, or all of it."""
+"""Objectives that read one layer: a unit of it, or all of it."""
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from layerscope.capture.layers import units_first
-from layerscope.capture.positions import Units, at_centre, at_position
+from layerscope.capture.positions import at_centre, at_position
 from layerscope.capture.units import Unit
 from layerscope.errors import InputError, UnknownNameError
 from layerscope.objectives.algebra import Activations, Objective, Scores, mean_position
+from layerscope.objectives.of_layer import OfLayer, check_position
 
 if TYPE_CHECKING:
     from layerscope.capture.layers import Layer
-    from layerscope.models.model import VisionModel
 
 
 @dataclass(frozen=True)
-class _OfLayer(Objective):
-    layer: str
-    unit_axis: int | None = dataclasses.field(default=None, compare=False)
-
-    @property
-    def layers(self) -> tuple[str, ...]:
-        return (self.layer,)
-
-    def bind(self, model: VisionModel) -> Objective:
-        layer = model.layer(self.layer)
-        self._check(layer)
-        return dataclasses.replace(self, unit_axis=layer.unit_axis)
-
-    def moved(self, layer: str, to: str) -> Objective:
-        return dataclasses.replace(self, layer=to, unit_axis=None) if self.layer == layer else self
-
-    def _check(self, layer: Layer) -> None:
-        """Raise if `layer` cannot serve this objective."""
-
-    def _units(self, activations: Activations) -> Units:
-        if self.unit_axis is None:
-            raise InputError(
-                f"{str(self)!r} is not bound to a network; call objective.bind(model) before scoring with it"
-            )
-        return units_first(activations[self.layer], self.unit_axis)
-
-
-@dataclass(frozen=True)
-class _OfUnit(_OfLayer):
+class _OfUnit(OfLayer):
     index: int = 0
     position: tuple[int, int] | None = None
 
@@ -68,7 +35,7 @@ class _OfUnit(_OfLayer):
         if not 0 <= self.index < layer.units:
             raise UnknownNameError(f"no unit {str(self.unit)!r}; {layer.name} has units 0 to {layer.units - 1}")
         if self.position is not None:
-            _check_position(self.unit, layer)
+            check_position(self.position, layer)
 
 
 class _Channel(_OfUnit):
@@ -90,6 +57,17 @@ class _Excitation(_OfUnit):
         return f"excitation {self.unit}"
 
 
+class _Inhibition(_OfUnit):
+    def __call__(self, activations: Activations) -> Scores:
+        return mean_position(-self._units(activations)[:, self.index].clamp(max=0))
+
+    def leaky(self, share: float) -> Objective:
+        return self - share * _Channel(self.layer, self.unit_axis, self.index)
+
+    def __str__(self) -> str:
+        return f"inhibition {self.unit}"
+
+
 class _Neuron(_OfUnit):
     def __call__(self, activations: Activations) -> Scores:
         units = self._units(activations).narrow(1, self.index, 1)
@@ -99,27 +77,7 @@ class _Neuron(_OfUnit):
         return f"neuron {self.unit}"
 
 
-@dataclass(frozen=True)
-class _Direction(_OfLayer):
-    vector: tuple[float, ...] = ()
-
-    def __call__(self, activations: Activations) -> Scores:
-        units = self._units(activations)
-        vector = units.new_tensor(self.vector)
-        return mean_position(torch.tensordot(units, vector / vector.norm(), dims=([1], [0])))
-
-    def _check(self, layer: Layer) -> None:
-        if len(self.vector) != layer.units:
-            raise InputError(
-                f"a direction of {len(self.vector)} values does not fit {layer.name}; it has {layer.units} units"
-            )
-
-    def __str__(self) -> str:
-        digest = hashlib.sha256(repr(self.vector).encode()).hexdigest()[:8]
-        return f"direction {self.layer} ({len(self.vector)} values, {digest})"
-
-
-class _Energy(_OfLayer):
+class _Energy(OfLayer):
     def __call__(self, activations: Activations) -> Scores:
         return self._units(activations).flatten(1).square().mean(1)
 
@@ -127,7 +85,7 @@ class _Energy(_OfLayer):
         return f"energy {self.layer}"
 
 
-class _Diversity(_OfLayer):
+class _Diversity(OfLayer):
     @property
     def grouped(self) -> bool:
         return True
@@ -159,6 +117,16 @@ def excitation(unit: Unit | str) -> Objective:
     return _Excitation(unit.layer, index=unit.index)
 
 
+def inhibition(unit: Unit | str) -> Objective:
+    """The mean over positions of how far a unit is below zero: what it is against, before an activation function.
+
+    The negative of `excitation` is not that: it is best where the unit is merely off. After a ReLU it is always zero.
+    `unit`: "layer:channel" without a position, else InputError.
+    """
+    unit = _everywhere(unit)
+    return _Inhibition(unit.layer, index=unit.index)
+
+
 def neuron(unit: Unit | str) -> Objective:
     """One unit at its own position, or at the centre of its map (the mean of the middle cells where a side is even).
 
@@ -166,17 +134,6 @@ def neuron(unit: Unit | str) -> Objective:
     """
     unit = _as_unit(unit)
     return _Neuron(unit.layer, index=unit.index, position=unit.position)
-
-
-def direction(layer: str, vector: Tensor | Sequence[float]) -> Objective:
-    """The mean over positions of the projection on `vector` [units], which is scaled to length one."""
-    values = tuple(float(value) for value in (vector.flatten().tolist() if isinstance(vector, Tensor) else vector))
-    length = math.sqrt(sum(value * value for value in values))
-    if not (math.isfinite(length) and length > 0):
-        raise InputError(
-            f"a direction needs finite values that are not all zero; the one for {layer!r} has length {length}"
-        )
-    return _Direction(layer, vector=values)
 
 
 def layer_energy(layer: str) -> Objective:
@@ -205,8 +162,3 @@ def _as_unit(unit: Unit | str) -> Unit:
     if not isinstance(unit, Unit | str):
         raise InputError(f"{unit!r} is no unit; write layer:channel, as in 'layer4.1.conv2:37'")
     return Unit.parse(unit) if isinstance(unit, str) else unit
-
-
-def _check_position(unit: Unit, layer: Layer) -> None:
-    positions = [size for axis, size in enumerate(layer.shape, start=1) if axis != layer.unit_axis]
-    at_position(torch.empty(0, 0, *positions), unit.position or (0, 0))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,18 +17,25 @@ from layerscope.capture.hooks import capture
 from layerscope.capture.units import Unit
 from layerscope.errors import InputError
 from layerscope.models.model import VisionModel
+from layerscope.models.precision import Precision
 from layerscope.models.private_copy import private_copy
 from layerscope.models.spectrum import Spectrum
 from layerscope.objectives import OUTPUT, Objective
-from layerscope.synthesis.climb import TOGETHER, Climb, Party, climb, never_climbed
-from layerscope.synthesis.outcome import Status, Synthesis, judge, saturation, score_each, spread_of, to_bytes
+from layerscope.synthesis.batching import halved, in_batches, out_of_memory
+from layerscope.synthesis.climb import Ascent, Climbed, Party, never_climbed
+from layerscope.synthesis.outcome import Jury, Status, Synthesis, judge, saturation
 from layerscope.synthesis.recipes import Recipe, default_objective, parametrisation, recipe_for
+from layerscope.synthesis.seeded import on_canvas
 from layerscope.types import Images, Progress, no_progress
 
 if TYPE_CHECKING:
     from layerscope.capture.layers import Layer
 
 Plan = dict[tuple[Recipe, tuple[str, ...]], list[Party]]
+_WINDOW = 256
+"""Pictures that are climbed before they are judged: their starts and ends are kept meanwhile."""
+_JUDGED = 8
+"""Pictures that are scored in one batch, always: see climb.py."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,6 +46,7 @@ class _Picture:
     trace: np.ndarray
     status: Status
     note: str
+    frames: np.ndarray | None
 
 
 def maximise(
@@ -49,21 +57,27 @@ def maximise(
     steps: int | None = None,
     seed: int = 0,
     spectrum: Spectrum | None = None,
+    starts: Images | None = None,
+    frames: int = 0,
     on_progress: Progress = no_progress,
 ) -> Synthesis:
     """One picture per objective, that makes the network score it high (activation maximisation, Erhan et al. 2009).
 
-    Eight pictures climb at a time, and a batch is always filled up to eight, which keeps a picture's bytes the same in
-    any company: a single picture costs as much as eight.
+    Pictures climb `recipe.together` at a time (8, in networks of large inputs up to 32), and a batch is always filled
+    up, which keeps a picture's bytes the same in any company: a single picture costs as much as a batch.
 
     `objectives`: each an Objective, a Unit or its text ("conv3:5": drawn as galleries do), or the name of a class.
     `recipe`: "draft", "standard" or "fine", fitted to each layer's depth; or a Recipe, used as it is for all.
     `spectrum`: colours and frequencies of the pictures; by default those on the model's card, else of photographs.
+    `starts`: images [n, channel, side, side] in [0, 1] that the pictures start from, one for each objective; the
+    recipe's parametrisation has to take them ("seeded").
+    `frames`: how many pictures of each ascent to keep, 2 or more, the first and the last with them; 0: none.
 
     A picture depends on (weights, objective, recipe, seed) only: its bytes are the same in any company and order.
-    Images with an equal objective that holds a `diversity` term are the exception: they form one group (at most 8) and
-    differ. The user's module is left as it came. Raises UnknownNameError for a layer, unit, class or recipe that does
-    not exist, and InputError where a score is not finite or there is nothing to climb.
+    Images with an equal objective that holds a `diversity` term are the exception: they form one group (of at most
+    `recipe.together`) and differ. Where memory does not suffice, batches are halved, and the pictures' notes say so.
+    The user's module is left as it came. Raises UnknownNameError for a layer, unit, class or recipe that does not
+    exist, and InputError where a score is not finite or there is nothing to climb.
     """
     began = time.perf_counter()
     if not isinstance(model, VisionModel):
@@ -71,69 +85,100 @@ def maximise(
     objectives = [objectives] if isinstance(objectives, Objective | Unit | str) else list(objectives)
     if not objectives or (steps is not None and steps < 1):
         raise InputError(f"got {len(objectives)} objectives and steps={steps}; at least one of each is needed")
-    bound = [_objective(one, model) for one in objectives]
+    _check(len(objectives), starts, frames)
+    bound = [bound_objective(one, model) for one in objectives]
     colours = spectrum or Spectrum.from_card(model.card, model.channels)
     with torch.inference_mode(False), torch.enable_grad():
-        plan = _plan(model, bound, recipe, steps)
-        work = _Work(model, colours, seed, _ticker(plan, on_progress))
+        plan = _plan(model, bound, recipe, steps, starts)
+        work = _Work(model, colours, seed, frames, _ticker(plan, on_progress))
         found = dict(pair for (made, _), parties in plan.items() for pair in work.pictures(made, parties))
     return _synthesis([found[place] for place in range(len(bound))], bound, time.perf_counter() - began)
 
 
 class _Work:
-    """What all batches of one call share."""
+    """What all pictures of one call share."""
 
-    def __init__(self, model: VisionModel, spectrum: Spectrum, seed: int, on_step: Callable[[str], None]) -> None:
-        self.model, self.spectrum, self.seed, self.on_step = model, spectrum, seed, on_step
+    def __init__(
+        self, model: VisionModel, spectrum: Spectrum, seed: int, frames: int, on_step: Callable[[str], None]
+    ) -> None:
+        self.model, self.spectrum, self.seed, self.frames, self.on_step = model, spectrum, seed, frames, on_step
         self.normalise = _normaliser(model)
-        self.copies: dict[tuple[tuple[str, ...], float], nn.Module] = {}
+        self.copies: dict[tuple[tuple[str, ...], float, Precision], nn.Module] = {}
+        self.most: int | None = None
 
     def pictures(self, recipe: Recipe, parties: list[Party]) -> Iterator[tuple[int, _Picture]]:
         """The pictures of parties with equal layers, each with its place in the call."""
-        for batch in _batches(parties):
-            for party, found in zip(batch, self._found(recipe, batch), strict=True):
-                moved = (
-                    _before_activation(party.objective, self.model)
-                    if any(one.status == "dead" for one in found)
-                    else None
-                )
-                yield from zip(
-                    party.places, self._second_try(recipe, party, moved, found) if moved else found, strict=True
-                )
+        for some in in_batches(parties, _WINDOW, _pictures_of):
+            found = self._found(recipe, some)
+            again = [self._moved(party) for party in some if any(one.status == "dead" for one in found[party.places])]
+            moved = [party for party in again if party is not None]
+            if moved:
+                found |= self._second_try(recipe, moved, found)
+            for places, pictures in found.items():
+                yield from zip(places, pictures, strict=True)
 
-    def _second_try(self, recipe: Recipe, party: Party, moved: Objective, first: list[_Picture]) -> list[_Picture]:
+    def _moved(self, party: Party) -> Party | None:
         """A gradient of exactly zero: climb the value before the activation function."""
-        second = self._found(recipe, [dataclasses.replace(party, climbs=moved)])[0]
-        if any(one.status == "dead" for one in second):
-            return first
-        note = f"its gradient was zero, so {moved} was climbed in its place"
-        return [dataclasses.replace(one, note="; ".join(filter(None, [note, one.note]))) for one in second]
+        moved = _before_activation(party.objective, self.model)
+        return None if moved is None else dataclasses.replace(party, climbs=moved)
 
-    def _found(self, recipe: Recipe, batch: list[Party]) -> list[list[_Picture]]:
-        """Climb one batch and judge what came of it, party by party."""
-        images = parametrisation(recipe, self.spectrum, _device(self.model))
-        private = self._private(batch[0].climbs.layers, recipe)
-        what = str(batch[0].objective)
-        result = climb(private, self.normalise, batch, recipe, images, self.seed, lambda: self.on_step(what))
-        shown = to_bytes(result.end)
-        groups = [(party.objective, len(party.places)) for party in batch]
-        scores, controls = (score_each(self.model, some, groups) for some in (shown, to_bytes(result.start)))
-        spreads = spread_of(self.model, to_bytes(never_climbed(recipe, images)), [party.objective for party in batch])
-        found, row = [], 0
-        for party, spread in zip(batch, spreads, strict=True):
-            rows = range(row, row + len(party.places))
-            found.append([_picture(shown, result, scores, controls, float(spread), at) for at in rows])
-            row = rows.stop
+    def _second_try(
+        self, recipe: Recipe, parties: list[Party], first: Mapping[tuple[int, ...], list[_Picture]]
+    ) -> dict[tuple[int, ...], list[_Picture]]:
+        second: dict[tuple[int, ...], list[_Picture]] = {}
+        for layers in dict.fromkeys(party.climbs.layers for party in parties):
+            second |= self._found(recipe, [party for party in parties if party.climbs.layers == layers])
+        for party in parties:
+            if any(one.status == "dead" for one in second[party.places]):
+                second[party.places] = first[party.places]
+                continue
+            note = f"its gradient was zero, so {party.climbs} was climbed in its place"
+            second[party.places] = [_noted(one, note) for one in second[party.places]]
+        return second
+
+    def _found(self, recipe: Recipe, parties: list[Party]) -> dict[tuple[int, ...], list[_Picture]]:
+        """Climb parties and judge what came of it, by their places."""
+        images = parametrisation(recipe, self.spectrum, self.model.device)
+        private = self._private(parties[0].climbs.layers, recipe)
+        ascent = Ascent(private, self.normalise, recipe, images, self.seed, self.on_step, self.frames)
+        done, note = self._climbed(ascent, parties)
+        jury = Jury(self.model, images, recipe.shown, _JUDGED)
+        spreads = jury.spreads(never_climbed(recipe, images, _JUDGED), [party.objective for party in parties])
+        ends = jury.scores([(one.party.objective, one.end) for one in done])
+        starts = jury.scores([(one.party.objective, one.start) for one in done])
+        found = {}
+        for one, spread, score, control in zip(done, spreads, ends, starts, strict=True):
+            rows = range(len(one.party.places))
+            pictures = [_picture(one, row, float(score[row]), float(control[row]), float(spread)) for row in rows]
+            found[one.party.places] = [_noted(picture, note) for picture in pictures]
         return found
 
+    def _climbed(self, ascent: Ascent, parties: list[Party]) -> tuple[list[Climbed], str]:
+        """All parties, in their order, in batches that memory holds; and what is to be said of the batches."""
+        done: dict[tuple[int, ...], Climbed] = {}
+        asked = ascent.recipe.together
+        size = min(asked, self.most or asked)
+        while len(done) < len(parties):
+            try:
+                for one in ascent([party for party in parties if party.places not in done], size):
+                    done[one.party.places] = one
+            except (RuntimeError, MemoryError) as error:
+                if not out_of_memory(error):
+                    raise
+                size = self.most = halved(size, max(len(party.places) for party in parties), error)
+        note = "" if size == asked else f"climbed {size} at a time instead of {asked}, for want of memory"
+        return [done[party.places] for party in parties], note
+
     def _private(self, layers: tuple[str, ...], recipe: Recipe) -> nn.Module:
-        key = (layers, recipe.leak)
+        key = (layers, recipe.leak, recipe.precision)
         if key not in self.copies:
-            self.copies[key] = private_copy(self.model.module, _example(self.model), layers, recipe.leak)
+            example = _example(self.model)
+            self.copies[key] = private_copy(self.model.module, example, layers, recipe.leak, recipe.precision)
         return self.copies[key]
 
 
-def _objective(given: Objective | Unit | str, model: VisionModel) -> Objective:
+def bound_objective(given: Objective | Unit | str, model: VisionModel) -> Objective:
+    """What `maximise` climbs for an objective, a unit or its text, or the name of a class."""
     if isinstance(given, Objective):
         return given.bind(model)
     if isinstance(given, str) and (":" not in given or given in (model.class_names or ())):
@@ -143,7 +188,16 @@ def _objective(given: Objective | Unit | str, model: VisionModel) -> Objective:
     return default_objective(Unit.parse(given) if isinstance(given, str) else given, model)
 
 
-def _plan(model: VisionModel, bound: Sequence[Objective], recipe: str | Recipe, steps: int | None) -> Plan:
+def _check(count: int, starts: Images | None, frames: int) -> None:
+    if starts is not None and len(starts) != count:
+        raise InputError(f"{len(starts)} starts for {count} objectives; give one for each")
+    if frames < 0 or frames == 1:
+        raise InputError(f"frames={frames}; give 2 or more (the first is the start, the last the picture), or 0")
+
+
+def _plan(
+    model: VisionModel, bound: Sequence[Objective], recipe: str | Recipe, steps: int | None, starts: Images | None
+) -> Plan:
     """Who climbs with whom: pictures with the same recipe and layers, groups of diversity kept whole."""
     groups: dict[str, list[int]] = {}
     for place, objective in enumerate(bound):
@@ -151,12 +205,13 @@ def _plan(model: VisionModel, bound: Sequence[Objective], recipe: str | Recipe, 
     plan: Plan = {}
     for places in groups.values():
         objective = bound[places[0]]
-        if len(places) > TOGETHER:
-            raise InputError(
-                f"{len(places)} pictures of {str(objective)!r}; a group with diversity has at most {TOGETHER}"
-            )
         made = _recipe(model, objective, recipe, steps)
-        plan.setdefault((made, objective.layers), []).append(Party(objective, objective, tuple(places)))
+        if len(places) > made.together:
+            raise InputError(
+                f"{len(places)} pictures of {str(objective)!r}; a group with diversity has at most {made.together}"
+            )
+        begins = () if starts is None else tuple(on_canvas(starts[list(places)], made.wander.canvas))
+        plan.setdefault((made, objective.layers), []).append(Party(objective, objective, tuple(places), begins))
     return {(_that_fits(model, made, layers), layers): parties for (made, layers), parties in plan.items()}
 
 
@@ -178,12 +233,11 @@ def _deepest(objective: Objective, model: VisionModel) -> Layer | None:
 
 def _that_fits(model: VisionModel, recipe: Recipe, layers: tuple[str, ...]) -> Recipe:
     """The recipe at the network's input size where the network does not take a smaller picture up to these layers."""
-    if recipe.view >= model.input_size:
+    if recipe.shown >= model.input_size:
         return recipe
     try:
         with evaluating(model.module), capture(model, list(layers)):
-            some = next(iter(model.module.parameters()), torch.empty(0, dtype=torch.float32))
-            model.module(_example(model)[..., : recipe.view, : recipe.view].to(some.dtype))
+            model.module(_example(model)[..., : recipe.shown, : recipe.shown].to(model.dtype))
     except (
         RuntimeError,
         AssertionError,
@@ -193,13 +247,9 @@ def _that_fits(model: VisionModel, recipe: Recipe, layers: tuple[str, ...]) -> R
     return recipe
 
 
-def _device(model: VisionModel) -> torch.device:
-    return next((weight.device for weight in model.module.parameters()), torch.device("cpu"))
-
-
 def _normaliser(model: VisionModel) -> Callable[[Images], Images]:
     """The model's normalisation in float32, as its private copy computes, whatever its own dtype is."""
-    device = _device(model)
+    device = model.device
     mean, std = (torch.tensor(v, dtype=torch.float32, device=device).view(-1, 1, 1) for v in (model.mean, model.std))
     factor, offset = 1 / std, -mean / std
     return lambda images: torch.addcmul(offset, images, factor)
@@ -209,17 +259,7 @@ def _example(model: VisionModel) -> torch.Tensor:
     """One image of noise, normalised, float32."""
     shape = (1, model.channels, model.input_size, model.input_size)
     noise = torch.rand(shape, generator=torch.Generator().manual_seed(0), dtype=torch.float32)
-    return _normaliser(model)(noise.to(_device(model)))
-
-
-def _batches(parties: Sequence[Party]) -> Iterator[list[Party]]:
-    batch: list[Party] = []
-    for party in parties:
-        if sum(len(one.places) for one in batch) + len(party.places) > TOGETHER:
-            yield batch
-            batch = []
-        batch = [*batch, party]
-    yield batch
+    return _normaliser(model)(noise.to(model.device))
 
 
 def _before_activation(objective: Objective, model: VisionModel) -> Objective | None:
@@ -231,13 +271,24 @@ def _before_activation(objective: Objective, model: VisionModel) -> Objective | 
     return objective.moved(objective.layers[0], inner[-1].name).bind(model) if inner else None
 
 
-def _picture(
-    shown: torch.Tensor, result: Climb, scores: np.ndarray, controls: np.ndarray, spread: float, row: int
-) -> _Picture:
-    trace = result.trace[row].numpy()
-    status, note = judge(trace, float(scores[row]), float(controls[row]), spread, bool(result.dead[row]))
-    image = shown[row].permute(1, 2, 0).contiguous().numpy()
-    return _Picture(image, float(scores[row]), float(controls[row]), trace, status, note)
+def _picture(one: Climbed, row: int, score: float, control: float, spread: float) -> _Picture:
+    trace = one.trace[row].numpy()
+    status, note = judge(trace, score, control, spread, bool(one.dead[row]))
+    frames = None if one.frames is None else _last(one.frames[row])
+    return _Picture(_last(one.end[row]), score, control, trace, status, note, frames)
+
+
+def _pictures_of(party: Party) -> int:
+    return len(party.places)
+
+
+def _noted(picture: _Picture, note: str) -> _Picture:
+    return dataclasses.replace(picture, note="; ".join(filter(None, [note, picture.note])))
+
+
+def _last(images: torch.Tensor) -> np.ndarray:
+    """[..., channel, height, width] -> [..., height, width, channel]."""
+    return images.movedim(-3, -1).contiguous().numpy()
 
 
 def _synthesis(found: Sequence[_Picture], bound: Sequence[Objective], seconds: float) -> Synthesis:
@@ -251,6 +302,7 @@ def _synthesis(found: Sequence[_Picture], bound: Sequence[Objective], seconds: f
         notes=tuple(one.note for one in found),
         objectives=tuple(str(objective) for objective in bound),
         seconds=seconds,
+        frames=None if found[0].frames is None else _stacked([one.frames for one in found if one.frames is not None]),
     )
 
 
@@ -271,7 +323,10 @@ def _traces(traces: Sequence[np.ndarray]) -> np.ndarray:
 
 def _ticker(plan: Plan, on_progress: Progress) -> Callable[[str], None]:
     """Counts steps of batches; a second try of a dead one runs beyond the plan and is not counted."""
-    total = sum(recipe.steps * sum(1 for _ in _batches(parties)) for (recipe, _), parties in plan.items())
+    total = sum(
+        recipe.steps * sum(1 for _ in in_batches(parties, recipe.together, _pictures_of))
+        for (recipe, _), parties in plan.items()
+    )
     done = 0
 
     def tick(what: str) -> None:

@@ -1,16 +1,16 @@
-"""One batch of pictures climbing together, without one changing another.
+"""Pictures climb together in batches, without one changing another.
 
 A batched convolution or matrix product may round differently in a batch of another size, though not at another place in
-it (measured on CPU: batch 1, 3 and 16 differ from 8 in the last bits, places and 1, 2 or 4 threads do not). So every
-batch has the same size, filled up with repeats, and nothing is reduced over it: a picture has the same bytes in any
-company.
+it (measured on CPU: places and 1, 2 or 4 threads do not differ). So every batch of a recipe has the same size, whoever
+is in it, and nothing is reduced over it: a picture has the same bytes in any company.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -19,11 +19,10 @@ from layerscope.capture.hooks import capture
 from layerscope.errors import InputError
 from layerscope.objectives import Activations, Objective
 from layerscope.synthesis.images import Parametrisation
-from layerscope.synthesis.outcome import first_not_finite
+from layerscope.synthesis.outcome import first_not_finite, to_bytes
 from layerscope.synthesis.recipes import Recipe, climbed
+from layerscope.synthesis.slots import DRAWN, Place, Slots, middles
 from layerscope.types import Images
-
-TOGETHER = 8
 
 
 @dataclass(frozen=True)
@@ -36,95 +35,137 @@ class Party:
     """What they climb: the objective, or where it gives no gradient, one close to it."""
     places: tuple[int, ...]
     """Where its pictures stand in the whole call."""
+    starts: tuple[Tensor, ...] = ()
+    """Images [channel, height, width] that the pictures start from; none where they start from noise."""
 
 
 @dataclass(frozen=True)
-class Climb:
-    """What came of a batch; rows in the order of the parties' pictures."""
+class Climbed:
+    """What came of a party; rows in the order of its pictures."""
 
-    start: Images
-    end: Images
-    """The views in the middle of the canvases before and after, with the repeats that fill the batch."""
+    party: Party
+    start: Tensor
+    end: Tensor
+    """The pictures before and after, uint8 [n, channel, height, width]."""
     trace: Tensor
+    """float32 [n, steps that were taken]."""
     dead: Tensor
+    """bool [n]: no gradient at the first step."""
+    frames: Tensor | None
+    """The pictures on the way, uint8 [n, frames, channel, height, width]."""
 
 
-def climb(
-    private: nn.Module,
-    normalise: Callable[[Images], Images],
-    parties: Sequence[Party],
-    recipe: Recipe,
-    images: Parametrisation,
-    seed: int,
-    on_step: Callable[[], None],
-) -> Climb:
-    """Climb the parties' objectives, at most TOGETHER pictures with equal layers. InputError for a score not finite."""
-    generators = [
-        _generator(seed, str(party.objective), recipe.name, n) for party in parties for n in range(len(party.places))
-    ]
-    parameters = _filled([images.init(one) for one in generators]).to(images.device).requires_grad_(True)
-    drawn = _filled([recipe.wander.draw(recipe.steps, one) for one in generators]).to(images.device)
-    adam = torch.optim.Adam([parameters], recipe.lr, fused=True)
-    start = _middle(images, parameters, recipe)
-    trace, dead = [], torch.zeros(len(generators), dtype=torch.bool)
-    with capture(private, list(parties[0].climbs.layers), stop=True, detach=False) as activations:
-        for step in range(recipe.steps):
-            views = recipe.wander.apply(images.render(parameters), drawn[:, step])
-            private(normalise(views))
-            scores = _scores(activations, parties, recipe, step)
-            (gradient,) = torch.autograd.grad(-scores.sum(), parameters)
-            parameters.grad = gradient.contiguous()  # fused Adam pairs memory; a gradient through irfft2 is strided
-            if step == 0:
-                dead = (parameters.grad.flatten(1).abs().amax(1) == 0)[: len(generators)].cpu()
-            adam.param_groups[0]["lr"] = recipe.lr * recipe.lr_end ** (step / recipe.steps)
-            adam.step()
-            trace.append(scores.detach())
-            on_step()
-    return Climb(start, _middle(images, parameters, recipe), torch.stack(trace, 1).cpu(), dead)
+@dataclass(frozen=True)
+class Ascent:
+    """What all parties of one recipe, and the same layers, share. Calling it climbs."""
+
+    private: nn.Module
+    normalise: Callable[[Images], Images]
+    recipe: Recipe
+    images: Parametrisation
+    seed: int
+    on_step: Callable[[str], None]
+    frames: int = 0
+
+    def __call__(self, parties: Sequence[Party], together: int) -> Iterator[Climbed]:
+        """Climb the parties, `together` pictures at a time; each comes as it is done.
+
+        Raises InputError where a score is no finite number.
+        """
+        layers = parties[0].climbs.layers
+        slots = Slots(together, self.recipe, self.images, generator_of(self.seed, "", self.recipe.name, 0))
+        waiting, held = deque(parties), list[_Held]()
+        with capture(self.private, list(layers), stop=True, detach=False) as activations:
+            while waiting or held:
+                while waiting and len(waiting[0].places) <= len(slots.free):
+                    held.append(self._begin(waiting.popleft(), slots))
+                self._step(held, slots, activations)
+                self.on_step(str(held[0].party.objective))
+                for one in [one for one in held if slots.settled(one.place)]:
+                    held.remove(one)
+                    slots.release(one.place)
+                    yield self._done(one, slots)
+
+    def _begin(self, party: Party, slots: Slots) -> _Held:
+        name, recipe = str(party.objective), self.recipe
+        made = [generator_of(self.seed, name, recipe.name, number) for number in range(len(party.places))]
+        parameters = [self.images.init(one, *party.starts[at : at + 1]) for at, one in enumerate(made)]
+        place = slots.take(parameters, [self._drawn(one) for one in made])
+        start = middles(self.images, torch.stack(parameters).to(slots.device), recipe)
+        return _Held(party, climbed(party.climbs, recipe), place, to_bytes(start))
+
+    def _drawn(self, generator: torch.Generator) -> Tensor:
+        steps = self.recipe.steps
+        return torch.cat([self.recipe.wander.draw(steps, generator), self.images.draw(steps, generator)], 1)
+
+    def _step(self, held: Sequence[_Held], slots: Slots, activations: Activations) -> None:
+        places, parameters = [one.place for one in held], slots.stacked()
+        canvases = self.images.render(parameters)
+        self._keep_frames(held, canvases)
+        drawn = slots.draws(places)
+        views = self.recipe.wander.apply(canvases, drawn[:, :DRAWN])
+        shown = self.normalise(self.images.exposed(views, drawn[:, DRAWN:]))
+        self.private(shown.to(next(self.private.parameters(), shown).dtype))
+        scores = self.images.weighed(_scores(activations, held, len(parameters)), views)
+        (gradient,) = torch.autograd.grad(-scores.sum(), parameters)
+        slots.step(places, scores.detach(), gradient.contiguous())
+
+    def _keep_frames(self, held: Sequence[_Held], canvases: Images) -> None:
+        """The pictures before those steps that are frames; the last frame is the picture itself."""
+        if self.frames:
+            at = {round(self.recipe.steps * number / (self.frames - 1)) for number in range(self.frames - 1)}
+            for place in (one.place for one in held if one.place.steps in at):
+                place.frames.append(to_bytes(self.recipe.wander.middle(canvases[place.rows])))
+
+    def _done(self, one: _Held, slots: Slots) -> Climbed:
+        rows, place = one.place.rows, one.place
+        end = to_bytes(middles(self.images, torch.stack([slots.parameters[row] for row in rows]), self.recipe))
+        missing = [end] * (self.frames - len(place.frames))  # a picture that settled early stays as it is
+        frames = torch.stack([*place.frames, *missing], 1) if self.frames else None
+        trace = slots.trace[rows, : place.steps].cpu()
+        return Climbed(one.party, one.start, end, trace, ~slots.moved[rows].cpu(), frames)
 
 
-def never_climbed(recipe: Recipe, images: Parametrisation) -> Images:
-    """A batch of starting pictures that belong to no objective, the same for all of a recipe."""
-    starts = _filled([images.init(_generator(0, "never climbed", recipe.name, n)) for n in range(TOGETHER)])
-    return _middle(images, starts.to(images.device), recipe)
+@dataclass
+class _Held:
+    """A party that climbs now."""
+
+    party: Party
+    climbs: Objective
+    place: Place
+    start: Tensor = field(repr=False)
 
 
-def _generator(seed: int, objective: str, recipe: str, number: int) -> torch.Generator:
+def never_climbed(recipe: Recipe, images: Parametrisation, count: int) -> Tensor:
+    """Starting pictures that belong to no objective, the same for all of a recipe: uint8 [count, ...]."""
+    starts = [images.init(generator_of(0, "never climbed", recipe.name, n)) for n in range(count)]
+    return to_bytes(middles(images, torch.stack(starts).to(images.device), recipe))
+
+
+def generator_of(seed: int, objective: str, recipe: str, number: int) -> torch.Generator:
+    """What one picture is drawn from: it depends on nothing else."""
     digest = hashlib.sha256(repr((seed, objective, recipe, number)).encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
 
 
-def _filled(rows: Sequence[Tensor]) -> Tensor:
-    return torch.stack([*rows, *[rows[-1]] * (TOGETHER - len(rows))])
-
-
-def _middle(images: Parametrisation, parameters: Tensor, recipe: Recipe) -> Images:
-    with torch.no_grad():
-        return recipe.wander.middle(images.render(parameters))
-
-
-def _scores(activations: Activations, parties: Sequence[Party], recipe: Recipe, step: int) -> Tensor:
-    sizes = [len(party.places) for party in parties]
-    sizes.append(TOGETHER - sum(sizes))
-    split = {}
-    for layer in parties[0].climbs.layers:
-        if activations[layer].shape[0] != TOGETHER:
-            shape = list(activations[layer].shape)
+def _scores(activations: Activations, held: Sequence[_Held], size: int) -> Tensor:
+    """What each row climbs, [size]; 0 in rows that nobody holds."""
+    layers = held[0].climbs.layers
+    for layer in layers:
+        if activations[layer].shape[0] != size:
             raise InputError(
-                f"layer {layer!r} gives {shape} for {TOGETHER} images; an objective needs one row per image"
+                f"layer {layer!r} gives {list(activations[layer].shape)} for {size} images; an objective needs one row "
+                "per image"
             )
-        split[layer] = torch.split(activations[layer], sizes)
-    scores = torch.cat(
-        [
-            climbed(party.climbs, recipe)({layer: parts[at] for layer, parts in split.items()})
-            for at, party in enumerate(parties)
-        ]
-    )
-    wrong = first_not_finite(scores.detach())
-    if wrong is not None:
-        objective = [party.objective for party in parties for _ in party.places][wrong]
-        raise InputError(
-            f"objective {str(objective)!r} is {scores[wrong].item()} at step {step}; a picture needs finite scores: "
-            "look for inf or nan in the network's weights, or lower the recipe's lr"
-        )
-    return scores
+    rows = {layer: activations[layer].float().unbind(0) for layer in layers}
+    scores = [torch.zeros((), device=rows[layers[0]][0].device)] * size
+    for one in held:
+        score = one.climbs({layer: torch.stack([rows[layer][row] for row in one.place.rows]) for layer in layers})
+        for row, value in zip(one.place.rows, score, strict=True):
+            scores[row] = value
+        if (wrong := first_not_finite(score.detach())) is not None:
+            raise InputError(
+                f"objective {str(one.party.objective)!r} is {score[wrong].item()} at step {one.place.steps}; a picture "
+                "needs finite scores: look for inf or nan in the network's weights, or lower the recipe's lr"
+            )
+    return torch.stack(scores)

@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from layerscope.errors import InputError
 from layerscope.models.spectrum import Magnitudes
 from layerscope.types import Images
 
@@ -59,8 +60,12 @@ class Parametrisation(ABC):
         return self.contrast.window.device
 
     @abstractmethod
-    def init(self, generator: torch.Generator) -> Tensor:
-        """Parameters of one image, float32 on the CPU, drawn from its own generator."""
+    def init(self, generator: torch.Generator, start: Tensor | None = None) -> Tensor:
+        """Parameters of one image, float32 on the CPU, drawn from its own generator.
+
+        `start`: an image [channel, height, width] in [0, 1], as large as the canvas, that `render` gives back. Raises
+        InputError where pictures of this kind cannot start from one.
+        """
 
     @abstractmethod
     def planes(self, parameters: Tensor) -> Planes:
@@ -70,11 +75,34 @@ class Parametrisation(ABC):
         """Images [batch, channel, height, width] in [0, 1] of parameters [batch, ...], each of its own alone."""
         return self.contrast(self.planes(parameters))
 
+    def draw(self, steps: int, generator: torch.Generator) -> Tensor:
+        """Random numbers [steps, k] of one image for `exposed`, on the CPU; most kinds need none."""
+        return torch.empty(steps, 0, dtype=torch.float32)
+
+    def exposed(self, views: Images, drawn: Tensor) -> Images:
+        """What the network is shown of views, with the numbers [batch, k] drawn for this step."""
+        return views
+
+    def shown(self, views: Images) -> Images:
+        """What the network is shown of finished pictures, to score them."""
+        return views
+
+    def weighed(self, scores: Tensor, views: Images) -> Tensor:
+        """What is climbed: the scores [batch], less what the picture itself costs."""
+        return scores
+
+
+def without_start(kind: str, start: Tensor | None) -> None:
+    """Raise InputError if there is a start."""
+    if start is not None:
+        raise InputError(f"pictures of the kind {kind!r} cannot start from an image; take the kind 'seeded'")
+
 
 class Pixels(Parametrisation):
     """The pixels themselves: no prior on frequencies (Erhan et al. 2009); noisy, for comparison."""
 
-    def init(self, generator: torch.Generator) -> Tensor:
+    def init(self, generator: torch.Generator, start: Tensor | None = None) -> Tensor:
+        without_start("pixels", start)
         return torch.randn(self.axes, self.height, self.width, generator=generator, dtype=torch.float32) * 0.01
 
     def planes(self, parameters: Tensor) -> Planes:
@@ -91,14 +119,15 @@ class Fourier(Parametrisation):
         super().__init__(contrast)
         self.magnitude, self.cap = magnitude, cap
 
-    def init(self, generator: torch.Generator) -> Tensor:
+    def init(self, generator: torch.Generator, start: Tensor | None = None) -> Tensor:
+        without_start("fourier", start)
         return torch.randn(*self.magnitude.shape, 2, generator=generator, dtype=torch.float32) * 0.01
 
     def planes(self, parameters: Tensor) -> Planes:
         coefficients = torch.view_as_complex(parameters)
         if self.cap:
             coefficients = coefficients * _soft_cap(parameters, self.cap)
-        return _image_of(coefficients * self.magnitude, self.height, self.width)
+        return image_of(coefficients * self.magnitude, self.height, self.width)
 
 
 class PhaseOnly(Parametrisation):
@@ -108,11 +137,12 @@ class PhaseOnly(Parametrisation):
         super().__init__(contrast)
         self.magnitude = magnitude
 
-    def init(self, generator: torch.Generator) -> Tensor:
+    def init(self, generator: torch.Generator, start: Tensor | None = None) -> Tensor:
+        without_start("phase", start)
         return (torch.rand(self.magnitude.shape, generator=generator, dtype=torch.float32) * 2 - 1) * math.pi
 
     def planes(self, parameters: Tensor) -> Planes:
-        return _image_of(torch.polar(self.magnitude.expand_as(parameters), parameters), self.height, self.width)
+        return image_of(torch.polar(self.magnitude.expand_as(parameters), parameters), self.height, self.width)
 
 
 def round_window(height: int, width: int, view: int, depth: float) -> Tensor:
@@ -124,7 +154,8 @@ def round_window(height: int, width: int, view: int, depth: float) -> Tensor:
     return 1 - depth * ((radius - WINDOW_START) / (WINDOW_END - WINDOW_START)).clamp(0, 1)
 
 
-def _image_of(coefficients: Tensor, height: int, width: int) -> Planes:
+def image_of(coefficients: Tensor, height: int, width: int) -> Planes:
+    """Planes of complex coefficients [batch, axis, height, width // 2 + 1]; the transform keeps the length."""
     planes: Tensor = torch.fft.irfft2(coefficients, s=(height, width), norm="ortho")
     return planes
 

@@ -1,8 +1,8 @@
 """How far to trust a picture: what it scores on the network itself, beside a control, and whether the ascent settled.
 
 Scores and controls are measured on the user's own module, in eval mode and its own precision, on the 8-bit picture as
-it is shown, without transforms. A picture that is smaller than the network's input is not enlarged or framed: the
-network is run on the picture itself (which `maximise` makes only where the network takes it).
+it is shown, without transforms. A picture that is smaller than the network's input is not enlarged or framed (but for
+recipes that magnify): the network is run on the picture itself, which `maximise` makes only where the network takes it.
 
 Status, in this order:
 "dead"       the gradient at the start was exactly zero (also at the layer before the activation function, where that is
@@ -22,14 +22,18 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from layerscope.capture.evaluating import evaluating
 from layerscope.capture.hooks import capture
 from layerscope.objectives import Activations, Objective
+from layerscope.synthesis.batching import in_batches
 
 if TYPE_CHECKING:
     from layerscope.models.model import VisionModel
+    from layerscope.synthesis.images import Parametrisation
+    from layerscope.types import Images
 
 Status = Literal["converged", "weak", "dead"]
 CLEAR = 3.0
@@ -58,6 +62,9 @@ class Synthesis:
     """What to know about each picture; "" where there is nothing."""
     objectives: tuple[str, ...]
     seconds: float
+    frames: np.ndarray | None = None
+    """8-bit pictures of each ascent [n, frames, height, width, channel], evenly spaced; the first is the start, the
+    last the picture. Where sizes differ, an object array [n]; None where none were asked for."""
 
     def __repr__(self) -> str:
         counts = ", ".join(f"{self.status.count(one)} {one}" for one in dict.fromkeys(self.status))
@@ -85,22 +92,46 @@ def beside_natural(
     return ratio, status, note
 
 
-def score_each(model: VisionModel, pictures: Tensor, parties: Sequence[tuple[Objective, int]]) -> np.ndarray:
-    """Score pictures in order: each party is an objective and how many pictures are its group; the rest is padding."""
-    activations = _read(model, pictures, parties[0][0].layers)
-    sizes = [count for _, count in parties]
-    sizes.append(len(pictures) - sum(sizes))
-    split = {name: torch.split(tensor, sizes) for name, tensor in activations.items()}
-    scores = [
-        objective({name: parts[at] for name, parts in split.items()}) for at, (objective, _) in enumerate(parties)
-    ]
-    return _array(torch.cat(scores))
+@dataclass(frozen=True)
+class Jury:
+    """Scores pictures on the network itself, `size` at a time and never fewer, as climb.py explains.
 
+    shown: side in pixels that the pictures are enlarged to.
+    """
 
-def spread_of(model: VisionModel, pictures: Tensor, objectives: Sequence[Objective]) -> np.ndarray:
-    """The standard deviation of each objective over pictures that were never climbed."""
-    activations = _read(model, pictures, objectives[0].layers)
-    return np.array([_array(objective(activations)).std(ddof=1) for objective in objectives], dtype=np.float32)
+    model: VisionModel
+    images: Parametrisation
+    shown: int
+    size: int
+
+    def scores(self, groups: Sequence[tuple[Objective, Tensor]]) -> list[np.ndarray]:
+        """Of each group of pictures, uint8 [n, channel, side, side], the scores [n]. All groups read equal layers."""
+        found = []
+        for some in in_batches(groups, self.size, lambda group: len(group[1])):
+            activations = self._read(torch.cat([pictures for _, pictures in some]), some[0][0].layers)
+            sizes = [len(pictures) for _, pictures in some]
+            parts = {name: torch.split(tensor, sizes) for name, tensor in activations.items()}
+            for at, (objective, _) in enumerate(some):
+                found.append(_array(objective({name: part[at] for name, part in parts.items()})))
+        return found
+
+    def spreads(self, pictures: Tensor, objectives: Sequence[Objective]) -> np.ndarray:
+        """The standard deviation of each objective over pictures that were never climbed."""
+        activations = self._read(pictures, objectives[0].layers)
+        return np.array([_array(objective(activations)).std(ddof=1) for objective in objectives], dtype=np.float32)
+
+    def _read(self, pictures: Tensor, layers: Sequence[str]) -> Activations:
+        batches = [self._read_batch(batch, layers) for batch in pictures.split(self.size)]
+        return {name: torch.cat([batch[name] for batch in batches]) for name in layers}
+
+    def _read_batch(self, pictures: Tensor, layers: Sequence[str]) -> Activations:
+        """Of at most `size` pictures; repeats of the last one fill the batch up."""
+        model = self.model
+        filled = torch.cat([pictures, pictures[-1:].expand(self.size - len(pictures), -1, -1, -1)])
+        images = self.images.shown(_enlarged(filled.to(model.device, torch.float32) / 255, self.shown)).to(model.dtype)
+        with evaluating(model.module), capture(model, list(layers)) as activations:
+            model.module(model.normalise(images))
+            return {name: activations[name].float()[: len(pictures)] for name in layers}
 
 
 def saturation(picture: np.ndarray) -> float:
@@ -142,12 +173,10 @@ def _late_rise(trace: np.ndarray) -> float | None:
     return float((end - before) / gain) if gain > 0 else 0.0
 
 
-def _read(model: VisionModel, pictures: Tensor, layers: Sequence[str]) -> Activations:
-    some = next(iter(model.module.parameters()), torch.empty(0, dtype=torch.float32))
-    images = (pictures.to(some.device, torch.float32) / 255).to(some.dtype)
-    with evaluating(model.module), capture(model, list(layers)) as activations:
-        model.module(model.normalise(images))
-        return {name: activations[name].float() for name in layers}
+def _enlarged(images: Images, side: int) -> Images:
+    if images.shape[-1] == side:
+        return images
+    return F.interpolate(images, size=(side, side), mode="bilinear", align_corners=False)
 
 
 def _array(values: Tensor) -> np.ndarray:

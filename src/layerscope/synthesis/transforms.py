@@ -30,12 +30,15 @@ class Wander:
     """Pixels of the canvas per pixel of the view, least and most: above 1 shows more of the canvas."""
     shift: float = 0.0
     """Largest shift either way, in sides of the view."""
+    shown: int = 0
+    """Side of what the network is shown, pixels; 0: the view as it is."""
 
     @property
     def margin(self) -> int:
         """Pixels of canvas around the view, so that the extreme turn, zoom and shift together stay inside."""
         turn = min(self.rotate, math.pi / 4)
-        reach = self.scale[1] * (self.view - 1) / 2 * (math.cos(turn) + math.sin(turn)) + self.shift * self.view
+        outermost = self.view * (1 - 1 / self._side) / 2  # centres of the outermost pixels that are sampled
+        reach = self.scale[1] * outermost * (math.cos(turn) + math.sin(turn)) + self.shift * self.view
         needed = max(reach - (self.view - 1) / 2, 0.0)
         return MARGIN_STEP * math.ceil((needed + 1e-3) / MARGIN_STEP) if needed else 0
 
@@ -49,8 +52,8 @@ class Wander:
         return torch.rand(steps, 4, generator=generator, dtype=torch.float32) * 2 - 1
 
     def apply(self, canvas: Images, drawn: Tensor) -> Images:
-        """Views [batch, channel, view, view] of canvases [batch, channel, canvas, canvas]."""
-        shape = (len(canvas), canvas.shape[1], self.view, self.view)
+        """Views [batch, channel, shown, shown] of canvases [batch, channel, canvas, canvas]."""
+        shape = (len(canvas), canvas.shape[1], self._side, self._side)
         grid = F.affine_grid(self._affine(drawn), list(shape), align_corners=False)
         return F.grid_sample(canvas, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
 
@@ -58,6 +61,10 @@ class Wander:
         """The view in the middle, as it is."""
         margin = self.margin
         return canvas[:, :, margin : margin + self.view, margin : margin + self.view]
+
+    @property
+    def _side(self) -> int:
+        return self.shown or self.view
 
     def _affine(self, drawn: Tensor) -> Tensor:
         least, most = self.scale
