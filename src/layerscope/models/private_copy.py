@@ -19,6 +19,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
 from layerscope.models.precision import Precision
+from layerscope.models.stem import blocked_stem, is_stem
 
 FOLD_TOLERANCE = 1e-4  # of the largest activation; rounding alone stays below
 HALF_TOLERANCE = 0.1
@@ -59,11 +60,13 @@ def private_copy(
     targets: Sequence[str],
     leak: float = 0.05,
     precision: Precision = "float32",
+    blocked: bool = False,
 ) -> nn.Module:
     """A frozen eval copy of `module` that computes the same at the layers `targets` ("name" or "name#k").
 
     leak: of the gradient of a closed ReLU; 0 leaves the ReLUs as they are. precision: the number format of its weights;
     the copy is in float32 all the same where the network does not run in bfloat16, or computes something else in it.
+    blocked: compute a strided first convolution over blocks of pixels (`layerscope.models.stem`); it rounds otherwise.
 
     `example` [batch, channel, height, width] is an input as the module gets it (normalised); it is run to find which
     BatchNorm reads which convolution, in the order of execution and not by name.
@@ -72,7 +75,7 @@ def private_copy(
     for parameter in private.parameters():
         parameter.grad = None
     wanted = [name.partition("#")[0] for name in targets]
-    private = _fastest(private, example, wanted)
+    private = _fastest(private, example, wanted, blocked)
     if precision == "bfloat16":
         private = _halved(private, example, wanted)
     if leak:  # otherwise they may stay in place, which is faster
@@ -80,13 +83,13 @@ def private_copy(
     return private.eval()
 
 
-def _fastest(private: nn.Module, example: Tensor, targets: Sequence[str]) -> nn.Module:
+def _fastest(private: nn.Module, example: Tensor, targets: Sequence[str], blocked: bool) -> nn.Module:
     """The first of the copies, the fastest one first, that computes the same as the network.
 
     Folding goes wrong where a module is reached past its parent's attributes; `view` of a map in channels_last fails.
     """
     pairs, before = _watch(private, example, targets)
-    for faster in _faster(private, pairs):
+    for faster in _faster(private, pairs, blocked):
         try:
             _, after = _watch(faster, example, targets)
         except RuntimeError:
@@ -108,13 +111,16 @@ def _halved(private: nn.Module, example: Tensor, targets: Sequence[str]) -> nn.M
     return half if same else private
 
 
-def _faster(private: nn.Module, pairs: Sequence[tuple[str, str]]) -> Iterator[nn.Module]:
-    for layout in (torch.channels_last, torch.contiguous_format):
-        for some in (pairs, ()) if pairs else ((),):
-            faster = copy.deepcopy(private)
-            for conv, norm in some:
-                _fold(faster, conv, norm)
-            yield faster.to(memory_format=layout)
+def _faster(private: nn.Module, pairs: Sequence[tuple[str, str]], blocked: bool) -> Iterator[nn.Module]:
+    for stems in (True, False) if blocked and any(map(is_stem, private.modules())) else (False,):
+        for layout in (torch.channels_last, torch.contiguous_format):
+            for some in (pairs, ()) if pairs else ((),):
+                faster = copy.deepcopy(private)
+                for conv, norm in some:
+                    _fold(faster, conv, norm)
+                if stems:
+                    _replace(faster, blocked_stem)
+                yield faster.to(memory_format=layout)
 
 
 def _fold(folded: nn.Module, conv: str, norm: str) -> None:

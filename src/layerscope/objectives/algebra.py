@@ -45,6 +45,15 @@ class Objective(ABC):
     def moved(self, layer: str, to: str) -> Objective:
         """The same objective read at the layer `to` wherever it read at `layer`; bind it again."""
 
+    @property
+    def unit_read(self) -> tuple[str, int] | None:
+        """Layer and index of the unit, where it reads nothing but one unit; otherwise None."""
+        return None
+
+    def reading(self, index: int) -> Objective:
+        """An objective with a `unit_read`, of activations that hold this unit at `index`."""
+        raise InputError(f"{str(self)!r} does not read one unit")
+
     def leaky(self, share: float) -> Objective:
         """What to climb in its place so that a unit that is off everywhere still gives a gradient."""
         return self
@@ -113,6 +122,14 @@ class _Combination(Objective):
     @property
     def positioned(self) -> bool:
         return any(term.positioned for _, term in self.weighted)
+
+    @property
+    def unit_read(self) -> tuple[str, int] | None:
+        read = {term.unit_read for _, term in self.weighted}
+        return read.pop() if len(read) == 1 else None
+
+    def reading(self, index: int) -> Objective:
+        return _Combination(tuple((weight, term.reading(index)) for weight, term in self.weighted))
 
     def __call__(self, activations: Activations) -> Scores:
         scores = [weight * term(activations) for weight, term in self.weighted]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import torch
 from torch import nn
@@ -26,6 +27,13 @@ class _OfUnit(OfLayer):
     @property
     def positioned(self) -> bool:
         return self.position is not None
+
+    @property
+    def unit_read(self) -> tuple[str, int] | None:
+        return self.layer, self.index
+
+    def reading(self, index: int) -> Self:
+        return dataclasses.replace(self, index=index)
 
     @property
     def unit(self) -> Unit:

@@ -23,8 +23,10 @@ from layerscope.models.spectrum import Spectrum
 from layerscope.objectives import OUTPUT, Objective
 from layerscope.synthesis.batching import halved, in_batches, out_of_memory
 from layerscope.synthesis.climb import Ascent, Climbed, Party, never_climbed
+from layerscope.synthesis.images import Parametrisation
 from layerscope.synthesis.outcome import Jury, Status, Synthesis, judge, saturation
-from layerscope.synthesis.recipes import Recipe, default_objective, parametrisation, recipe_for
+from layerscope.synthesis.picked import PickedConv, picked_in
+from layerscope.synthesis.recipes import SMALL_INPUT, Recipe, default_objective, parametrisation, recipe_for
 from layerscope.synthesis.seeded import on_canvas
 from layerscope.types import Images, Progress, no_progress
 
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from layerscope.capture.layers import Layer
 
 Plan = dict[tuple[Recipe, tuple[str, ...]], list[Party]]
+_CopyKey = tuple[tuple[str, ...], float, Precision, int]
 _WINDOW = 256
 """Pictures that are climbed before they are judged: their starts and ends are kept meanwhile."""
 _JUDGED = 8
@@ -92,7 +95,8 @@ def maximise(
         plan = _plan(model, bound, recipe, steps, starts)
         work = _Work(model, colours, seed, frames, _ticker(plan, on_progress))
         found = dict(pair for (made, _), parties in plan.items() for pair in work.pictures(made, parties))
-    return _synthesis([found[place] for place in range(len(bound))], bound, time.perf_counter() - began)
+    pictures = [found[place] for place in range(len(bound))]
+    return _synthesis(pictures, bound, model.channels, time.perf_counter() - began)
 
 
 class _Work:
@@ -103,12 +107,14 @@ class _Work:
     ) -> None:
         self.model, self.spectrum, self.seed, self.frames, self.on_step = model, spectrum, seed, frames, on_step
         self.normalise = _normaliser(model)
-        self.copies: dict[tuple[tuple[str, ...], float, Precision], nn.Module] = {}
+        self.copies: dict[_CopyKey, tuple[nn.Module, PickedConv | None]] = {}
         self.most: int | None = None
 
     def pictures(self, recipe: Recipe, parties: list[Party]) -> Iterator[tuple[int, _Picture]]:
         """The pictures of parties with equal layers, each with its place in the call."""
-        for some in in_batches(parties, _WINDOW, _pictures_of):
+        single = [party for party in parties if _reads_one_unit(party)]
+        others = [party for party in parties if not _reads_one_unit(party)]
+        for some in [*in_batches(single, _WINDOW, _pictures_of), *in_batches(others, _WINDOW, _pictures_of)]:
             found = self._found(recipe, some)
             again = [self._moved(party) for party in some if any(one.status == "dead" for one in found[party.places])]
             moved = [party for party in again if party is not None]
@@ -126,8 +132,9 @@ class _Work:
         self, recipe: Recipe, parties: list[Party], first: Mapping[tuple[int, ...], list[_Picture]]
     ) -> dict[tuple[int, ...], list[_Picture]]:
         second: dict[tuple[int, ...], list[_Picture]] = {}
-        for layers in dict.fromkeys(party.climbs.layers for party in parties):
-            second |= self._found(recipe, [party for party in parties if party.climbs.layers == layers])
+        for layers, one in dict.fromkeys((party.climbs.layers, _reads_one_unit(party)) for party in parties):
+            alike = [party for party in parties if (party.climbs.layers, _reads_one_unit(party)) == (layers, one)]
+            second |= self._found(recipe, alike)
         for party in parties:
             if any(one.status == "dead" for one in second[party.places]):
                 second[party.places] = first[party.places]
@@ -139,9 +146,7 @@ class _Work:
     def _found(self, recipe: Recipe, parties: list[Party]) -> dict[tuple[int, ...], list[_Picture]]:
         """Climb parties and judge what came of it, by their places."""
         images = parametrisation(recipe, self.spectrum, self.model.device)
-        private = self._private(parties[0].climbs.layers, recipe)
-        ascent = Ascent(private, self.normalise, recipe, images, self.seed, self.on_step, self.frames)
-        done, note = self._climbed(ascent, parties)
+        done, note = self._climbed(recipe, images, parties)
         jury = Jury(self.model, images, recipe.shown, _JUDGED)
         spreads = jury.spreads(never_climbed(recipe, images, _JUDGED), [party.objective for party in parties])
         ends = jury.scores([(one.party.objective, one.end) for one in done])
@@ -153,12 +158,14 @@ class _Work:
             found[one.party.places] = [_noted(picture, note) for picture in pictures]
         return found
 
-    def _climbed(self, ascent: Ascent, parties: list[Party]) -> tuple[list[Climbed], str]:
+    def _climbed(self, recipe: Recipe, images: Parametrisation, parties: list[Party]) -> tuple[list[Climbed], str]:
         """All parties, in their order, in batches that memory holds; and what is to be said of the batches."""
         done: dict[tuple[int, ...], Climbed] = {}
-        asked = ascent.recipe.together
+        asked = recipe.together
         size = min(asked, self.most or asked)
         while len(done) < len(parties):
+            private, picked = self._private(parties[0], recipe, size)
+            ascent = Ascent(private, self.normalise, recipe, images, self.seed, self.on_step, self.frames, picked)
             try:
                 for one in ascent([party for party in parties if party.places not in done], size):
                     done[one.party.places] = one
@@ -169,11 +176,16 @@ class _Work:
         note = "" if size == asked else f"climbed {size} at a time instead of {asked}, for want of memory"
         return [done[party.places] for party in parties], note
 
-    def _private(self, layers: tuple[str, ...], recipe: Recipe) -> nn.Module:
-        key = (layers, recipe.leak, recipe.precision)
+    def _private(self, party: Party, recipe: Recipe, size: int) -> tuple[nn.Module, PickedConv | None]:
+        """The copy that parties like this one climb, `size` at a time, and its last convolution if that is picked."""
+        large, layers = self.model.input_size > SMALL_INPUT, party.climbs.layers
+        one = large and _reads_one_unit(party)
+        key = (layers, recipe.leak, recipe.precision, size if one else 0)
         if key not in self.copies:
-            example = _example(self.model)
-            self.copies[key] = private_copy(self.model.module, example, layers, recipe.leak, recipe.precision)
+            private = private_copy(
+                self.model.module, _example(self.model), layers, recipe.leak, recipe.precision, blocked=large
+            )
+            self.copies[key] = private, picked_in(private, layers[0], size) if one else None
         return self.copies[key]
 
 
@@ -278,6 +290,10 @@ def _picture(one: Climbed, row: int, score: float, control: float, spread: float
     return _Picture(_last(one.end[row]), score, control, trace, status, note, frames)
 
 
+def _reads_one_unit(party: Party) -> bool:
+    return len(party.places) == 1 and party.climbs.unit_read is not None
+
+
 def _pictures_of(party: Party) -> int:
     return len(party.places)
 
@@ -291,13 +307,13 @@ def _last(images: torch.Tensor) -> np.ndarray:
     return images.movedim(-3, -1).contiguous().numpy()
 
 
-def _synthesis(found: Sequence[_Picture], bound: Sequence[Objective], seconds: float) -> Synthesis:
+def _synthesis(found: Sequence[_Picture], bound: Sequence[Objective], channels: int, seconds: float) -> Synthesis:
     return Synthesis(
         images=_stacked([one.image for one in found]),
         scores=np.array([one.score for one in found], dtype=np.float32),
         controls=np.array([one.control for one in found], dtype=np.float32),
         trace=_traces([one.trace for one in found]),
-        saturated=np.array([saturation(one.image) for one in found], dtype=np.float32),
+        saturated=np.array([saturation(one.image[..., :channels]) for one in found], dtype=np.float32),
         status=tuple(one.status for one in found),
         notes=tuple(one.note for one in found),
         objectives=tuple(str(objective) for objective in bound),

@@ -20,6 +20,7 @@ from layerscope.errors import InputError
 from layerscope.objectives import Activations, Objective
 from layerscope.synthesis.images import Parametrisation
 from layerscope.synthesis.outcome import first_not_finite, to_bytes
+from layerscope.synthesis.picked import PickedConv
 from layerscope.synthesis.recipes import Recipe, climbed
 from layerscope.synthesis.slots import DRAWN, Place, Slots, middles
 from layerscope.types import Images
@@ -66,6 +67,8 @@ class Ascent:
     seed: int
     on_step: Callable[[str], None]
     frames: int = 0
+    picked: PickedConv | None = None
+    """The layer that is climbed, where it computes only the units of these parties, of one picture each."""
 
     def __call__(self, parties: Sequence[Party], together: int) -> Iterator[Climbed]:
         """Climb the parties, `together` pictures at a time; each comes as it is done.
@@ -88,11 +91,19 @@ class Ascent:
 
     def _begin(self, party: Party, slots: Slots) -> _Held:
         name, recipe = str(party.objective), self.recipe
-        made = [generator_of(self.seed, name, recipe.name, number) for number in range(len(party.places))]
+        numbers = [0 if party.objective.aligned else number for number in range(len(party.places))]
+        made = [generator_of(self.seed, name, recipe.name, number) for number in numbers]
         parameters = [self.images.init(one, *party.starts[at : at + 1]) for at, one in enumerate(made)]
         place = slots.take(parameters, [self._drawn(one) for one in made])
         start = middles(self.images, torch.stack(parameters).to(slots.device), recipe)
-        return _Held(party, climbed(party.climbs, recipe), place, to_bytes(start))
+        return _Held(party, self._read_at(place.rows[0], climbed(party.climbs, recipe)), place, to_bytes(start))
+
+    def _read_at(self, row: int, objective: Objective) -> Objective:
+        """The objective of a row where the layer computes each row's unit only."""
+        if self.picked is None or objective.unit_read is None:
+            return objective
+        self.picked.pick(row, objective.unit_read[1])
+        return objective.reading(row)
 
     def _drawn(self, generator: torch.Generator) -> Tensor:
         steps = self.recipe.steps
