@@ -176,19 +176,30 @@ def _explain(model: VisionModel, folder: Path) -> None:
     ls.explain(model, picture.getvalue(), folder, methods=["deeplift", "occlusion"])
 
 
-def _hierarchy(model: VisionModel, folder: Path) -> None:
-    for number in range(20):
-        path = folder / "pictures" / f"class {number % 2}" / f"{number}.png"
+def _noise(folder: Path, count: int) -> Path:
+    """Pictures of noise, of two classes."""
+    for number in range(count):
+        path = folder / f"class {number % 2}" / f"{number}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         noise = torch.rand(SIZE, SIZE, 3, generator=torch.Generator().manual_seed(number))
         Image.fromarray((noise * 255).byte().numpy()).save(path)
+    return folder
+
+
+def _hierarchy(model: VisionModel, folder: Path) -> None:
+    probe = _noise(folder / "pictures", 20)
     with small_reports():
-        assert ls.hierarchy(model, folder / "pictures", out=folder / "out").layers
+        assert ls.hierarchy(model, probe, out=folder / "out").layers
 
 
 def _leaderboard(model: VisionModel, folder: Path) -> None:
     larger = ls.wrap(model.module, 32, name="users", class_names=model.class_names)  # as small as scenes get
     assert ls.leaderboard(larger, ["saliency"], folder, scenes=6, proved=0).made == 2
+
+
+def _atlas(model: VisionModel, folder: Path) -> None:
+    probe = str(_noise(folder / "pictures", 40))
+    assert ls.atlas(model, "tied", folder, grid=2, probe=probe, recipe="draft", layout="pca+t-sne").cells
 
 
 def _attribute(method: str) -> Callable[[VisionModel, Path], None]:
@@ -232,13 +243,18 @@ USES = (
     Use("leaderboard", ("leaderboard",), _leaderboard, calls=(0, 30)),
     Use("effective_receptive_fields", ("effective_receptive_fields",), _effective, calls=(0, 1)),
     Use("maximise", ("maximise",), lambda model, _: ls.maximise(model, ["conv2:3", "b"], recipe="draft", steps=3), (0, 4)),
+    Use("accentuate", ("accentuate",), lambda model, _: ls.accentuate(model, images(), ["conv2:3", "b"], layer="conv1", steps=3), (0, 4)),
+    Use("caricature", ("caricature",), lambda model, _: ls.caricature(model, images(), "tied", steps=3), (0, 4)),
+    Use("interpolate", ("interpolate",), lambda model, _: ls.interpolate(model, "conv2:3", "b", 3, recipe=ls.Recipe("few", "fourier", view=SIZE, steps=6)), (0, 4)),
+    Use("atlas", ("atlas",), _atlas, calls=(0, 9)),
     Use("gallery", ("gallery",), lambda model, out: ls.gallery(model, "head:1", out, recipe="draft", probe=None), (0, 9)),
+    Use("gallery_plan", ("gallery_plan",), lambda model, out: ls.gallery_plan(model, ["conv2:1", "head"], out, recipe="draft", probe=None, workers=2), (0, 4)),
 )  # fmt: skip
 
 # Take no network: they describe, open or write.
 WITHOUT_A_NETWORK = {
-    "Attribution", "InputError", "LayerscopeError", "METHODS", "Recipe", "Spectrum", "Unit", "channel", "direction", "diversity", "excitation", "figures", "layer_energy",
-    "load_model", "logit", "margin", "neuron", "world", "write_site",
+    "Attribution", "InputError", "LayerscopeError", "METHODS", "Recipe", "Spectrum", "Unit", "animate", "channel", "direction", "diversity", "excitation", "figures", "inhibition", "layer_energy",
+    "load_model", "logit", "margin", "neuron", "spritemap", "world", "write_site",
 }  # fmt: skip
 
 

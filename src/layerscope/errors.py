@@ -6,7 +6,8 @@ LayerscopeError
     ├── CheckpointError       a weights file that cannot be read or does not fit the network
     ├── CaptureError          a layer that never fired, or that holds no tensor
     ├── MissingPackageError   a package that is missing or broken, and the command that mends it
-    └── StorageError          a folder or disk that cannot be written
+    ├── StorageError          a folder or disk that cannot be written
+    └── WorkerError           a process or machine that works for this one, and is lost again and again
 
 Each message is one line: what was given, what there is, what to do.
 """
@@ -49,6 +50,10 @@ class MissingPackageError(InputError):
 
 class StorageError(InputError):
     """A folder or disk that cannot be written."""
+
+
+class WorkerError(InputError):
+    """A worker process ended each time in the middle of the same task, or the machines it runs on were lost."""
 
 
 def _there_is(given: str, known: list[str], most: int = 5) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, Self
 
 from jaxtyping import Float, UInt8
 from numpy import ndarray
@@ -28,6 +28,20 @@ class HasModule(Protocol):
 
 def no_progress(done: int, total: int, what: str) -> None:
     """The progress callback that says nothing."""
+
+
+class Counted(int):
+    """How many of the things that progress counts are done, and `share`: how much of all their work that is, in [0, 1].
+
+    It is told as `done` where things differ in work, so that the time left can be told from the share.
+    """
+
+    share: float
+
+    def __new__(cls, count: int, share: float) -> Self:
+        made = super().__new__(cls, count)
+        made.share = share
+        return made
 
 
 class Steps:

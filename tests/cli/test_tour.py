@@ -103,7 +103,7 @@ def test_what_is_wanted_first_is_made_first_and_nothing_twice(monkeypatch, tmp_p
     made = gallery(
         model, out=tmp_path, recipe="draft", probe=None, first=early, on_progress=lambda done, total, what: order.append((done, what))
     )  # fmt: skip
-    assert order[:2] == [(1, "2"), (2, "6")]
+    assert order[:3] == [(0, "0"), (1, "2"), (2, "6")]
     assert order[-1][0] == made.made == 6 + 4 + 3
     plain = gallery(model, out=tmp_path / "plain", recipe="draft", probe=None)
     files = [{path.name: path.read_bytes() for path in one.folder.rglob("*.safetensors")} for one in (made, plain)]

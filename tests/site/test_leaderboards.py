@@ -112,7 +112,9 @@ def test_parts_that_are_not_there_are_empty(tmp_path, empty):
 def test_a_leaderboard_alone_makes_a_site_and_one_without_rows_none(tmp_path):
     write_leaderboard(tmp_path, rows=[], complete=False)
     assert find_leaderboards(tmp_path) == ()
-    with pytest.raises(InputError, match="no gallery, no hierarchy report, no explanation and no leaderboard below"):
+    with pytest.raises(
+        InputError, match="no gallery, no atlas, no hierarchy report, no explanation and no leaderboard below"
+    ):
         write_site(tmp_path)
     write_leaderboard(tmp_path)
     assert write_site(tmp_path).is_file()

@@ -169,7 +169,7 @@ def test_no_gallery_is_one_line(tmp_path: Path):
     (tmp_path / "gallery.json").write_text('{"made by": "another program"}')
     with pytest.raises(
         InputError,
-        match=r"^no gallery, no hierarchy report, no explanation and no leaderboard below .*; make one with `layerscope .*`$",
+        match=r"^no gallery, no atlas, no hierarchy report, no explanation and no leaderboard below .*; make one with `layerscope .*`$",
     ):
         write_site(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["gallery.json"]

@@ -15,6 +15,7 @@ from typing import Any
 Row = dict[str, Any]
 PACKAGES = (
     "layerscope", "torch", "torchvision", "timm", "torchlens", "nnsight", "captum", "torchcam", "grad-cam", "zennit",
+    "torch-lucent", "kornia",
 )  # fmt: skip
 
 
@@ -23,8 +24,9 @@ class Options:
     """networks: names and patterns, comma-separated, or "none". threads: None for as many as torch takes by itself.
 
     conformance: compare with references instead of timing. truth: measure how right attribution methods are, with
-    records below `out`. images: a folder of pictures to judge them on instead, with what needs no truth; masks: of the
-    things in these. methods: names of attribution methods, comma-separated, or "all"; None for the usual ones.
+    records below `out`; synthesis puts a sheet of pictures there. images: a folder of pictures to judge them on
+    instead, with what needs no truth; masks: of the things in these. methods: names of attribution methods,
+    comma-separated, or "all"; None for the usual ones.
     """
 
     networks: str = "*"

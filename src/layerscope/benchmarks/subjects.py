@@ -43,6 +43,12 @@ def _passes(options: Options, on_progress: Progress) -> Report:
     return measure(options, on_progress)
 
 
+def _synthesis(options: Options, on_progress: Progress) -> Report:
+    from layerscope.benchmarks.synthesis.measure import measure
+
+    return measure(options, on_progress)
+
+
 def _without_truth(options: Options) -> None:
     if options.truth or options.out is not None:
         raise InputError("--truth and --out are of attribution; leave them out")
@@ -55,4 +61,5 @@ SUBJECTS: dict[str, Measure] = {
     "capture": _capture,
     "passes": _passes,
     "attribution": _attribution,
+    "synthesis": _synthesis,
 }

@@ -81,6 +81,12 @@ def profiles(incomplete: str) -> list[str]:
     return _starting(tables.keys_of("studies.hierarchy", "PROFILES"), incomplete)
 
 
+def layouts(incomplete: str) -> list[str]:
+    """How the activations of an atlas can be laid out here."""
+    umap = ["umap"] if find_spec("umap") is not None else []
+    return _starting([*umap, "pca+t-sne"], incomplete)
+
+
 def baselines(incomplete: str) -> list[str]:
     """What images are compared with."""
     return _starting(tables.keys_of("attribution.baselines", "BASELINES"), incomplete)

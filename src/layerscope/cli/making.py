@@ -22,11 +22,13 @@ from layerscope.cli.options import (
     ModelOption,
     Naturals,
     Out,
+    Plan,
     Probe,
     Profile,
     Quiet,
     Recipe,
     Seed,
+    Seeds,
     Target,
     Units,
     Verbose,
@@ -79,7 +81,9 @@ def gallery(
     out: Out = OUTPUTS,
     probe: Naturals = "menagerie",
     seed: Seed = 0,
+    seeds: Seeds = None,
     engine: Engine = "local",
+    plan: Plan = False,
     as_json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -94,14 +98,19 @@ def gallery(
       layerscope gallery --units conv3:26 --recipe draft
       layerscope gallery torchvision:resnet18 --units 'layer4.*' --probe photos
       layerscope gallery torchvision:resnet18 --weights seven.pth --units fc
-      layerscope gallery nets.py:net --engine processes:4 --json
+      layerscope gallery nets.py:net --engine processes:4 --plan
     """
+    from layerscope.cli import planning
     from layerscope.engine import open_engine
     from layerscope.site.pages import check_site, write_site
     from layerscope.studies.gallery import gallery as make_gallery
 
     check_site(out)
     opened, natural = open_network(model, weights), None if probe == "none" else probe
+    if plan:
+        expected = planning.plan(opened, units, out / "gallery", recipe, seed, natural, engine)
+        typer.echo(planning.as_json(expected) if as_json else planning.summary(expected))
+        return
     with open_engine(engine) as executor, progress_bar(model) as report:
         made = make_gallery(
             opened,
@@ -109,6 +118,7 @@ def gallery(
             out / "gallery",
             recipe=recipe,
             seed=seed,
+            seeds=seeds,
             probe=natural,
             executor=executor,
             on_progress=report,

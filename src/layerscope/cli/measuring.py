@@ -98,6 +98,7 @@ def benchmark(
       layerscope benchmark attribution --truth --quick
       layerscope benchmark attribution --images photos --networks menagerie
       layerscope benchmark attribution --conformance --networks alexnet,resnet18
+      layerscope benchmark synthesis --rounds 5 --out outputs/synthesis
     """
     from layerscope.benchmarks.report import Options
     from layerscope.cli.benchmarks import measured, printed

@@ -39,10 +39,20 @@ Recipe = Annotated[
     str, _option("NAME", "draft, standard or fine: how much work goes into each picture", completion.recipes)
 ]
 Engine = Annotated[
-    str, _option("ENGINE", 'where the work runs: "local", or "processes:N" for N processes', completion.engines)
+    str,
+    _option(
+        "ENGINE",
+        "where the work runs: local, processes:N, dask:ADDRESS of a scheduler or its file, ray or ray:ADDRESS",
+        completion.engines,
+    ),
 ]
+Plan = Annotated[bool, _flag("--plan", "say what it will take, layer by layer, and make nothing")]
 Out = Annotated[Path, _option("DIR", "folder for what is made, and its site", completion.folders)]
 Seed = Annotated[int, _option("N", "of everything random", least=0)]
+Seeds = Annotated[
+    int | None,
+    _option("N", "pictures of each unit, to measure whether they agree (default: 3 in fine, else 1)", least=1),
+]
 Json = Annotated[bool, _flag("--json", "print the result as JSON, and nothing else")]
 Quiet = Annotated[
     bool, typer.Option("--quiet", "-q", callback=output.hush, help="say nothing but the result and errors")
@@ -53,7 +63,7 @@ Verbose = Annotated[
 
 # --- tour, gallery, hierarchy
 Engines = Annotated[
-    str | None, _option("ENGINE", '"local" or "processes:N" (default: one per core)', completion.engines)
+    str | None, _option("ENGINE", "as for gallery (default: processes, one per core)", completion.engines)
 ]
 Units = Annotated[
     list[str],
@@ -64,6 +74,16 @@ Naturals = Annotated[
 ]
 Probe = Annotated[str, _option("FOLDER", '"menagerie", or a folder of class folders', completion.probes)]
 Profile = Annotated[str, _option("NAME", '"quick" or "full": how much is measured', completion.profiles)]
+
+# --- atlas, animate
+AtlasLayer = Annotated[str, _option("LAYER", "whose activations are laid out", completion.units)]
+Grid = Annotated[int, _option("N", "cells in a row and in a column of the map", least=2)]
+Layout = Annotated[
+    str | None,
+    _option("NAME", '"umap" or "pca+t-sne" (default: UMAP where umap-learn is installed)', completion.layouts),
+]
+Frames = Annotated[int, _option("N", "pictures of each ascent that are shown", least=2)]
+MovingFile = Annotated[Path, _option("FILE", "a .webp or .gif file")]
 
 # --- explain
 Images = Annotated[
@@ -101,7 +121,9 @@ Training = Annotated[Path | None, _option("DIR", "folder for checkpoints and wei
 Seen = Annotated[int | None, _option("N", "how many the network sees in all", least=64)]
 Subject = Annotated[
     str,
-    typer.Argument(metavar="SUBJECT", help="world, capture, passes or attribution", autocompletion=completion.subjects),
+    typer.Argument(
+        metavar="SUBJECT", help="world, capture, passes, attribution or synthesis", autocompletion=completion.subjects
+    ),
 ]
 Networks = Annotated[
     str,
@@ -111,9 +133,17 @@ Networks = Annotated[
         "torchvision, for attribution one per family; capture: or none",
     ),
 ]
-Rounds = Annotated[int, _option("N", "capture, attribution: of timing; capture: 0 leaves it out", least=0)]
-Threads = Annotated[int | None, _option("N", "of torch (default: as it decides)", least=1)]
-Quick = Annotated[bool, _flag("--quick", "3 rounds; capture: one network per family; attribution: 3, and few methods")]
+Rounds = Annotated[
+    int, _option("N", "capture, passes, attribution, synthesis: of timing; capture: 0 leaves it out", least=0)
+]
+Threads = Annotated[int | None, _option("N", "of torch (default: as it decides; synthesis: 1)", least=1)]
+Quick = Annotated[
+    bool,
+    _flag(
+        "--quick",
+        "3 rounds; capture: one network per family; attribution: 3, and few methods; synthesis: few layers and steps",
+    ),
+]
 Conformance = Annotated[
     bool, _flag("--conformance", "attribution: compare methods with slow references instead of timing")
 ]
@@ -144,7 +174,12 @@ Judged = Annotated[
     str | None,
     _option("A,B,C", '--truth, --images: attribution methods, or "all" (default: the usual ones)', completion.methods),
 ]
-Records = Annotated[Path | None, _option("DIR", "--truth, --images: folder for records and site (default: outputs)")]
+Records = Annotated[
+    Path | None,
+    _option(
+        "DIR", "--truth, --images: folder for records and site (default: outputs); synthesis: for a sheet of pictures"
+    ),
+]
 
 # --- layers, site, figure, doctor
 Effective = Annotated[bool, _flag("--effective", "measure effective receptive fields too, by gradients: takes a while")]

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from layerscope.types import Progress
 
 _WIDEST_BAR, _SHORTEST_TEXT = 40, 8
+_ROUNDING = 1e-9
 _NUMBERS = 9 + 7 + 7 + 4
 """Columns that "123/1092", time taken, time left and the gaps between them take."""
 
@@ -43,8 +44,8 @@ def _bars(title: str) -> Iterator[Progress]:
     from rich.console import Console
     from rich.progress import (
         BarColumn,
-        MofNCompleteColumn,
         Progress,
+        TaskID,
         TextColumn,
         TimeElapsedColumn,
         TimeRemainingColumn,
@@ -57,19 +58,19 @@ def _bars(title: str) -> Iterator[Progress]:
     columns = (
         TextColumn("{task.description}", markup=False, table_column=Column(max_width=room, no_wrap=True)),
         BarColumn(bar_width),
-        MofNCompleteColumn(),
+        TextColumn("{task.fields[count]}", style="progress.download", markup=False),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console, transient=True) as bar:
-        stages: dict[tuple[str, int], object] = {}
+        stages: dict[tuple[str, int], TaskID] = {}
 
         def report(done: int, total: int, what: str) -> None:
             stage = _stage(what)
             if (stage, total) not in stages:
-                stages[stage, total] = bar.add_task("", total=total or None)
-            task = stages[stage, total]
-            bar.update(task, completed=done, description=f"{title}: {what}")  # type: ignore[arg-type]
+                stages[stage, total] = bar.add_task("", total=1 if total else None, count="")
+            task, count = stages[stage, total], f"{done:>{len(str(total))}d}/{total}"
+            bar.update(task, completed=_share(done, total), description=f"{title}: {what}", count=count)
 
         yield report
 
@@ -89,20 +90,26 @@ class _Lines:
     def __init__(self, title: str) -> None:
         self._title = title
         self._said: dict[tuple[str, int], int] = {}
-        self._began: dict[tuple[str, int], tuple[float, int]] = {}
+        self._began: dict[tuple[str, int], tuple[float, float]] = {}
 
     def __call__(self, done: int, total: int, what: str) -> None:
-        stage, tenth = (_stage(what), total), 10 * done // max(total, 1)
-        began, found = self._began.setdefault(stage, (time.monotonic(), done))
+        share = _share(done, total)
+        stage, tenth = (_stage(what), total), int(10 * share + _ROUNDING)
+        began, found = self._began.setdefault(stage, (time.monotonic(), share))
         if self._said.get(stage, -1) < tenth:
             self._said[stage] = tenth
-            left = _left(time.monotonic() - began, done - found, total - done)
+            left = _left(time.monotonic() - began, share - found, 1 - share)
             remark(f"{self._title}: {what} {done}/{total}{left}")
 
 
-def _left(seconds: float, made: int, missing: int) -> str:
+def _share(done: int, total: int) -> float:
+    """How much of the work is done, in [0, 1]: what a `types.Counted` says, else as much as of the things."""
+    return float(getattr(done, "share", done / max(total, 1)))
+
+
+def _left(seconds: float, made: float, missing: float) -> str:
     """The time that the rest will take, at the pace so far; nothing where that is not known."""
-    if made <= 0 or missing <= 0:
+    if made <= 0 or missing <= _ROUNDING:
         return ""
     rest = seconds / made * missing
     return f", {rest:.0f} s left" if rest < 120 else f", {rest / 60:.0f} min left"

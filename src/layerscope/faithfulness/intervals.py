@@ -50,7 +50,7 @@ def mean_over_images(values: ArrayLike, seed: int = 0) -> Mean | None:
     table, known = table[known.any(1)][:, known.any(0)], known[known.any(1)][:, known.any(0)]
     if table.shape[1] < LEAST:
         return None
-    networks, images = _draws(*table.shape, seed)
+    networks, images = crossed_draws(*table.shape, seed)
     totals = (networks * (images @ np.where(known, table, 0.0).T)).sum(1)
     counts = (networks * (images @ known.T)).sum(1)
     low, high = np.quantile(totals[counts > 0] / counts[counts > 0], [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
@@ -58,8 +58,11 @@ def mean_over_images(values: ArrayLike, seed: int = 0) -> Mean | None:
 
 
 @lru_cache(maxsize=16)
-def _draws(networks: int, images: int, seed: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """How often each network and each image is in each draw: [draws, networks], [draws, images]."""
+def crossed_draws(networks: int, images: int, seed: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """How often each network and each image is in each of BOOTSTRAPS draws: [draws, networks], [draws, images].
+
+    Any two groups that are drawn apart from each other may stand for networks and images. The same for a seed.
+    """
     generator = np.random.default_rng(seed)
     counts = [generator.multinomial(size, np.full(size, 1 / size), BOOTSTRAPS) for size in (images, networks)]
     return counts[1].astype(np.float64), counts[0].astype(np.float64)

@@ -1,3 +1,4 @@
+from .atlas_plot import atlas as atlas
 from .cause_plots import causes as causes
 from .cause_plots import flip as flip
 from .contact_sheet import sheet as sheet

@@ -20,6 +20,7 @@ SCHEMA = 1
 _SCHEMAS = {"leaderboard": 2}
 """Of the kinds that have changed since."""
 _MADE_BY = {
+    "atlas": "ls.atlas",
     "gallery": "ls.gallery",
     "explanation": "ls.explain",
     "hierarchy": "ls.hierarchy",

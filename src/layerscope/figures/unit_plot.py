@@ -27,10 +27,13 @@ from layerscope.figures.pictures import as_rgb, crops_of
 from layerscope.figures.words import number, percent, ratio
 from layerscope.records import Record
 
+_PATH = (-0.5, 1.5)
+"""The scale of paths; what lies beyond it is drawn at its end."""
+
 
 def unit(source: object, unit: str, *, width: float = DOUBLE) -> PaperFigure:
-    """A unit ("conv3:26"): its picture, natural exemplars, the trace of the ascent, and its score beside the control
-    and the strongest natural activation.
+    """A unit ("conv3:26"): its picture, natural exemplars, the trace of the ascent, its score beside the control and
+    the strongest natural activation, and its path through the layers before it beside that of natural images.
 
     source: a Gallery, or the folder that holds a gallery.json. width: in inches. Raises InputError where there is no
     such gallery, or the unit is not made yet, UnknownNameError for a layer or unit that it does not show.
@@ -38,12 +41,17 @@ def unit(source: object, unit: str, *, width: float = DOUBLE) -> PaperFigure:
     with drawing("gallery", source) as gallery:
         layer, index = unit_named(unit)
         record = layer_of(gallery, layer).record(index)
-        figure = sheet_of(width, 0.36 * width)
-        grid = figure.add_gridspec(2, 3, width_ratios=(1.25, 1.25, 1.5), height_ratios=(1.5, 1))
+        path = (record.facts.get("card") or {}).get("path")
+        figure = sheet_of(width, (0.48 if path else 0.36) * width)
+        grid = figure.add_gridspec(
+            3 if path else 2, 3, width_ratios=(1.25, 1.25, 1.5), height_ratios=(1.3, 1, 1.3) if path else (1.5, 1)
+        )
         _draw_picture(figure.add_subplot(grid[:, 0]), record)
         _draw_exemplars(figure, grid, record)
         _draw_trace(figure.add_subplot(grid[0, 2]), record)
         _draw_scale(figure.add_subplot(grid[1, 2]), record.facts)
+        if path:
+            _draw_path(figure.add_subplot(grid[2, 2]), path)
         figure.suptitle(_title(record.facts, unit), x=0.01, ha="left")
         return finished(figure, gallery.said(f"Unit {unit} of {record.facts['network']}", record.key))
 
@@ -86,6 +94,28 @@ def _draw_exemplars(figure: PaperFigure, grid: GridSpec, record: Record) -> None
         panels[4].text(
             0.5, 0.5, "no natural images", fontsize=SMALL, color=QUIET, ha="center", transform=panels[4].transAxes
         )
+
+
+def _draw_path(axes: Axes, path: dict[str, Any]) -> None:
+    """In each layer before the unit, where the picture lies between other units' images (0) and the unit's own (1)."""
+    layers = path.get("layers") or []
+    axes.set_title(drawn(path["words"].split(";")[0], 60), fontsize=SMALL)
+    if not layers:
+        bare(axes)
+        return
+    for place, one in enumerate(layers):
+        if one["value"] is None:
+            axes.text(0.5, place, "cannot tell", fontsize=TINY, color=QUIET, ha="center", va="center")
+            continue
+        low, value, high = np.clip([one["low"], one["value"], one["high"]], *_PATH)
+        axes.plot((low, high), (place, place), color=STRONG_LINE, linewidth=2, solid_capstyle="butt")
+        colour = ACCENT if one["verdict"] == "same" else "white"
+        axes.plot(value, place, "o", markerfacecolor=colour, markeredgecolor=INK, markersize=3.5)
+    for base in (0, 1):
+        axes.axvline(base, color=LINE, linewidth=0.8, zorder=0)
+    axes.set(xlim=_PATH, ylim=(len(layers) - 0.5, -0.5))
+    axes.set_yticks(range(len(layers)), [layer_name(one["layer"], 16) for one in layers], fontsize=TINY)
+    axes.set_xticks([0, 1], ["as other units", "as natural images"], fontsize=TINY)
 
 
 def _draw_trace(axes: Axes, record: Record) -> None:

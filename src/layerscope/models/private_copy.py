@@ -28,30 +28,32 @@ noise differ by .02."""
 
 
 class LeakyBackwardReLU(nn.Module):
-    """ReLU whose gradient where it is closed is `leak` instead of 0. Never in place."""
+    """ReLU whose gradient where it is closed is `leak` instead of 0."""
 
-    def __init__(self, leak: float) -> None:
+    def __init__(self, leak: float, inplace: bool = False) -> None:
         super().__init__()
-        self.leak = leak
+        self.leak, self.inplace = leak, inplace
 
     def forward(self, x: Tensor) -> Tensor:
-        result: Tensor = _LeakyBackward.apply(x, self.leak)
+        result: Tensor = _LeakyBackward.apply(x, self.leak, self.inplace and x.requires_grad and not x.is_leaf)
         return result
 
 
 class _LeakyBackward(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, leak: float) -> Tensor:
-        result = x.relu()
+    def forward(ctx: Any, x: Tensor, leak: float, inplace: bool) -> Tensor:
+        if inplace:
+            ctx.mark_dirty(x)
+        result = x.relu_() if inplace else x.relu()
         ctx.save_for_backward(result)
         ctx.leak = leak
         return result
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
         (result,) = ctx.saved_tensors
         leaky: Tensor = torch.ops.aten.leaky_relu_backward(gradients[0], result, ctx.leak, False)
-        return leaky, None
+        return leaky, None, None
 
 
 def private_copy(
@@ -79,7 +81,8 @@ def private_copy(
     if precision == "bfloat16":
         private = _halved(private, example, wanted)
     if leak:  # otherwise they may stay in place, which is faster
-        _replace(private, lambda child: LeakyBackwardReLU(leak) if type(child) is nn.ReLU else child)
+        alone = len(set(wanted)) == 1  # of several layers, one that is kept could be overwritten by a later one
+        _replace(private, lambda child: _leaky(child, leak, alone))
     return private.eval()
 
 
@@ -196,6 +199,11 @@ class _Watch(TorchFunctionMode):
             for (conv_name, conv), (norm_name, norm), at in found
             if at not in held and self.uses[at] == 1 and self.calls[id(conv)] == 1 and self.calls[id(norm)] == 1
         ]
+
+
+def _leaky(module: nn.Module, leak: float, inplace: bool) -> nn.Module:
+    """A ReLU with a leak, in place where the network's own is and that is allowed; any other module as it is."""
+    return LeakyBackwardReLU(leak, inplace and module.inplace) if type(module) is nn.ReLU else module
 
 
 def _plain(module: nn.Module) -> bool:

@@ -8,6 +8,7 @@ called.
 from layerscope.objectives.algebra import OUTPUT, Activations, Objective, Scores
 from layerscope.objectives.classes import any_class, logit, margin
 from layerscope.objectives.directions import direction
+from layerscope.objectives.penalised import penalised
 from layerscope.objectives.references import activations_of, distance, likeness
 from layerscope.objectives.rows import alignment, interpolation
 from layerscope.objectives.units import channel, diversity, excitation, inhibition, layer_energy, neuron
@@ -32,4 +33,5 @@ __all__ = [
     "logit",
     "margin",
     "neuron",
+    "penalised",
 ]

@@ -64,6 +64,11 @@ class Objective(ABC):
         return ((1.0, self),)
 
     @property
+    def logits(self) -> float:
+        """The sum of the weights of the logits in it; 0 where it reads none, and in a margin."""
+        return 0.0
+
+    @property
     def grouped(self) -> bool:
         """Whether the score of an image depends on the other images of its group."""
         return False
@@ -110,6 +115,10 @@ class _Combination(Objective):
     @property
     def layers(self) -> tuple[str, ...]:
         return tuple(sorted({layer for _, term in self.weighted for layer in term.layers}))
+
+    @property
+    def logits(self) -> float:
+        return sum(weight * term.logits for weight, term in self.weighted)
 
     @property
     def grouped(self) -> bool:

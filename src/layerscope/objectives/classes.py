@@ -26,6 +26,10 @@ class _Logit(Objective):
     def layers(self) -> tuple[str, ...]:
         return (OUTPUT,)
 
+    @property
+    def logits(self) -> float:
+        return 1.0
+
     def __call__(self, activations: Activations) -> Scores:
         if self.index is None:
             raise unbound(self)
@@ -54,6 +58,10 @@ class _AnyClass(Objective):
     @property
     def layers(self) -> tuple[str, ...]:
         return (OUTPUT,)
+
+    @property
+    def logits(self) -> float:
+        return 1.0
 
     def __call__(self, activations: Activations) -> Scores:
         return mean_position(torch.logsumexp(activations[OUTPUT], dim=1))

@@ -38,8 +38,8 @@ class _Direction(OfLayer):
         if self.at is not None:
             units = at_centre(units) if self.at == "centre" else at_position(units, self.at)
         vector = units.new_tensor(self.vector)
-        along = (units.movedim(1, -1) @ (vector / vector.norm())).flatten(1)
-        return mean_position(by_cosine(along, units.flatten(2).norm(dim=1), self.power))
+        along = units.movedim(1, -1) @ (vector / vector.norm())
+        return mean_position(by_cosine(along, units.norm(dim=1), self.power))
 
     def _check(self, layer: Layer) -> None:
         if len(self.vector) != layer.units:

@@ -97,13 +97,18 @@ def distance(layer: str, activations: Tensor) -> Objective:
 
 
 def activations_of(model: VisionModel, images: Images, layer: str) -> Tensor:
-    """Activations [batch, ...] of `layer` for images [batch, channel, height, width] in [0, 1], on the CPU, float32."""
+    """Activations [batch, ...] of `layer` for images [batch, channel, height, width] in [0, 1], on the CPU, float32.
+
+    One image at a time, so that an image's are the same in any company, to the last bit.
+    """
     some = next(iter(model.module.parameters()), torch.empty(0, dtype=torch.float32))
     name = model.layer(layer).name
+    found = []
     with evaluating(model.module), capture(model, [name]) as activations:
-        model.module(model.normalise(images.to(some)))
-        found: Tensor = activations[name].detach().to("cpu", torch.float32)
-        return found
+        for image in images.to(some).split(1):
+            model.module(model.normalise(image))
+            found.append(activations[name].detach().to("cpu", torch.float32))
+    return torch.cat(found)
 
 
 def _values(layer: str, activations: Tensor) -> Tensor:

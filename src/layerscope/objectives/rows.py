@@ -28,6 +28,10 @@ class _Interpolation(Objective):
         return tuple(sorted({*self.first.layers, *self.second.layers}))
 
     @property
+    def logits(self) -> float:
+        return (self.first.logits + self.second.logits) / 2
+
+    @property
     def grouped(self) -> bool:
         return True
 

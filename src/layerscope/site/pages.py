@@ -1,4 +1,4 @@
-"""The site over all galleries, hierarchy reports, explanations and leaderboards of a folder: data files, and a client.
+"""The site over all galleries, atlases, hierarchy reports, explanations and leaderboards of a folder, and its client.
 
 A browser that opens a page from the disk may not fetch, so every data file is a script that assigns to one global name,
 and the client asks for a layer, a report or an image only when somebody looks at it.
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from layerscope.errors import InputError
 from layerscope.site import links, maps, reproduce, sprites, summary
 from layerscope.site.assets import write_data, write_pictures, write_sprite
+from layerscope.site.atlases import ShownAtlas, find_atlases, write_atlas
 from layerscope.site.explained import write_explanation
 from layerscope.site.explanations import ShownExplanation, find_explanations
 from layerscope.site.files import SiteFolder
@@ -34,11 +35,11 @@ _SCRIPTS = (
     *("reports", "stacks", "nets", "decoding", "alike", "tuning", "tuned", "evidence", "measures", "finding"),
     *("reportnumbers", "report", "reportlayer", "tests", "reportunit"),
     *("yardsticks", "intervals", "boardframe", "forest", "boardtable", "trusted", "provable"),
-    *("leaderboard", "bestmethods"),
+    *("leaderboard", "bestmethods", "atlases", "atlas"),
     *("subjects", "glance", "findable", "find", "search", "keys", "comparereports", "compare"),
-    *("home", "network", "layer", "unit", "app"),
+    *("home", "network", "layer", "outcome", "unit", "app"),
 )
-_STYLES = ("site", "search", "compare", "explain", "report", "leaderboard", "download")
+_STYLES = ("site", "search", "compare", "explain", "report", "leaderboard", "atlas", "outcome", "download")
 _AT_A_GLANCE = 12  # pictures that stand for a layer on the first page
 _GLANCE_SIDE = 96  # pixels
 _EXEMPLAR_SIDE = 96  # pixels
@@ -47,14 +48,15 @@ _EXEMPLAR_SIDE = 96  # pixels
 def check_site(folder: Path | str) -> None:
     """Say before any work what `write_site` would say of `folder` as it is; an empty or missing folder is fine.
 
-    Raises StorageError where index.html or site/ is somebody else's, InputError where a `gallery.json`, a
-    `hierarchy.json`, an `explanation.json` or a `leaderboard.json` cannot be understood. Writes nothing.
+    Raises StorageError where index.html or site/ is somebody else's, InputError where a `gallery.json`, an
+    `atlas.json`, a `hierarchy.json`, an `explanation.json` or a `leaderboard.json` cannot be understood. Writes
+    nothing.
     """
     _opened(Path(folder))
 
 
 def write_site(folder: Path | str) -> Path:
-    """Write one static site over all galleries, hierarchy reports, explanations and leaderboards below `folder`.
+    """Write one static site over all galleries, atlases, hierarchy reports, explanations and leaderboards in `folder`.
 
     Returns the path of its `index.html`. Writes `<folder>/index.html` and `<folder>/site/...` only, each file whole or
     not at all; the same records give the same bytes. What is still being made, or has lost its record, is counted.
@@ -62,12 +64,12 @@ def write_site(folder: Path | str) -> Path:
     else's site.
     """
     folder = Path(folder)
-    files, galleries, reports, explanations, boards = _opened(folder)
-    titles = [one.title for found in (galleries, reports, explanations, boards) for one in found]
+    files, galleries, reports, explanations, boards, atlases = _opened(folder)
+    titles = [one.title for found in (galleries, reports, explanations, boards, atlases) for one in found]
     if not titles:
         raise InputError(
-            f"no gallery, no hierarchy report, no explanation and no leaderboard below {folder}; make one with "
-            f"`layerscope gallery --out {folder}`, `layerscope hierarchy --out {folder}` "
+            f"no gallery, no atlas, no hierarchy report, no explanation and no leaderboard below {folder}; make one "
+            f"with `layerscope gallery --out {folder}`, `layerscope hierarchy --out {folder}` "
             f"or `layerscope explain IMAGE --out {folder}`"
         )
     found, mattered = Searchable(), Mattered()
@@ -76,6 +78,7 @@ def write_site(folder: Path | str) -> Path:
         "hierarchies": _write_hierarchies(files, reports, found),
         **_write_explanations(files, explanations, found, mattered),
         "leaderboards": [board.entry for board in boards],
+        "atlases": [write_atlas(files, atlas) for atlas in atlases],
         "search": found.write(files),
         "mattered": mattered.write(files),
     }
@@ -91,13 +94,14 @@ _Opened = tuple[
     tuple[ShownHierarchy, ...],
     tuple[ShownExplanation, ...],
     tuple[ShownLeaderboard, ...],
+    tuple[ShownAtlas, ...],
 ]
 
 
 def _opened(folder: Path) -> _Opened:
     files = SiteFolder(folder)
     found = find_galleries(folder), find_hierarchies(folder), find_explanations(folder), find_leaderboards(folder)
-    return files, *found
+    return files, *found, find_atlases(folder)
 
 
 def _write_hierarchies(files: SiteFolder, reports: Sequence[ShownHierarchy], found: Searchable) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from layerscope.figures.galleries import spread
 from layerscope.site import reproduce
 from layerscope.site.galleries import ShownLayer, ShownUnit
+from layerscope.site.outcome_cards import of_card
 
 _NUMBERS = ("score", "control", "natural", "ratio", "saturated")
 _LAYER_FACTS = ("name", "kind", "shape", "units", "stride", "receptive_field")
@@ -37,6 +38,7 @@ def of_unit(unit: ShownUnit, gallery: Mapping[str, Any]) -> dict[str, Any]:
         **{name: number(facts.get(name)) for name in _NUMBERS},
         "status": str(facts.get("status")),
         "note": facts.get("note") or "",
+        "card": of_card(facts.get("card")),
         "seed": facts.get("seed"),
         "recipe": facts.get("recipe"),
         **_trace(unit.trace[np.isfinite(unit.trace)]),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,8 @@ from layerscope.capture.layers import Layer
 from layerscope.figures.pictures import as_rgb
 from layerscope.models.model import VisionModel
 from layerscope.passes.accumulators import Peak, Peaks, Top, TopK
-from layerscope.passes.sweep import sweep
+from layerscope.passes.elsewhere import Shared
+from layerscope.passes.spread import sweep_over
 from layerscope.studies.probe import Probe
 from layerscope.types import Progress, no_progress
 
@@ -72,16 +74,21 @@ def window(layer: Layer, row: int, column: int, size: int) -> tuple[int, int, in
 
 
 def find_naturals(
-    model: VisionModel, layers: Sequence[Layer], probe: Probe, on_progress: Progress = no_progress
+    model: VisionModel,
+    layers: Sequence[Layer],
+    probe: Probe,
+    on_progress: Progress = no_progress,
+    *,
+    executor: Executor | None = None,
+    network: Shared | None = None,
 ) -> dict[str, Naturals]:
-    """One pass over the probe images for all layers at once."""
+    """One pass over the probe images for all layers at once, on the workers of `executor`, as `sweep_over` does it."""
     kept = {layer.name: (TopK(KEPT), Peak()) for layer in layers}
-    batches = (chunk.float() / 255 for chunk in probe.data.pixels.split(64))
 
     def report(done: int, total: int, what: str) -> None:
-        on_progress(done, len(probe.data), "probe images")
+        on_progress(done, total, "probe images")
 
-    sweep(model, batches, kept, on_progress=report)
+    sweep_over(executor, model, probe.data.pixels, kept, network=network, on_progress=report)
     return {
         layer.name: Naturals(layer, kept[layer.name][0].compute(), kept[layer.name][1].compute(), probe)
         for layer in layers

@@ -6,12 +6,11 @@ Each unit is one record, named by all that it depends on, so a gallery that was 
 from __future__ import annotations
 
 import dataclasses
-import pickle
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, as_completed
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -24,20 +23,23 @@ from layerscope.capture.evaluating import evaluating
 from layerscope.capture.hooks import capture
 from layerscope.capture.layers import Layer
 from layerscope.capture.units import Unit
-from layerscope.errors import InputError
+from layerscope.errors import InputError, WorkerError
 from layerscope.figures.galleries import layers_of
 from layerscope.figures.source import opened
 from layerscope.models.model import VisionModel
 from layerscope.objectives import Objective
+from layerscope.passes.elsewhere import Shared, received, send
 from layerscope.records import Store, content_key
 from layerscope.studies.exemplars import Naturals, find_naturals
 from layerscope.studies.manifest import SCHEMA, manifest_of, write_manifest
+from layerscope.studies.outcome_cards import CARD, OutcomeCards, seeds_of
 from layerscope.studies.probe import Probe, open_probe
 from layerscope.studies.selection import choose_units
 from layerscope.synthesis.ascent import maximise
+from layerscope.synthesis.cost import shares
 from layerscope.synthesis.outcome import Synthesis, beside_natural
 from layerscope.synthesis.recipes import default_objective, recipe_for
-from layerscope.types import Progress, no_progress
+from layerscope.types import Counted, Progress, no_progress
 
 CHUNK = 32  # units whose pictures are made in one go: what a killed gallery loses at most
 EARLY_CHUNK = 8  # of those that are wanted sooner: all processes take part in them
@@ -90,6 +92,7 @@ def gallery(
     recipe: str = "standard",
     seed: int = 0,
     probe: str | None = "menagerie",
+    seeds: int | None = None,
     first: Sequence[str] = (),
     executor: Executor | None = None,
     on_progress: Progress = no_progress,
@@ -98,59 +101,64 @@ def gallery(
 
     units: layer patterns ("layer4.*"; of what they match, convolutions and the final logits are shown, or all where
     there are none), exact layer names, or units ("layer4.1.conv2:37"). recipe: "draft", "standard" or "fine". probe:
-    "menagerie", a folder of class folders, or None for no natural images. first: those of the units that are made
-    before the others, named as in `units`. executor: runs the chunks, by default here. Raises UnknownNameError for
-    layers, units and recipes that do not exist, StorageError where `out` cannot be written.
+    "menagerie", a folder of class folders, or None for no natural images. seeds: of how many seeds, from `seed` on,
+    pictures are made, to measure whether they agree; the first is shown (default: 3 for "fine", else 1). first: those
+    of the units that are made before the others, named as in `units`. executor: runs the chunks, by default here.
+    Raises UnknownNameError for layers, units and recipes that do not exist, StorageError where `out` cannot be written,
+    and WorkerError, after all others were made, for chunks that end their workers each time.
     """
     if not isinstance(model, VisionModel):
         raise InputError(f"a {type(model).__name__} is no VisionModel; open it with load_model, or wrap(module)")
     began, asked = time.perf_counter(), [units] if isinstance(units, str) else list(units)
     wanted, sooner = choose_units(model, asked), choose_units(model, first) if first else []
     recipe_for(recipe, None, model)  # an unknown name is said before any work
-    packed = None if executor is None else _packed(model)
+    seeds = seeds_of(recipe, seeds)
+    network = None if executor is None else send(model, executor)
     shown = None if probe is None else open_probe(probe, model, on_progress=on_progress)
-    jobs = _jobs(model, wanted, recipe, seed, shown)
+    jobs = _jobs(model, wanted, recipe, seed, seeds, shown)
     listed = [(job.layer, job.unit.index, job.key) for job in jobs]
-    manifest = manifest_of(model, listed, asked=asked, recipe=recipe, seed=seed, probe=shown, probe_spec=probe)
+    manifest = manifest_of(
+        model, listed, asked=asked, recipe=recipe, seed=seed, seeds=seeds, probe=shown, probe_spec=probe
+    )
     folder = write_manifest(Path(out), manifest)
     store = Store(folder)
     todo = [job for job in jobs if store.find(job.key) is None]
-    naturals = _naturals(model, todo, shown, on_progress)
-    done = len(jobs) - len(todo)
-    for chunk, synthesis in _made(model, packed, _in_turn(todo, sooner), recipe, seed, executor):
+    naturals = _naturals(model, todo, shown, on_progress, executor, network)
+    tell, cards = _counting(model, jobs, todo, recipe, on_progress), OutcomeCards(model, recipe, seed)
+    for chunk, made in _made(model, network, _in_turn(todo, sooner), recipe, range(seed, seed + seeds), executor):
+        natural = naturals.get(chunk[0].layer.name)
+        told = cards.of(chunk[0].layer, [job.unit.index for job in chunk], [one.images for one in made], natural)
         for place, job in enumerate(chunk):
-            natural = naturals.get(job.layer.name)
-            store.write(job.key, *_record(model, job, synthesis, place, natural, recipe, seed))
-        done += len(chunk)
-        on_progress(done, len(jobs), chunk[-1].layer.name)
+            store.write(job.key, *_record(model, job, made[0], place, natural, told[place], recipe, seed))
+        tell(chunk)
     names = tuple(dict.fromkeys(job.layer.name for job in jobs))
     return Gallery(folder, model.name, names, len(todo), len(jobs) - len(todo), time.perf_counter() - began)
 
 
-def _packed(model: VisionModel) -> bytes:
-    """The network as bytes for other processes. Left to itself, torch would move the user's weights into shared memory.
+def _counting(
+    model: VisionModel, jobs: list[_Job], todo: list[_Job], recipe: str, on_progress: Progress
+) -> Callable[[list[_Job]], None]:
+    """Says how many units are there, and their share of the work, at once and each time that it is told of more."""
+    layers = {job.layer.name: (recipe_for(recipe, job.layer, model), job.objective.layers) for job in jobs if todo}
+    work = dict(zip(layers, shares(model, list(layers.values())), strict=True))
+    left = {job.key: work[job.layer.name] for job in todo}
+    whole = sum(work[job.layer.name] for job in jobs if todo)
 
-    Networks of a file that was run, or made of local classes, cannot be found again elsewhere: InputError.
-    """
-    try:
-        return pickle.dumps(model)
-    except (pickle.PicklingError, AttributeError, TypeError) as error:
-        raise InputError(
-            f"{model.name!r} cannot be sent to other processes ({error}); use the engine 'local', "
-            "or define the network in an installed module"
-        ) from None
+    def tell(made: list[_Job], layer: str | None = None) -> None:
+        for job in made:
+            del left[job.key]
+        done = Counted(len(jobs) - len(left), 1 - sum(left.values()) / whole)
+        on_progress(done, len(jobs), layer or made[-1].layer.name)
 
-
-@lru_cache(maxsize=1)
-def _unpacked(packed: bytes) -> VisionModel:
-    model: VisionModel = pickle.loads(packed)
-    return model
+    if todo:
+        tell([], todo[0].layer.name)
+    return tell
 
 
 def _jobs(
-    model: VisionModel, wanted: list[tuple[Layer, list[int]]], recipe: str, seed: int, probe: Probe | None
+    model: VisionModel, wanted: list[tuple[Layer, list[int]]], recipe: str, seed: int, seeds: int, probe: Probe | None
 ) -> list[_Job]:
-    jobs, facts = [], _common_facts(model, seed, probe)
+    jobs, facts = [], _common_facts(model, seed, probe) | {"seeds": seeds, "card": CARD}
     for layer, indices in wanted:
         made = dataclasses.asdict(recipe_for(recipe, layer, model))
         for index in indices:
@@ -185,28 +193,54 @@ def _behaviour(model: VisionModel) -> list[str]:
     return [f"{value:.2g}" for value in (output.mean(), output.abs().mean(), output.amin(), output.amax())]
 
 
-def _naturals(model: VisionModel, todo: list[_Job], probe: Probe | None, on_progress: Progress) -> dict[str, Naturals]:
+def _naturals(
+    model: VisionModel,
+    todo: list[_Job],
+    probe: Probe | None,
+    on_progress: Progress,
+    executor: Executor | None,
+    network: Shared | None,
+) -> dict[str, Naturals]:
     layers = list({job.layer.name: job.layer for job in todo}.values())
-    return find_naturals(model, layers, probe, on_progress) if probe and layers else {}
+    if probe is None or not layers:
+        return {}
+    return find_naturals(model, layers, probe, on_progress, executor=executor, network=network)
 
 
 def _made(
-    model: VisionModel, packed: bytes | None, work: list[list[_Job]], recipe: str, seed: int, executor: Executor | None
-) -> Iterator[tuple[list[_Job], Synthesis]]:
-    """Chunks of one layer each, as they are ready."""
+    model: VisionModel,
+    network: Shared | None,
+    work: list[list[_Job]],
+    recipe: str,
+    seeds: range,
+    executor: Executor | None,
+) -> Iterator[tuple[list[_Job], list[Synthesis]]]:
+    """Chunks of one layer each with the pictures of each seed, as they are ready; WorkerError, after all others, for
+    those that were given up."""
     chunks = [(chunk, [job.objective for job in chunk]) for chunk in work]
-    if executor is None or packed is None:
+    if executor is None or network is None:
         for chunk, objectives in chunks:
-            yield chunk, maximise(model, objectives, recipe=recipe, seed=seed)
+            yield chunk, [maximise(model, objectives, recipe=recipe, seed=seed) for seed in seeds]
         return
-    waiting = {executor.submit(_elsewhere, packed, objectives, recipe, seed): chunk for chunk, objectives in chunks}
+    waiting = {executor.submit(_elsewhere, network, objectives, recipe, seeds): chunk for chunk, objectives in chunks}
+    lost: list[tuple[list[_Job], WorkerError]] = []
     for future in as_completed(waiting):
-        yield waiting[future], future.result()
+        chunk = waiting.pop(future)  # whose pictures are not kept any longer than it takes to write them
+        try:
+            made = future.result()
+        except WorkerError as error:
+            lost.append((chunk, error))
+        else:
+            yield chunk, made
+    if lost:
+        named = ", ".join(f"{chunk[0].unit} to {chunk[-1].unit.index}" for chunk, _ in lost[:3])
+        more = f" and {len(lost) - 3} more chunks" if len(lost) > 3 else ""
+        raise WorkerError(f"{named}{more} could not be made: {lost[0][1]}; all others are kept")
 
 
-def _elsewhere(packed: bytes, objectives: list[Objective], recipe: str, seed: int) -> Synthesis:
+def _elsewhere(network: Shared, objectives: list[Objective], recipe: str, seeds: range) -> list[Synthesis]:
     """What a worker does: only values travel to it."""
-    return maximise(_unpacked(packed), objectives, recipe=recipe, seed=seed)
+    return [maximise(received(network), objectives, recipe=recipe, seed=seed) for seed in seeds]
 
 
 def _in_turn(jobs: list[_Job], sooner: list[tuple[Layer, list[int]]]) -> list[list[_Job]]:
@@ -228,7 +262,14 @@ def _chunks(jobs: list[_Job], size: int) -> Iterator[list[_Job]]:
 
 
 def _record(
-    model: VisionModel, job: _Job, synthesis: Synthesis, place: int, natural: Naturals | None, recipe: str, seed: int
+    model: VisionModel,
+    job: _Job,
+    synthesis: Synthesis,
+    place: int,
+    natural: Naturals | None,
+    card: dict[str, Any],
+    recipe: str,
+    seed: int,
 ) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     """Facts and arrays of one unit's record; nothing in it depends on when or with whom it was made."""
     index, score = job.unit.index, float(synthesis.scores[place])
@@ -249,6 +290,7 @@ def _record(
         "saturated": float(synthesis.saturated[place]),
         "status": status,
         "note": note,
+        "card": card,
         "recipe": dataclasses.asdict(recipe_for(recipe, job.layer, model)),
         "seed": seed,
         "exemplars": natural.facts(index) if natural else [],

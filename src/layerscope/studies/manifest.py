@@ -19,7 +19,7 @@ from layerscope.records import write_whole
 from layerscope.studies.probe import Probe
 
 SCHEMA = 1
-_IDENTITY = ("schema", "layerscope", "network", "recipe", "seed", "probe")
+_IDENTITY = ("schema", "layerscope", "network", "recipe", "seed", "seeds", "probe")
 
 
 def manifest_of(
@@ -29,6 +29,7 @@ def manifest_of(
     asked: list[str],
     recipe: str,
     seed: int,
+    seeds: int,
     probe: Probe | None,
     probe_spec: str | None,
 ) -> dict[str, Any]:
@@ -48,11 +49,12 @@ def manifest_of(
         "network": network_facts(model),
         "recipe": recipe,
         "seed": seed,
+        "seeds": seeds,
         "probe": seen,
         "order": [layer.name for layer in model.layers()],
         "layers": list(layers.values()),
         "asked": asked,
-        "command": _command(model, asked, recipe, seed, probe_spec),
+        "command": _command(model, asked, recipe, seed, seeds, probe_spec),
     }
 
 
@@ -124,6 +126,6 @@ def _joined(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
     return {**now, "layers": whole, "asked": asked, "command": command}
 
 
-def _command(model: VisionModel, units: list[str], recipe: str, seed: int, probe: str | None) -> str:
+def _command(model: VisionModel, units: list[str], recipe: str, seed: int, seeds: int, probe: str | None) -> str:
     """The line of Python that makes the gallery again."""
-    return f"import layerscope as ls; ls.gallery({opening(model)}, {units=}, {recipe=}, {seed=}, {probe=})"
+    return f"import layerscope as ls; ls.gallery({opening(model)}, {units=}, {recipe=}, {seed=}, {probe=}, {seeds=})"

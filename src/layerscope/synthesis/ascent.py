@@ -26,7 +26,7 @@ from layerscope.synthesis.climb import Ascent, Climbed, Party, never_climbed
 from layerscope.synthesis.images import Parametrisation
 from layerscope.synthesis.outcome import Jury, Status, Synthesis, judge, saturation
 from layerscope.synthesis.picked import PickedConv, picked_in
-from layerscope.synthesis.recipes import SMALL_INPUT, Recipe, default_objective, parametrisation, recipe_for
+from layerscope.synthesis.recipes import Recipe, default_objective, parametrisation, recipe_for
 from layerscope.synthesis.seeded import on_canvas
 from layerscope.types import Images, Progress, no_progress
 
@@ -178,12 +178,11 @@ class _Work:
 
     def _private(self, party: Party, recipe: Recipe, size: int) -> tuple[nn.Module, PickedConv | None]:
         """The copy that parties like this one climb, `size` at a time, and its last convolution if that is picked."""
-        large, layers = self.model.input_size > SMALL_INPUT, party.climbs.layers
-        one = large and _reads_one_unit(party)
+        layers, one = party.climbs.layers, _reads_one_unit(party)
         key = (layers, recipe.leak, recipe.precision, size if one else 0)
         if key not in self.copies:
             private = private_copy(
-                self.model.module, _example(self.model), layers, recipe.leak, recipe.precision, blocked=large
+                self.model.module, _example(self.model), layers, recipe.leak, recipe.precision, blocked=True
             )
             self.copies[key] = private, picked_in(private, layers[0], size) if one else None
         return self.copies[key]

@@ -22,7 +22,9 @@ from layerscope.errors import UnknownNameError
 from layerscope.models.precision import Precision, fast_precision
 from layerscope.models.spectrum import Spectrum, power_law
 from layerscope.objectives import Objective
-from layerscope.synthesis.images import Contrast, Fourier, Parametrisation, PhaseOnly, Pixels, round_window
+from layerscope.synthesis.alpha import Alpha
+from layerscope.synthesis.images import Contrast, Parametrisation, round_window
+from layerscope.synthesis.kinds import KINDS, Kind, of_kind
 from layerscope.synthesis.transforms import Wander
 
 if TYPE_CHECKING:
@@ -40,7 +42,7 @@ class Recipe:
 
     name: str
     """Seeds the picture's randomness, with the seed and the objective's text: a variant of one name keeps its start."""
-    parametrisation: Literal["fourier", "phase", "pixels"]
+    parametrisation: Kind
     view: int = 64
     """Side of the picture, pixels; the ascent's canvas is larger by the transforms' margin."""
     steps: int = 128
@@ -68,6 +70,8 @@ class Recipe:
     """Largest shift of the view, in sides of it."""
     lse_weight: float = 0.0
     """Logits climb minus this times the log-sum-exp of all logits."""
+    alpha: float = 0.0
+    """Share of its score that an opaque picture costs, so that what does not matter turns transparent; 0: opaque."""
     leak: float = 0.05
     """Share of the gradient that passes a ReLU where it is closed; the forward pass is exact."""
     magnify: float = 1.0
@@ -78,6 +82,10 @@ class Recipe:
     """A picture stops early where an eighth of its steps gained less than this share of all its gain; 0: never."""
     together: int = 8
     """How many pictures climb in one batch; a larger one is faster in networks of large inputs, up to the cache."""
+
+    def drawn_as(self, kind: Kind) -> Recipe:
+        """The same recipe with pictures of another kind, at that kind's learning rate."""
+        return dataclasses.replace(self, parametrisation=kind, lr=KINDS[kind].lr, lr_end=KINDS[kind].lr_end)
 
     @property
     def wander(self) -> Wander:
@@ -167,10 +175,8 @@ def default_objective(unit: Unit, model: VisionModel) -> Objective:
 def climbed(objective: Objective, recipe: Recipe) -> Objective:
     """What the ascent climbs in place of `objective`: excitations leak, so that no unit is stuck where it is off, and
     logits lose their share of all classes (none in a margin)."""
-    objective = objective.leaky(recipe.leak)
-    logits = [weight for weight, term in objective.terms if term.layers == (objectives.OUTPUT,)]
-    share = recipe.lse_weight * sum(logits)
-    return objective - share * objectives.any_class() if share else objective
+    share, climbs = recipe.lse_weight * objective.logits, objective.leaky(recipe.leak)
+    return climbs - share * objectives.any_class() if share else climbs
 
 
 def parametrisation(recipe: Recipe, spectrum: Spectrum, device: torch.device | None = None) -> Parametrisation:
@@ -179,14 +185,9 @@ def parametrisation(recipe: Recipe, spectrum: Spectrum, device: torch.device | N
     weights = spectrum.mean.new_tensor([1.0] + [recipe.chroma if spectrum.chromatic() else 1.0] * (many - 1))
     window = round_window(side, side, recipe.view, recipe.window)
     contrast = Contrast((spectrum.colour * weights).to(device), window.to(device), recipe.rms, recipe.flatten)
-    if recipe.parametrisation == "pixels":
-        return Pixels(contrast)
     magnitude = _magnitude(recipe, spectrum, side).to(device)
-    return (
-        PhaseOnly(contrast, magnitude)
-        if recipe.parametrisation == "phase"
-        else Fourier(contrast, magnitude, recipe.cap)
-    )
+    images = of_kind(recipe.parametrisation, contrast, magnitude, recipe.view, recipe.cap)
+    return Alpha(images, recipe.alpha) if recipe.alpha else images
 
 
 def stage_of(layer: Layer | None, model: VisionModel) -> Stage:

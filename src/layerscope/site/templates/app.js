@@ -1,7 +1,7 @@
 "use strict";
 // Addresses and the theme. An address is #/network/layer/unit, on layers followed by ?q=filter&sort=number, or
 // #/image/name/question/method, on images followed by ?why=question, or #/hierarchy/name/layer/unit, or #/compare/a/b,
-// or #/search?q=words, or #/leaderboard.
+// or #/search?q=words, or #/leaderboard, or #/atlas/name?class=owl.
 (() => {
   const { el, name, address, imageAddress, reportAddress, findNetwork, findLayer, findImage, findReport } = LAYERSCOPE;
   const main = document.getElementById("main");
@@ -70,6 +70,14 @@
           );
     },
     leaderboard: (_, view) => LAYERSCOPE.leaderboard(view, remember),
+    atlas: ([, second], view) => {
+      if (second === undefined) return LAYERSCOPE.allAtlases();
+      const atlas = LAYERSCOPE.findAtlas(second);
+      const known = LAYERSCOPE.atlases.map((one) => [one.title, LAYERSCOPE.atlasAddress(one)]);
+      return atlas
+        ? LAYERSCOPE.atlasPage(atlas, view, remember)
+        : unknown("atlas", second, known, [["atlases", "#/atlas"]]);
+    },
   };
   const isComparison = ([, a, b]) =>
     b !== undefined && Boolean(LAYERSCOPE.findComparable(a) && LAYERSCOPE.findComparable(b));

@@ -5,6 +5,7 @@
   const { el, name, number, ratio, plural, picture, scaleOf, ruler, described, networks, hierarchies, images } =
     LAYERSCOPE;
   const { address, headline, total, latestImages, measuredHierarchies, glanceRows, sheetOf, shareLayers } = LAYERSCOPE;
+  const { measuredAtlases } = LAYERSCOPE;
   const { comparable, compareAddress, subjectOf } = LAYERSCOPE;
   const chosen = { main: null, beside: null };
 
@@ -19,6 +20,7 @@
             firstPictures(),
             el("section", { class: "cards", "aria-label": "Networks" }, networks.map(card)),
             measuredHierarchies(),
+            measuredAtlases(),
             latestImages(),
             bestMethods(),
             hierarchy(),
@@ -30,8 +32,10 @@
   // One heading of the first order, whatever there is.
   function withoutGallery() {
     if (hierarchies.reports.length || hierarchies.missing.length || hierarchies.making.length)
-      return [measuredHierarchies("h1"), toCompare(), searchBox(), latestImages(), bestMethods()];
-    if (images.length || LAYERSCOPE.missing.length) return [latestImages("h1"), searchBox(), bestMethods()];
+      return [measuredHierarchies("h1"), toCompare(), searchBox(), measuredAtlases(), latestImages(), bestMethods()];
+    if (images.length || LAYERSCOPE.missing.length)
+      return [latestImages("h1"), searchBox(), measuredAtlases(), bestMethods()];
+    if (LAYERSCOPE.atlases.length) return [measuredAtlases("h1"), searchBox(), bestMethods()];
     return [el("h1", {}, "Attribution methods, measured"), bestMethods()];
   }
 

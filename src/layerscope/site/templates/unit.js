@@ -35,6 +35,7 @@
       content: [
         head(of, at, data, place),
         pictures(of, at, data, place, source),
+        LAYERSCOPE.outcomeCard(shown),
         saved(numbers(of, shown), source, "what was measured", {
           rows: () => rowsOf([shown], NUMBERS),
           python: data.python.unit.join(index),

@@ -49,7 +49,9 @@ def test_processes_make_the_same_bytes(tmp_path):
 
 def test_bad_engines_are_said():
     with (
-        pytest.raises(UnknownNameError, match="no engine 'cloud'; there are: local, processes:N"),
+        pytest.raises(
+            UnknownNameError, match="no engine 'cloud'; there are: local, processes:N, dask:ADDRESS, ray, ray:ADDRESS"
+        ),
         open_engine("cloud"),
     ):
         pass
@@ -64,6 +66,13 @@ def test_bad_engines_are_said():
         pytest.raises(InputError, match=r"'processes:99999' has more processes than help on .* give .* at most"),
         open_engine("processes:99999"),
     ):
+        pass
+    with (
+        pytest.raises(InputError, match="engine 'dask:' has no address; write 'dask:tcp://HOST:PORT'"),
+        open_engine("dask:"),
+    ):
+        pass
+    with pytest.raises(InputError, match="engine 'ray:' has no address; write 'ray:HOST:PORT'"), open_engine("ray:"):
         pass
 
 

@@ -1,0 +1,124 @@
+"""Synthesis: how fast, how near the processor's limit, how exact, and are the pictures as good? Lucent beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+
+from layerscope.benchmarks.report import Options, Report, Row, manifest, threads
+from layerscope.benchmarks.synthesis import exactness, gpu, hours, lucent, objective, speed, trained
+from layerscope.benchmarks.synthesis.settings import LUCENT_STEPS, QUICK, TARGETS, Target, calibrated
+from layerscope.errors import InputError
+from layerscope.models.model import VisionModel
+from layerscope.models.sources import load_model
+from layerscope.types import Progress
+
+NOTES = (
+    "Times are processor seconds per step of one picture, from calls of two step counts, so that what a call does once "
+    "drops out; everything in turn in one process; medians over rounds, and in brackets the least and the most.",
+    "resnet50 has random weights here, BatchNorm statistics of 1/f noise, and residual branches of a quarter of their "
+    "strength (at full strength deep gradients are noise): times do not depend on weights; scores compare ascents and "
+    "say nothing of how pictures look, for which there are the bundled trained networks.",
+    "Like for like is the picture of Lucent: 128 px shown to the network at 224 px. A fitted canvas is as large as the "
+    "receptive field asks for and shown as it is: another viewing scale, so not the same picture.",
+    "Scores are means of a channel over its map, of 8-bit pictures without transforms, in float32; exactness compares "
+    "ascents of leak 0 with one by one, full forwards with a hook, in float32, from the same random numbers. The "
+    "literal ascent in float64 beside it tells what rounding alone does.",
+    "Lucent runs as it is by default; it leaves hooks and gradients on a network, so each run gets a copy, untimed.",
+)
+
+
+@dataclass(frozen=True)
+class Extent:
+    """How much is measured."""
+
+    targets: tuple[Target, ...]
+    goal: float
+    """About how many seconds one measurement of time takes."""
+    units: int
+    """Of each layer whose pictures are judged, after so many steps."""
+    steps: int
+    exact_units: int
+    exact_steps: int
+    networks: tuple[str, ...]
+    layers: tuple[str, ...]
+
+
+FULL = Extent(TARGETS, 3.0, 8, LUCENT_STEPS, 8, 128, trained.NETWORKS, trained.LAYERS)
+SHORT = Extent(QUICK, 1.0, 4, 48, 2, 16, trained.NETWORKS[1:], trained.LAYERS[1::2])
+
+
+def measure(options: Options, on_progress: Progress) -> Report:
+    """All tables, and with --out a sheet of pictures there. One thread, unless told otherwise."""
+    _check(options)
+    with threads(options.threads or 1):
+        tables, said = tables_of(calibrated(), SHORT if options.quick else FULL, options, on_progress)
+        facts = manifest() | {"notes": [*NOTES, *said]}
+    shown = {title: [_for_people(row) for row in rows] for title, rows in tables.items()}
+    return Report(tables, facts, "\n".join([verdict(tables), *NOTES, *said]), shown=shown)
+
+
+def tables_of(
+    model: VisionModel, extent: Extent, options: Options, on_progress: Progress
+) -> tuple[dict[str, list[Row]], list[str]]:
+    """The tables by title, and sentences about what was left out or written."""
+    targets, said = extent.targets, [why] if (why := lucent.why_not()) else []
+    times = speed.times_of(model, targets, options.rounds, extent.goal, on_progress)
+    tables = {
+        "rows": speed.rows_of(times, targets),
+        "roof": speed.roof_rows(model, times, targets),
+        "exactness": [
+            row
+            for network, some in ((model, targets), (load_model(extent.networks[-1]), trained.EXACT))
+            for row in exactness.rows_of(network, some, extent.exact_units, extent.exact_steps, on_progress)
+        ],
+        "gallery": hours.rows_of(model, times, targets, on_progress),
+        "objective": objective.rows_of(model, targets, extent.units, extent.steps, on_progress),
+    }
+    pairs = trained.pairs_of(extent.networks, extent.layers, 2, extent.steps, on_progress)
+    tables["trained"] = [row for pair in pairs for row in pair.rows()]
+    if options.out is not None:
+        said.append(f"pictures in {trained.write_sheet(pairs, options.out)}")
+    if torch.cuda.is_available():
+        tables["gpu"] = gpu.rows_of(model, targets, options.rounds, extent.goal, on_progress)
+    else:
+        said.append(gpu.SKIPPED)
+    return tables, said
+
+
+def verdict(tables: Mapping[str, list[Row]]) -> str:
+    """How many bounds are kept, and which are not."""
+    asked = [(title, row) for title, rows in tables.items() for row in rows if row.get("held") is not None]
+    broken = [f"{title} {_name(row)}" for title, row in asked if not row["held"]]
+    return f"{len(asked) - len(broken)} of {len(asked)} bounds are kept" + (
+        f"; not: {', '.join(broken)}" if broken else ""
+    )
+
+
+def _name(row: Row) -> str:
+    return " ".join(str(row[key]) for key in ("layer", "canvas", "ascent", "pictures") if row.get(key))
+
+
+def _for_people(row: Row) -> Row:
+    """Values with their interval as one text, and yes or no."""
+    return {name: _text(value) for name, value in row.items()}
+
+
+def _text(value: object) -> object:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Mapping):
+        return f"{value['value']} ({value['low']} to {value['high']})"
+    return value
+
+
+def _check(options: Options) -> None:
+    """Raise InputError for options that synthesis has not."""
+    if options.networks != "*" or options.conformance or options.truth:
+        raise InputError("synthesis is timed on resnet50; leave out --networks, --conformance and --truth")
+    if options.images is not None or options.masks is not None or options.methods is not None:
+        raise InputError("--images, --masks and --methods are of attribution; leave them out")
+    if not options.rounds:
+        raise InputError("no rounds: there is nothing to do; give 1 or more")

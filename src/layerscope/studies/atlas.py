@@ -1,0 +1,183 @@
+"""The activation atlas of a layer: what it tells apart in many images, as one map of pictures.
+
+Carter et al. 2019, "Activation Atlas" (Distill). One activation vector per probe image is laid out in the plane; each
+cell of a grid over it shows a picture of the mean of its vectors, measured against them. Layout and cells are records,
+named by all that they depend on, so an atlas that was stopped goes on where it was.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, as_completed
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from layerscope import objectives
+from layerscope.capture.layers import Layer
+from layerscope.errors import InputError
+from layerscope.models.model import VisionModel
+from layerscope.names import slug
+from layerscope.objectives import Objective
+from layerscope.passes.elsewhere import Shared, received, send
+from layerscope.records import Record, Store, content_key, write_whole
+from layerscope.studies.atlas_layout import chosen_method
+from layerscope.studies.atlas_records import CellRecords, laid_out, manifest_of
+from layerscope.studies.identity import common_facts
+from layerscope.studies.manifest import known
+from layerscope.studies.probe import open_probe
+from layerscope.synthesis.ascent import maximise
+from layerscope.synthesis.outcome import Synthesis
+from layerscope.synthesis.recipes import recipe_for
+from layerscope.types import Progress, no_progress
+
+CHUNK = 16
+"""Cells whose pictures are made in one go: what a killed atlas loses at most."""
+GRID, LEAST = 10, 5
+LARGEST_GRID = 64
+
+
+@dataclass(frozen=True)
+class Atlas:
+    """An atlas on disk. layout: how the vectors were laid out and how well. made: cells that this call made; found:
+    cells that were there already."""
+
+    folder: Path
+    network: str
+    layer: str
+    layout: dict[str, Any]
+    made: int
+    found: int
+    seconds: float
+
+    @cached_property
+    def cells(self) -> tuple[dict[str, Any], ...]:
+        """A row for each cell in reading order: all facts of its record, as "row", "column", "activations", "cosine",
+        "other" (the control), "rank", "classes", "attributed" and "status"."""
+        store = Store(self.folder)
+        listed = known(self.folder / "atlas.json").get("cells", ())
+        records = (store.find(cell["key"]) for cell in listed)
+        return tuple(record.facts for record in records if record is not None)
+
+    def __repr__(self) -> str:
+        shown = f"{self.made + self.found} cells of {self.layer}, {self.made} made now"
+        return f"Atlas({self.network!r}: {shown}; in {str(self.folder)!r})"
+
+    def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
+        """The map, as `figures.atlas` draws it."""
+        from layerscope.figures.atlas_plot import atlas as drawn
+
+        return drawn(self)._repr_png_()
+
+
+@dataclass(frozen=True, eq=False)
+class _Job:
+    place: int
+    objective: Objective
+    key: str
+
+
+def atlas(
+    model: VisionModel,
+    layer: str,
+    out: str | Path = "outputs/atlas",
+    *,
+    grid: int = GRID,
+    least: int = LEAST,
+    probe: str = "menagerie",
+    recipe: str = "standard",
+    seed: int = 0,
+    layout: str | None = None,
+    executor: Executor | None = None,
+    on_progress: Progress = no_progress,
+) -> Atlas:
+    """Make the atlas of a layer in a folder of its own below `out`; what is there already is not made again.
+
+    layer: its name; tokens are taken from the square of patches, of layers without positions each image gives its one
+    vector. grid: cells in a row and in a column. least: vectors that a cell needs to be shown. probe: "menagerie", or a
+    folder of class folders. recipe: "draft", "standard" or "fine". layout: "umap" or "pca+t-sne"; by default UMAP where
+    umap-learn is installed. executor: makes the pictures, by default here.
+    Raises UnknownNameError for layers, recipes and layouts that do not exist, InputError for fewer than 32 vectors that
+    are not zero or no cell with enough of them, StorageError where `out` cannot be written.
+    """
+    if not isinstance(model, VisionModel):
+        raise InputError(f"a {type(model).__name__} is no VisionModel; open it with load_model, or wrap(module)")
+    began, of = time.perf_counter(), model.layer(layer)
+    _check(grid, least)
+    recipe_for(recipe, of, model)  # an unknown name is said before any work
+    method = chosen_method(layout)
+    sent = None if executor is None else send(model, executor)
+    shown = open_probe(probe, model, on_progress=on_progress)
+    asked = {"grid": grid, "least": least, "recipe": recipe, "seed": seed, "probe": probe, "layout": method[0]}
+    made = dataclasses.asdict(recipe_for(recipe, of, model))
+    shared = common_facts(model, seed, shown)
+    key = content_key(kind="atlas", layer=of.name, grid=grid, least=least, layout=method, recipe=made, **shared)
+    folder = _folder_of(Path(out), model, of, key)
+    store = Store(folder)
+    record = store.find(key) or store.write(key, *laid_out(model, of, shown, asked, method[0], on_progress))
+    jobs = list(_jobs(of, record))
+    manifest = manifest_of(model, of, record, [job.key for job in jobs], shown, asked)
+    write_whole(folder / "atlas.json", json.dumps(manifest, indent=1).encode())
+    todo = [job for job in jobs if store.find(job.key) is None]
+    done, total = len(jobs) - len(todo), len(jobs)
+    told = CellRecords(model, of, record, shown, recipe, seed)
+    for chunk, synthesis in _made(model, sent, list(_chunks(todo)), recipe, seed, executor):
+        for row, job in enumerate(chunk):
+            store.write(job.key, *told.of(job.place, synthesis, row))
+        done += len(chunk)
+        on_progress(done, total, of.name)
+    seconds = time.perf_counter() - began
+    return Atlas(folder, model.name, of.name, record.facts["layout"], len(todo), total - len(todo), seconds)
+
+
+def _check(grid: int, least: int) -> None:
+    if not 2 <= grid <= LARGEST_GRID:
+        raise InputError(f"grid={grid!r}; give the cells in a row, 2 to {LARGEST_GRID}")
+    if least < 1:
+        raise InputError(f"least={least!r}; a cell needs one vector at least")
+
+
+def _folder_of(out: Path, model: VisionModel, layer: Layer, key: str) -> Path:
+    """One folder per network and layer; where its manifest names another key, one with the key in its name."""
+    folder = out / slug(model.name) / slug(layer.name)
+    before = known(folder / "atlas.json").get("key")
+    return folder if before in (None, key) else folder.with_name(f"{folder.name}-{key[:8]}")
+
+
+def _jobs(layer: Layer, record: Record) -> Iterator[_Job]:
+    for place, direction in enumerate(record.arrays["directions"]):
+        key = content_key(atlas=record.key, place=place, direction=hashlib.sha256(direction.tobytes()).hexdigest())
+        yield _Job(place, objectives.direction(layer.name, direction.tolist()), key)
+
+
+def _chunks(jobs: Sequence[_Job]) -> Iterator[list[_Job]]:
+    yield from (list(jobs[start : start + CHUNK]) for start in range(0, len(jobs), CHUNK))
+
+
+def _made(
+    model: VisionModel,
+    sent: Shared | None,
+    chunks: list[list[_Job]],
+    recipe: str,
+    seed: int,
+    executor: Executor | None,
+) -> Iterator[tuple[list[_Job], Synthesis]]:
+    """Chunks, as they are ready."""
+    climbing = [(chunk, [job.objective for job in chunk]) for chunk in chunks]
+    if executor is None or sent is None:
+        for chunk, wanted in climbing:
+            yield chunk, maximise(model, wanted, recipe=recipe, seed=seed)
+        return
+    waiting = {executor.submit(_elsewhere, sent, wanted, recipe, seed): chunk for chunk, wanted in climbing}
+    for future in as_completed(waiting):
+        yield waiting[future], future.result()
+
+
+def _elsewhere(sent: Shared, wanted: list[Objective], recipe: str, seed: int) -> Synthesis:
+    """What a worker does: only values travel to it."""
+    return maximise(received(sent), wanted, recipe=recipe, seed=seed)

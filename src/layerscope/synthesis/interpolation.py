@@ -1,0 +1,80 @@
+"""A row of pictures that leads from one unit to another (Olah et al. 2017, "Feature Visualization", Interaction)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from layerscope import objectives as ob
+from layerscope.errors import InputError
+from layerscope.objectives import Objective
+from layerscope.synthesis.ascent import bound_objective, maximise
+from layerscope.types import Progress, no_progress
+
+if TYPE_CHECKING:
+    from layerscope.capture.units import Unit
+    from layerscope.models.model import VisionModel
+    from layerscope.models.spectrum import Spectrum
+    from layerscope.synthesis.outcome import Synthesis
+    from layerscope.synthesis.recipes import Recipe
+
+ALIGNED_AT = 0.25
+"""Pictures of a row are held together in the layer at this share of the network's depth, if none is named."""
+
+
+def interpolate(
+    model: VisionModel,
+    first: Objective | Unit | str,
+    second: Objective | Unit | str,
+    steps: int = 5,
+    *,
+    align: float = 0.5,
+    layer: str | None = None,
+    recipe: str | Recipe = "standard",
+    seed: int = 0,
+    spectrum: Spectrum | None = None,
+    frames: int = 0,
+    on_progress: Progress = no_progress,
+) -> Synthesis:
+    """A row of `steps` pictures: the first climbs `first`, the last `second`, those between a mix of both.
+
+    Each end is climbed alone before, and counts in units of what it gained there, so that neither drowns the other;
+    scores and controls are in these units: picture i of n scores (1 - i/(n-1)) of the first and i/(n-1) of the second.
+    `align`: how strongly the pictures are held alike in `layer` (by default the one at a quarter of the network's
+    depth), so that the same thing stays in the same place; 0: each on its own, from the same noise.
+
+    Raises InputError for fewer than 2 steps, more than a batch holds, or an end that gains nothing, and what `maximise`
+    raises.
+    """
+    if steps < 2:
+        raise InputError(f"a row of {steps} pictures leads nowhere; give 2 or more steps")
+    if not align >= 0:
+        raise InputError(f"align={align} holds nothing; give a number of at least 0")
+    ends = [bound_objective(one, model) for one in (first, second)]
+    alone = maximise(model, ends, recipe=recipe, seed=seed, spectrum=spectrum, on_progress=on_progress)
+    shares = [_share(one, gain) for one, gain in zip(ends, alone.scores - alone.controls, strict=True)]
+    row = ob.penalised(ob.interpolation(*shares), -align * ob.alignment(_layer(model, layer)))
+    return maximise(
+        model,
+        [row] * steps,
+        recipe=recipe,
+        seed=seed,
+        spectrum=spectrum,
+        frames=frames,
+        on_progress=on_progress,
+    )
+
+
+def _share(end: Objective, gain: float) -> Objective:
+    """An end in units of what it gained alone, to three digits, so that its text is the same on every machine."""
+    if not gain > 0:
+        raise InputError(f"{str(end)!r} gains nothing when it is climbed alone, so there is nothing to lead from or to")
+    return float(f"{1 / gain:.3g}") * end
+
+
+def _layer(model: VisionModel, name: str | None) -> str:
+    if name is not None:
+        return model.layer(name).name
+    maps = [layer.name for layer in model.layers() if len(layer.shape) > 1 and np.prod(layer.shape) > layer.units]
+    return maps[int(ALIGNED_AT * (len(maps) - 1))] if maps else model.layers()[0].name
