@@ -15,6 +15,7 @@ import typer
 
 from layerscope.cli import bash_words, output
 from layerscope.cli.commands import app
+from layerscope.engine.heap import keep_freed_memory
 from layerscope.errors import LayerscopeError, UnknownNameError
 
 # Typer exports only the most special of its usage errors; their common base says all of them in one line.
@@ -25,6 +26,7 @@ _INTERRUPTED = 130
 def main(arguments: list[str] | None = None) -> int:
     """Run one command line; returns the exit code."""
     output.begin()
+    keep_freed_memory()
     try:
         with bash_words.answered():
             given = arguments or sys.argv[1:] or ["--help"]

@@ -94,7 +94,6 @@ def benchmark(
 
     \b
     Examples:
-      layerscope benchmark world
       layerscope benchmark attribution --truth --quick
       layerscope benchmark attribution --images photos --networks menagerie
       layerscope benchmark attribution --conformance --networks alexnet,resnet18

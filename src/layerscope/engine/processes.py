@@ -19,6 +19,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
+from layerscope.engine.heap import keep_freed_memory
 from layerscope.engine.tasks import ATTEMPTS, Parcel, brought, packed, run
 from layerscope.errors import WorkerError
 from layerscope.passes.elsewhere import Shared, digest_of
@@ -181,6 +182,7 @@ def _begin(leash: Connection, folder: str) -> None:
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)
+    keep_freed_memory()
     threading.Thread(target=_end_with, args=(leash, folder), daemon=True).start()
 
 

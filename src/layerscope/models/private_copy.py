@@ -18,6 +18,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
+from layerscope.models.packed import can_pack, packed
 from layerscope.models.precision import Precision
 from layerscope.models.stem import blocked_stem, is_stem
 
@@ -80,6 +81,8 @@ def private_copy(
     private = _fastest(private, example, wanted, blocked)
     if precision == "bfloat16":
         private = _halved(private, example, wanted)
+    if blocked and can_pack():
+        private = _packed(private, example, wanted)
     if leak:  # otherwise they may stay in place, which is faster
         alone = len(set(wanted)) == 1  # of several layers, one that is kept could be overwritten by a later one
         _replace(private, lambda child: _leaky(child, leak, alone))
@@ -102,6 +105,23 @@ def _fastest(private: nn.Module, example: Tensor, targets: Sequence[str], blocke
     return private
 
 
+def _packed(private: nn.Module, example: Tensor, targets: Sequence[str]) -> nn.Module:
+    """With packed weights but in the targets, where that runs and computes the same, else as it is."""
+    example = example.to(next(private.parameters(), example).dtype)
+    ready = copy.deepcopy(private)
+    layers = dict(ready.named_modules())
+    asked = {id(layers[name]) for name in targets if name in layers}  # these may be changed by who asked for them
+    _replace(ready, lambda child: child if id(child) in asked else packed(child))
+    try:
+        _, before = _watch(private, example, targets)
+        _, after = _watch(ready, example, targets)
+    except RuntimeError:
+        return private
+    tolerance = FOLD_TOLERANCE if example.dtype == torch.float32 else HALF_TOLERANCE
+    same = all(_alike(a.float(), b.float(), tolerance) for a, b in zip(before, after, strict=True))
+    return ready if same else private
+
+
 def _halved(private: nn.Module, example: Tensor, targets: Sequence[str]) -> nn.Module:
     """In bfloat16 where that is close enough at the targets, else as it is."""
     half = copy.deepcopy(private).to(torch.bfloat16)
@@ -110,7 +130,7 @@ def _halved(private: nn.Module, example: Tensor, targets: Sequence[str]) -> nn.M
         _, after = _watch(half, example.bfloat16(), targets)
     except RuntimeError:  # numbers of two formats meet in it, or an operation has no bfloat16
         return private
-    same = all(_alike(a.float(), b.float()) for a, b in zip(before, after, strict=True))
+    same = all(_alike(a.float(), b.float(), HALF_TOLERANCE) for a, b in zip(before, after, strict=True))
     return half if same else private
 
 
@@ -223,8 +243,8 @@ def _tensors(value: object) -> list[Tensor]:
     return [leaf for leaf in tree_leaves(value) if isinstance(leaf, Tensor)]
 
 
-def _alike(a: Tensor, b: Tensor) -> bool:
-    return a.shape == b.shape and bool((a - b).norm() <= HALF_TOLERANCE * a.norm())
+def _alike(a: Tensor, b: Tensor, tolerance: float) -> bool:
+    return a.shape == b.shape and bool((a - b).norm() <= tolerance * a.norm())
 
 
 def _close(a: Tensor, b: Tensor) -> bool:

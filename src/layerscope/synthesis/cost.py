@@ -30,7 +30,8 @@ from layerscope.capture.evaluating import evaluating
 from layerscope.capture.hooks import capture
 from layerscope.models.model import VisionModel
 from layerscope.objectives import Objective
-from layerscope.synthesis.ascent import _example, _that_fits, maximise
+from layerscope.synthesis.ascent import maximise
+from layerscope.synthesis.plan import example_of, that_fits
 from layerscope.synthesis.recipes import Recipe
 
 Layers = tuple[str, ...]
@@ -97,7 +98,7 @@ def loads(model: VisionModel, wanted: Sequence[tuple[Recipe, Layers]]) -> list[t
     for recipe, layers in distinct:
         fits, macs = recipe, counts[recipe.shown].get(layers)
         if macs is None:  # refused by these layers, or only by deeper ones
-            fits = _that_fits(model, recipe, layers)
+            fits = that_fits(model, recipe, layers)
             macs = forward_macs(model, fits.shown, [layers])[layers]
         found[recipe, layers] = fits, Load(fits.wander.canvas**2 + fits.shown**2, 2 * macs)
     return [found[one] for one in wanted]
@@ -114,7 +115,7 @@ def forward_macs(model: VisionModel, side: int, wanted: Sequence[Layers]) -> dic
     def so_far(activation: Tensor) -> Tensor:
         return torch.tensor(counter.get_total_flops())
 
-    picture = _example(model)[..., :side, :side].to(model.dtype)
+    picture = example_of(model)[..., :side, :side].to(model.dtype)
     try:
         with evaluating(model.module), capture(model, names, reduce=so_far) as counts, counter:
             model.module(picture)

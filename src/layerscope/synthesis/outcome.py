@@ -4,7 +4,7 @@ Scores and controls are measured on the user's own module, in eval mode and its 
 it is shown, without transforms. A picture that is smaller than the network's input is not enlarged or framed (but for
 recipes that magnify): the network is run on the picture itself, which `maximise` makes only where the network takes it.
 
-Status, in this order:
+Status, in this order, but for pictures that were written down (closed_form.py), which are "converged":
 "dead"       the gradient at the start was exactly zero (also at the layer before the activation function, where that is
              known), or the trace never moved: the picture is the start, and shows nothing.
 "converged"  the score is clear: above the control by more than CLEAR standard deviations of the objective over eight

@@ -161,6 +161,12 @@ def together(shown: int) -> int:
     return max(least, min(most, 1 << int(math.log2(_CACHED / shown**2)))) if shown**2 <= _CACHED else least
 
 
+def at_size(recipe: Recipe, side: int) -> Recipe:
+    """The recipe with pictures that the network is shown at `side` pixels, in batches that suit them."""
+    fewer = min(recipe.together, together(side))
+    return dataclasses.replace(recipe, view=round(side / recipe.magnify), together=fewer)
+
+
 def default_objective(unit: Unit, model: VisionModel) -> Objective:
     """What a gallery climbs for a unit, bound to `model`: an excited channel where a layer sees textures, a
     neuron where it sees things, a logit at the output."""

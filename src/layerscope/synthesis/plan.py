@@ -1,0 +1,114 @@
+"""Who climbs with whom, by which recipe."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import torch
+
+from layerscope.capture.evaluating import evaluating
+from layerscope.capture.hooks import capture
+from layerscope.errors import InputError
+from layerscope.models.model import VisionModel
+from layerscope.objectives import OUTPUT, Objective
+from layerscope.synthesis.batching import in_batches
+from layerscope.synthesis.climb import Party
+from layerscope.synthesis.recipes import Recipe, at_size, recipe_for
+from layerscope.synthesis.seeded import on_canvas
+from layerscope.types import Images, Progress
+
+if TYPE_CHECKING:
+    from layerscope.capture.layers import Layer
+
+Plan = dict[tuple[Recipe, tuple[str, ...]], list[Party]]
+"""Parties by what those that climb together have in common: recipe and layers."""
+
+
+def plan_of(
+    model: VisionModel, bound: Sequence[Objective], recipe: str | Recipe, steps: int | None, starts: Images | None
+) -> Plan:
+    """Who climbs with whom: pictures with the same recipe and layers, groups of diversity kept whole."""
+    groups: dict[str, list[int]] = {}
+    for place, objective in enumerate(bound):
+        groups.setdefault(str(objective) if objective.grouped else f"{place}", []).append(place)
+    plan: Plan = {}
+    for places in groups.values():
+        objective = bound[places[0]]
+        made = _recipe(model, objective, recipe, steps)
+        if len(places) > made.together:
+            raise InputError(
+                f"{len(places)} pictures of {str(objective)!r}; a group with diversity has at most {made.together}"
+            )
+        begins = () if starts is None else tuple(on_canvas(starts[list(places)], made.wander.canvas))
+        plan.setdefault((made, objective.layers), []).append(Party(objective, objective, tuple(places), begins))
+    return {(that_fits(model, made, layers), layers): parties for (made, layers), parties in plan.items()}
+
+
+def _recipe(model: VisionModel, objective: Objective, recipe: str | Recipe, steps: int | None) -> Recipe:
+    if isinstance(recipe, str):
+        recipe = recipe_for(recipe, _deepest(objective, model), model)
+    if objective.positioned:  # rows and columns are those of the network's input size
+        recipe = at_size(recipe, model.input_size)
+    return recipe if steps is None else dataclasses.replace(recipe, steps=steps)
+
+
+def _deepest(objective: Objective, model: VisionModel) -> Layer | None:
+    if OUTPUT in objective.layers:
+        return None
+    return next(
+        layer for layer in reversed(model.layers()) if layer.name in {model.layer(n).name for n in objective.layers}
+    )
+
+
+def that_fits(model: VisionModel, recipe: Recipe, layers: tuple[str, ...]) -> Recipe:
+    """The recipe at the network's input size where the network does not take a smaller picture up to these layers."""
+    if recipe.shown >= model.input_size:
+        return recipe
+    try:
+        with evaluating(model.module), capture(model, list(layers)):
+            model.module(example_of(model)[..., : recipe.shown, : recipe.shown].to(model.dtype))
+    except (
+        RuntimeError,
+        AssertionError,
+        ValueError,
+    ):  # how networks refuse a size; at full size the same error is raised
+        return at_size(recipe, model.input_size)
+    return recipe
+
+
+def normaliser(model: VisionModel) -> Callable[[Images], Images]:
+    """The model's normalisation in float32, as its private copy computes, whatever its own dtype is."""
+    device = model.device
+    mean, std = (torch.tensor(v, dtype=torch.float32, device=device).view(-1, 1, 1) for v in (model.mean, model.std))
+    factor, offset = 1 / std, -mean / std
+    return lambda images: torch.addcmul(offset, images, factor)
+
+
+def example_of(model: VisionModel) -> torch.Tensor:
+    """One image of noise, normalised, float32."""
+    shape = (1, model.channels, model.input_size, model.input_size)
+    noise = torch.rand(shape, generator=torch.Generator().manual_seed(0), dtype=torch.float32)
+    return normaliser(model)(noise.to(model.device))
+
+
+def pictures_of(party: Party) -> int:
+    """How many pictures a party has."""
+    return len(party.places)
+
+
+def ticker(plan: Plan, on_progress: Progress) -> Callable[[str], None]:
+    """Counts steps of batches; a second try of a dead one runs beyond the plan and is not counted."""
+    total = sum(
+        recipe.steps * sum(1 for _ in in_batches(parties, recipe.together, pictures_of))
+        for (recipe, _), parties in plan.items()
+    )
+    done = 0
+
+    def tick(what: str) -> None:
+        nonlocal done
+        done = min(done + 1, total)
+        on_progress(done, total, what)
+
+    return tick
