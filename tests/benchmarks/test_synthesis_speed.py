@@ -48,7 +48,7 @@ def test_ratios_are_of_the_same_round():
 
 def test_operations_are_those_of_convolutions_up_to_the_layer_forward_and_back_to_the_image():
     first, second = 16 * 16 * 8 * 3 * 25, 16 * 16 * 8 * 8 * 9
-    assert roof.flops_of(small(), "conv2", 32) == 2 * 2 * (first + second)
+    assert roof.flops_of(small(), "conv2", 32, 64) == 2 * 2 * (first + second)
 
 
 def test_the_roof_is_the_rate_of_the_fastest_shape(monkeypatch):
@@ -109,7 +109,7 @@ def test_without_lucent_there_are_dashes():
 
 
 def test_the_share_of_the_roof_is_of_the_same_round(monkeypatch):
-    monkeypatch.setattr(speed, "flops_of", lambda model, layer, side: 1_500_000)
+    monkeypatch.setattr(speed, "flops_of", lambda model, layer, side, together: 1_500_000)
     monkeypatch.setattr(speed, "fitted", lambda model, view: speed.like_for_like(model, 32, 32))
     monkeypatch.setattr("layerscope.benchmarks.synthesis.settings.fast_precision", lambda device: "float32")
     times = made_up(False) | {("fitted canvas", "layer3"): [0.002, 0.001]}

@@ -41,7 +41,7 @@ def rows_of(
         for what, recipe in recipes_of(moved, target).items():
             name = f"{what} {target.layer}"
             measures[name] = per_step(_clock(moved, target.layer, recipe, device), recipe.together, goal)
-            work[name] = flops_of(model, target.layer, recipe.shown)
+            work[name] = flops_of(model, target.layer, recipe.shown, recipe.together)
     times = rounds_of(measures, rounds, on_progress)
     return [_row(times, what, target.layer, work) for what in recipes_of(moved, targets[0]) for target in targets]
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
 from layerscope.benchmarks.report import Options, Report, Row, manifest, threads
 from layerscope.benchmarks.synthesis import exactness, gpu, hours, lucent, objective, speed, trained
+from layerscope.benchmarks.synthesis.kept import Kept
 from layerscope.benchmarks.synthesis.settings import LUCENT_STEPS, QUICK, TARGETS, Target, calibrated
 from layerscope.errors import InputError
 from layerscope.models.model import VisionModel
@@ -46,7 +48,7 @@ class Extent:
     layers: tuple[str, ...]
 
 
-FULL = Extent(TARGETS, 3.0, 8, LUCENT_STEPS, 8, 128, trained.NETWORKS, trained.LAYERS)
+FULL = Extent(TARGETS, 3.0, 8, LUCENT_STEPS, 8, 64, trained.NETWORKS, trained.LAYERS)
 SHORT = Extent(QUICK, 1.0, 4, 48, 2, 16, trained.NETWORKS[1:], trained.LAYERS[1::2])
 
 
@@ -65,27 +67,54 @@ def tables_of(
 ) -> tuple[dict[str, list[Row]], list[str]]:
     """The tables by title, and sentences about what was left out or written."""
     targets, said = extent.targets, [why] if (why := lucent.why_not()) else []
-    times = speed.times_of(model, targets, options.rounds, extent.goal, on_progress)
+    kept = Kept.of(options, extent)
+    measured = kept.table("times", lambda: _rows_of_times(model, extent, options.rounds, on_progress))
+    times = {(str(row["what"]), str(row["layer"])): row["values"] for row in measured}
     tables = {
         "rows": speed.rows_of(times, targets),
         "roof": speed.roof_rows(model, times, targets),
-        "exactness": [
+        "gallery": kept.table("gallery", lambda: hours.rows_of(model, times, targets, on_progress)),
+        "exactness": kept.table("exactness", lambda: _exactness(model, extent, on_progress)),
+        "objective": [
             row
-            for network, some in ((model, targets), (load_model(extent.networks[-1]), trained.EXACT))
-            for row in exactness.rows_of(network, some, extent.exact_units, extent.exact_steps, on_progress)
+            for target in targets
+            for row in kept.table(
+                f"objective {target.layer}",
+                lambda target=target: objective.rows_of(  # type: ignore[misc]
+                    model, [target], extent.units, extent.steps, on_progress
+                ),
+            )
         ],
-        "gallery": hours.rows_of(model, times, targets, on_progress),
-        "objective": objective.rows_of(model, targets, extent.units, extent.steps, on_progress),
+        "trained": kept.table("trained", lambda: _trained(extent, options.out, on_progress)),
     }
-    pairs = trained.pairs_of(extent.networks, extent.layers, 2, extent.steps, on_progress)
-    tables["trained"] = [row for pair in pairs for row in pair.rows()]
     if options.out is not None:
-        said.append(f"pictures in {trained.write_sheet(pairs, options.out)}")
+        said.append(f"pictures in {options.out / trained.FILE}")
     if torch.cuda.is_available():
         tables["gpu"] = gpu.rows_of(model, targets, options.rounds, extent.goal, on_progress)
     else:
         said.append(gpu.SKIPPED)
     return tables, said
+
+
+def _rows_of_times(model: VisionModel, extent: Extent, rounds: int, on_progress: Progress) -> list[Row]:
+    times = speed.times_of(model, extent.targets, rounds, extent.goal, on_progress)
+    return [{"what": what, "layer": layer, "values": list(values)} for (what, layer), values in times.items()]
+
+
+def _exactness(model: VisionModel, extent: Extent, on_progress: Progress) -> list[Row]:
+    return [
+        row
+        for network, some in ((model, extent.targets), (load_model(extent.networks[-1]), trained.EXACT))
+        for row in exactness.rows_of(network, some, extent.exact_units, extent.exact_steps, on_progress)
+    ]
+
+
+def _trained(extent: Extent, out: Path | None, on_progress: Progress) -> list[Row]:
+    """Scores of pictures of trained networks; the pictures go into `out`."""
+    pairs = trained.pairs_of(extent.networks, extent.layers, 2, extent.steps, on_progress)
+    if out is not None:
+        trained.write_sheet(pairs, out)
+    return [row for pair in pairs for row in pair.rows()]
 
 
 def verdict(tables: Mapping[str, list[Row]]) -> str:

@@ -18,6 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from layerscope.benchmarks.synthesis.settings import own_copy
 from layerscope.capture.hooks import capture
 from layerscope.models.model import VisionModel
+from layerscope.synthesis.picked import picked_in
 
 SHAPES = ((16, 64, 48), (16, 128, 24), (16, 256, 24), (16, 256, 12), (16, 512, 12))
 """Images, channels (in and out), and side of the map."""
@@ -35,10 +36,12 @@ def roof(
     return lambda: max(case() for case in cases)
 
 
-def flops_of(model: VisionModel, layer: str, side: int) -> int:
+def flops_of(model: VisionModel, layer: str, side: int, together: int) -> int:
     """Operations of one image-step: convolutions and matrix products up to `layer` of one image of `side` pixels,
-    forward and backward to the image, with nothing for the weights."""
+    forward and backward to the image, with nothing for the weights. Of a last convolution only what is done: as many
+    of its units as pictures climb together."""
     module = own_copy(model).requires_grad_(False)
+    picked_in(module, layer, together)
     image = torch.zeros(1, model.channels, side, side, requires_grad=True)
     with FlopCounterMode(display=False) as counter, capture(module, [layer], detach=False) as activations:
         module(image)

@@ -88,8 +88,9 @@ def roof_rows(model: VisionModel, times: Times, targets: Sequence[Target]) -> li
     """What the ascent achieves on the fitted canvas beside the roof of the same round, in GFLOP per second and core."""
     rows = []
     for target in targets:
-        precision = fitted(model, target.view).precision
-        work, limit = flops_of(model, target.layer, target.view), times["roof", precision]
+        recipe = fitted(model, target.view)
+        precision = recipe.precision
+        work, limit = flops_of(model, target.layer, target.view, recipe.together), times["roof", precision]
         achieved = [work / seconds for seconds in times["fitted canvas", target.layer]]
         share = interval(ratios(achieved, limit))
         asked = target.layer.partition(".")[0] in ROOFED
