@@ -23,6 +23,7 @@ PAGES = {
     "Pictures and maps": (
         "maximise",
         "Recipe",
+        "recipe_for",
         "accentuate",
         "caricature",
         "interpolate",

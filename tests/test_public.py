@@ -10,7 +10,7 @@ import layerscope as ls
 
 PUBLIC = {
     "Attribution", "InputError", "Layer", "LayerscopeError", "METHODS", "Recipe", "Spectrum", "Unit", "VisionModel", "ablate", "accentuate", "animate", "atlas", "attribute", "capture", "caricature", "channel",
-    "direction", "diversity", "effective_receptive_fields", "excitation", "explain", "figures", "gallery", "gallery_plan", "hierarchy", "inhibition", "interpolate", "layer_energy", "leaderboard", "load_model", "logit", "margin", "maximise", "neuron", "replace", "spritemap", "world", "wrap", "write_site",
+    "direction", "diversity", "effective_receptive_fields", "excitation", "explain", "figures", "gallery", "gallery_plan", "hierarchy", "inhibition", "interpolate", "layer_energy", "leaderboard", "load_model", "logit", "margin", "maximise", "neuron", "recipe_for", "replace", "spritemap", "world", "wrap", "write_site",
 }  # fmt: skip
 
 

@@ -248,6 +248,7 @@ USES = (
     Use("interpolate", ("interpolate",), lambda model, _: ls.interpolate(model, "conv2:3", "b", 3, recipe=ls.Recipe("few", "fourier", view=SIZE, steps=6)), (0, 4)),
     Use("atlas", ("atlas",), _atlas, calls=(0, 9)),
     Use("gallery", ("gallery",), lambda model, out: ls.gallery(model, "head:1", out, recipe="draft", probe=None), (0, 9)),
+    Use("recipe_for", ("recipe_for",), lambda model, _: ls.recipe_for("draft", model.layer("conv2"), model)),
     Use("gallery_plan", ("gallery_plan",), lambda model, out: ls.gallery_plan(model, ["conv2:1", "head"], out, recipe="draft", probe=None, workers=2), (0, 4)),
 )  # fmt: skip
 

@@ -38,3 +38,4 @@ from .synthesis.accentuation import caricature as caricature
 from .synthesis.ascent import maximise as maximise
 from .synthesis.interpolation import interpolate as interpolate
 from .synthesis.recipes import Recipe as Recipe
+from .synthesis.recipes import recipe_for as recipe_for

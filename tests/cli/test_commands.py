@@ -249,7 +249,7 @@ def test_interrupted_is_130(capsys, network, tmp_path, monkeypatch):
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("layerscope.studies.gallery.maximise", interrupt)
+    monkeypatch.setattr("layerscope.studies.gallery_work.maximise", interrupt)
     assert main(["gallery", network, "--probe", "none", "--out", str(tmp_path / "out")]) == 130
     assert "interrupted; what was made is kept" in capsys.readouterr().err
 
@@ -258,7 +258,7 @@ def test_a_defect_of_ours_is_1_with_its_traceback(capsys, network, tmp_path, mon
     def fail(*_: object, **__: object) -> None:
         raise OSError(errno.EIO, "lightning")
 
-    monkeypatch.setattr("layerscope.studies.gallery.maximise", fail)
+    monkeypatch.setattr("layerscope.studies.gallery_work.maximise", fail)
     assert main(["gallery", network, "--probe", "none", "--out", str(tmp_path / "out")]) == 1
     said = capsys.readouterr().err
     assert "Traceback" in said

@@ -48,6 +48,12 @@ def test_a_plan_as_json_knows_what_is_there_and_the_workers(capsys, command):
     assert 0 < facts["seconds"] <= facts["core_seconds"]
 
 
+def test_seeds_are_planned(capsys, command):
+    assert main([*command, "--plan", "--json", "--seeds", "3"]) == 0
+    three = json.loads(capsys.readouterr().out)
+    assert three["seeds"] == 3
+
+
 def test_a_plan_for_no_engine_is_refused(capsys, command):
     assert main([*command, "--plan", "--engine", "threads"]) == 2
     assert capsys.readouterr().err.splitlines()[-1].startswith("error: no engine 'threads'")

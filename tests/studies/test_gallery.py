@@ -96,7 +96,7 @@ def test_a_killed_gallery_ends_with_the_same_bytes(tmp_path):
     network = tmp_path / "net.py"
     network.write_text(
         "import torch\nfrom torch import nn\nimport layerscope as ls\n\n\ndef net():\n"
-        "    return ls.wrap(nn.Sequential(nn.Conv2d(3, 40, 5, 2, 2), nn.ReLU(), nn.Conv2d(40, 64, 3)), 32, name='net')\n"
+        "    return ls.wrap(nn.Sequential(nn.Conv2d(3, 40, 5, 2, 2), nn.ReLU(), nn.Conv2d(40, 8, 3)), 32, name='net')\n"
     )
     command = [
         sys.executable,
@@ -124,7 +124,7 @@ def test_a_killed_gallery_ends_with_the_same_bytes(tmp_path):
     running.send_signal(signal.SIGKILL)
     assert running.wait() == -signal.SIGKILL
     made = len(list(killed.rglob("records/*/*.safetensors")))
-    assert 0 < made < 104
+    assert 0 < made < 48
     again = subprocess.run([*command, str(killed)], check=True, env=environment, capture_output=True, text=True)
     assert f"{made} found" in again.stdout or "found" in again.stdout
     whole, resumed = (

@@ -10,8 +10,10 @@ import torch
 
 import layerscope as ls
 from layerscope.errors import InputError, UnknownNameError
-from layerscope.studies.gallery import CHUNK, gallery
+from layerscope.studies.gallery import gallery
 from layerscope.studies.gallery_plan import duration, gallery_plan
+from layerscope.studies.natural_paths import layers_before
+from layerscope.studies.planned_loads import picked_loads
 from layerscope.studies.planned_naturals import NaturalCosts
 from layerscope.synthesis import cost
 from layerscope.synthesis.cost import Rates
@@ -40,7 +42,7 @@ def test_a_row_says_what_the_layer_takes(model, tmp_path, known_rates):
     for row in plan.rows:
         recipe = recipe_for("draft", model.layer(row.layer), model)
         layers = ("",) if row.layer == "6" else (row.layer,)
-        ((_, load),) = cost.loads(model, [(recipe, layers)])
+        ((_, load),) = picked_loads(model, [(recipe, layers)])
         assert (row.recipe, row.load) == (recipe, load)
         assert row.core_seconds == pytest.approx(RATES.call(load, recipe, row.units))
     assert plan.core_seconds == pytest.approx(sum(row.core_seconds for row in plan.rows))
@@ -51,15 +53,30 @@ def test_a_row_says_what_the_layer_takes(model, tmp_path, known_rates):
 
 def test_layers_wider_than_a_chunk_take_several_calls(known_rates):
     torch.manual_seed(0)
-    wide = ls.wrap(torch.nn.Sequential(torch.nn.Conv2d(3, 2 * CHUNK + 5, 3)), 32)
+    wide = ls.wrap(torch.nn.Sequential(torch.nn.Conv2d(3, 69, 3)), 32)
     plan = gallery_plan(wide, "0", recipe="draft", probe=None)
     (row,) = plan.rows
-    calls = [RATES.call(row.load, row.recipe, size) for size in (CHUNK, CHUNK, 5)]
-    assert row.core_seconds == pytest.approx(sum(calls))
-    assert gallery_plan(wide, "0", recipe="draft", probe=None, workers=2).seconds == pytest.approx(sum(calls) / 2)
-    assert gallery_plan(wide, "0", recipe="draft", probe=None, workers=9).seconds == pytest.approx(sum(calls) / 3)
+    calls = [RATES.call(row.load, row.recipe, size) for size in (32, 32, 5)]
+    assert (row.chunks, row.core_seconds) == (3, pytest.approx(sum(calls)))
+    for workers, size, chunks in ((1, 32, 3), (2, 16, 5), (9, 8, 9), (20, 8, 9)):
+        shared = gallery_plan(wide, "0", recipe="draft", probe=None, workers=workers)
+        whole = sum(RATES.call(row.load, row.recipe, min(size, 69 - start)) for start in range(0, 69, size))
+        assert shared.rows[0].chunks == chunks
+        assert shared.seconds == pytest.approx(whole / min(workers, chunks))
     three = gallery_plan(wide, "0", recipe="draft", probe=None, seeds=3)
-    assert three.core_seconds == pytest.approx(3 * sum(calls) + RATES.call(row.load, row.recipe, 8))
+    moved = 69 * 3 * 5 * RATES.per_mac * row.load.macs / 2  # each picture and four moved copies of it
+    assert three.core_seconds == pytest.approx(3 * sum(calls) + RATES.call(row.load, row.recipe, 8) + moved)
+
+
+def test_of_the_climbed_convolution_only_as_many_channels_count_as_climb_at_a_time(model):
+    """10 units and a batch of 8: 2 channels of 6 x 3 x 3 weights at 14 x 14 places are left out, there and back."""
+    recipe = recipe_for("draft", model.layer("2"), model)
+    ((_, whole),), ((_, picked),) = (count(model, [(recipe, ("2",))]) for count in (cost.loads, picked_loads))
+    assert (recipe.together, whole.pixels) == (8, picked.pixels)
+    rows, columns = model.layer("2").shape[1:]
+    assert whole.macs - picked.macs == 2 * 2 * rows * columns * model.module[2].weight[0].numel()
+    first, last = (recipe, ("0",)), (recipe, ("",))  # 6 units, and the output: as they are
+    assert picked_loads(model, [first, last]) == cost.loads(model, [first, last])
 
 
 def test_what_is_there_already_costs_nothing(model, tmp_path, known_rates):
@@ -90,23 +107,35 @@ def test_natural_images_are_in_the_plan(model, known_rates, monkeypatch):
     ticks = iter([10.0, 14.0, 16.0])
     monkeypatch.setattr(cost, "core_clock", lambda model: lambda: next(ticks))
     plan = gallery_plan(model, ["0", "2"], recipe="draft", workers=2)
-    assert plan.natural_seconds == pytest.approx((16 - 10) / 8 * 50)
-    macs = [cost.forward_macs(model, model.input_size, [(name,)])[name,] for name in ("0", "2")]
-    per_mac = (16 - 14) / 8 / macs[1]
-    shown = NaturalCosts(50, plan.natural_seconds, per_mac, dict(zip("02", macs, strict=True)))
-    assert [row.card_seconds for row in plan.rows] == pytest.approx([shown.cards("0", 6), shown.cards("2", 10)])
-    pictures = [row.picture_seconds for row in plan.rows]
-    assert plan.seconds == pytest.approx(
-        plan.natural_seconds + max(sum(pictures) / 2, shown.cards("0", 6) + shown.cards("2", 10))
+    names = [layer.name for layer in layers_before(model, model.layer("2"))]
+    macs = {name: cost.forward_macs(model, model.input_size, [(name,)])[name,] for name in ("0", "2", *names)}
+    earlier = {name: layers_before(model, model.layer(name)) for name in ("0", "2")}
+    shown = NaturalCosts(50, 4 / 8 * 50, 2 / 8, 2 / 8 / macs["2"], macs, earlier)
+    assert names
+    assert plan.opening_seconds == pytest.approx(25)
+    assert plan.natural_seconds == pytest.approx(shown.looking({"0": 6, "2": 10}))
+    forwards = [row.units * shown.per_mac * row.load.macs / 2 for row in plan.rows]
+    compared = [shown.compared("0", 6), shown.compared("2", 10)]
+    assert compared[0] == 0 < compared[1]
+    assert [row.card_seconds for row in plan.rows] == pytest.approx(
+        [sum(one) for one in zip(forwards, compared, strict=True)]
     )
+    rows = sum(row.core_seconds for row in plan.rows)
+    assert plan.core_seconds == pytest.approx(25 + plan.natural_seconds + rows)
+    assert plan.seconds == pytest.approx(25 + (plan.natural_seconds + rows) / 2)
 
 
-def test_cards_look_at_each_image_once():
-    """Against draws of 24 images for each of 3 units."""
-    draw = torch.randint(60, (4000, 3 * 24), generator=torch.Generator().manual_seed(0))
+def test_natural_images_are_run_once_for_all_units_that_memory_holds(model, monkeypatch):
+    """Against draws of 8 images for each of 3 and 5 units; and once more where memory holds half of their ranks."""
+    draw = torch.randint(60, (4000, 8 * 8), generator=torch.Generator().manual_seed(0))
     different = sum(len(set(row)) for row in draw.tolist()) / len(draw)
-    costs = NaturalCosts(60, whole=0, per_mac=1e-3, macs={"a": 7})
-    assert costs.cards("a", 3) == pytest.approx(different * 7e-3, rel=0.01)
+    earlier = {"a": (), "b": (model.layer("0"),), "c": (model.layer("0"), model.layer("2"))}
+    costs = NaturalCosts(60, opening=9, per_image=1e-1, per_mac=1e-3, macs={"0": 40, "2": 70}, earlier=earlier)
+    monkeypatch.setattr("layerscope.studies.planned_naturals._PER_ROW", 0)
+    assert costs.looking({"a": 30}) == pytest.approx(6)
+    assert costs.looking({"b": 3, "c": 5}) == pytest.approx(6 + different * 70e-3, rel=0.01)
+    monkeypatch.setattr("layerscope.studies.planned_naturals.MEMORY", (3 * 6 + 5 * 16) * 8)
+    assert costs.looking({"b": 3, "c": 5}) == pytest.approx(6 + 2 * different * 70e-3, rel=0.01)
 
 
 def test_a_folder_of_pictures_is_counted_and_not_all_read(model, tmp_path, known_rates, monkeypatch):
@@ -119,7 +148,8 @@ def test_a_folder_of_pictures_is_counted_and_not_all_read(model, tmp_path, known
     ticks = iter([0.0, 0.0, 8.0])
     monkeypatch.setattr(cost, "core_clock", lambda model: lambda: next(ticks))
     plan = gallery_plan(model, "2", recipe="draft", probe=str(tmp_path / "photos"))
-    assert plan.natural_seconds == pytest.approx(30)
+    assert (plan.opening_seconds, plan.rows[0].units) == (0, 10)
+    assert plan.natural_seconds > 30
 
 
 def test_the_plan_as_json_and_in_words(model, tmp_path, known_rates):
@@ -192,7 +222,7 @@ def test_the_plan_is_right_within_a_quarter(tmp_path, spec):
     model = ls.load_model(spec, weights=None if spec == "menagerie" else "none")
     convolutions = [layer for layer in model.layers() if layer.kind == "Conv2d"]
     chosen = [convolutions[len(convolutions) * share // 4] for share in (0, 2, 3)]
-    units = [f"{layer.name}:{unit}" for layer in chosen for unit in range(min(layer.units, CHUNK))]
+    units = [f"{layer.name}:{unit}" for layer in chosen for unit in range(min(layer.units, 32))]
     gallery(model, units[0], tmp_path / "warm", recipe="draft", probe=None)
     plan = gallery_plan(model, units, tmp_path / "out", recipe="draft", probe=None)
     began = time.process_time()

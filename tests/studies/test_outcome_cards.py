@@ -13,17 +13,18 @@ from layerscope.capture.hooks import capture
 from layerscope.errors import InputError
 from layerscope.faithfulness.picture_paths import rank_similarity
 from layerscope.faithfulness.seen_means import position_means
+from layerscope.studies.crew import Crew
 from layerscope.studies.exemplars import Naturals, find_naturals
+from layerscope.studies.natural_paths import drawn_units, layers_before, natural_paths, other_spots
 from layerscope.studies.outcome_cards import (
     MOVED,
     NO_NATURALS,
     ONE_SEED,
     OTHER_PICTURES,
-    OutcomeCards,
-    drawn_units,
-    layers_before,
+    Controls,
+    cards_of,
     moved_a_little,
-    other_spots,
+    other_pictures,
     seeds_of,
 )
 from layerscope.studies.probe import Probe, open_probe
@@ -45,6 +46,14 @@ def small_naturals(model, layer: str) -> Naturals:
     return find_naturals(model, [model.layer(layer)], shown)[layer]
 
 
+def told(model, layer, units, pictures, naturals, recipe="draft", seed=0) -> list:
+    """As a gallery makes them, in this process."""
+    natural = next(natural_paths(Crew(model), [(naturals, units)], seed)) if naturals else None
+    made = recipe_for(recipe, layer, model)
+    others = other_pictures(model, layer, made, seed) if len(pictures) > 1 else None
+    return cards_of(model, layer, units, pictures, made, seed, Controls(natural, others))
+
+
 # --- the parts
 
 
@@ -59,16 +68,18 @@ def test_layers_before_a_unit_end_before_it(bundled):
 def test_controls_are_drawn_from_the_layer_and_never_the_units_own_images():
     model = small_model()
     naturals = small_naturals(model, "conv3")
+    drawn, top = drawn_units(naturals.layer, 0), naturals.top
     for unit in range(12):
-        spots = other_spots(naturals, unit, seed=0, most=5)
-        own = set(naturals.top.images[unit].tolist())
+        spots = other_spots(naturals, unit, drawn, most=5)
+        own = set(top.images[unit].tolist())
         assert len({spot.image for spot in spots}) == len(spots) <= 5
         assert not own & {spot.image for spot in spots}
-        assert unit not in {spot.unit for spot in spots}
-        assert all(spot.image == naturals.top.images[spot.unit, 0] for spot in spots)
-        assert other_spots(naturals, unit, seed=0, most=5) == spots
+        places = (top.images, top.rows, top.columns)
+        firsts = dict.fromkeys(tuple(int(one[other, 0]) for one in places) for other in drawn if other != unit)
+        assert set(spots) <= set(firsts)
+        assert sorted(spots, key=list(firsts).index) == spots
     assert drawn_units(naturals.layer, 0) != drawn_units(naturals.layer, 1)
-    assert sorted(drawn_units(naturals.layer, 0)) == list(range(12))
+    assert sorted(drawn) == list(range(12))
 
 
 def test_small_transforms_differ_from_their_picture_a_little():
@@ -101,8 +112,8 @@ def test_a_card_is_the_same_in_any_company():
     pictures = [
         ls.maximise(model, [f"conv3:{unit}" for unit in range(6)], steps=8, seed=seed).images for seed in (0, 1)
     ]
-    together = OutcomeCards(model, "draft", 0).of(layer, list(range(6)), pictures, naturals)
-    backwards = OutcomeCards(model, "draft", 0).of(layer, [5, 2], [some[[5, 2]] for some in pictures], naturals)
+    together = told(model, layer, list(range(6)), pictures, naturals)
+    backwards = told(model, layer, [5, 2], [some[[5, 2]] for some in pictures], naturals)
     assert backwards == [together[5], together[2]]
     assert together[2]["agreement"]["seeds"] == 2
     assert [one["layer"] for one in together[2]["path"]["layers"]]
@@ -113,7 +124,7 @@ def test_agreement_is_beside_pictures_of_other_units_without_the_unit_itself():
     layer, drawn = model.layer("conv3"), drawn_units(model.layer("conv3"), 0)
     unit, others = drawn[0], sorted(drawn[1:OTHER_PICTURES])
     own = [ls.maximise(model, [f"conv3:{unit}"], recipe="draft", seed=seed).images for seed in (0, 1)]
-    (card,) = OutcomeCards(model, "draft", 0).of(layer, [unit], own, None)
+    (card,) = told(model, layer, [unit], own, None)
     rest = ls.maximise(model, [f"conv3:{one}" for one in others], recipe="draft", seed=0).images
     shown = [torch.from_numpy(np.concatenate(some)).permute(0, 3, 1, 2).float() / 255 for some in (own, [rest])]
     mine, theirs = (np.delete(position_means(model, images, layer), unit, 1) for images in shown)
@@ -123,11 +134,15 @@ def test_agreement_is_beside_pictures_of_other_units_without_the_unit_itself():
 def test_what_is_missing_is_said_in_words():
     model = small_model()
     picture = [ls.maximise(model, ["conv2:1"], steps=2).images]
-    (card,) = OutcomeCards(model, "draft", 0).of(model.layer("conv2"), [1], picture, None)
+    (card,) = told(model, model.layer("conv2"), [1], picture, None)
     assert card["path"] == {"words": NO_NATURALS}
     assert card["agreement"] == {"words": ONE_SEED}
-    (first,) = OutcomeCards(model, "draft", 0).of(
-        model.layer("conv1"), [1], [ls.maximise(model, ["conv1:1"], steps=2).images], small_naturals(model, "conv1")
+    (first,) = told(
+        model,
+        model.layer("conv1"),
+        [1],
+        [ls.maximise(model, ["conv1:1"], steps=2).images],
+        small_naturals(model, "conv1"),
     )
     assert first["path"]["words"] == "no layer before it to compare"
 
@@ -176,9 +191,7 @@ def fooled_cards(bundled, probe, fooled, units):
     network, decoys = fooled
     made = ls.maximise(network, [ls.neuron(f"routed:{unit}") for unit in units], recipe="draft")
     layer = network.layer("routed")
-    cards = OutcomeCards(network, "draft", 0).of(
-        layer, units, [made.images], find_naturals(network, [layer], probe)["routed"]
-    )
+    cards = told(network, layer, units, [made.images], find_naturals(network, [layer], probe)["routed"])
     with torch.no_grad(), capture(bundled, "conv8") as honest:
         bundled(torch.from_numpy(made.images).permute(0, 3, 1, 2).float() / 255)
         values = honest["conv8"].flatten(1)
@@ -212,8 +225,9 @@ def test_most_fooled_units_are_caught_and_few_honest_ones_flagged(bundled, probe
     for layer in layers:
         units = list(range(0, 40, 5))
         images = ls.maximise(bundled, [f"{layer.name}:{unit}" for unit in units], recipe="draft").images
-        found = verdicts(OutcomeCards(bundled, "draft", 0).of(layer, units, [images], naturals[layer.name]))
+        found = verdicts(told(bundled, layer, units, [images], naturals[layer.name]))
         flagged, looked = flagged + found.count("another"), looked + len(found)
+    print(f"caught {caught} of {len(fooled_units)} fooled units, flagged {flagged} of {looked} honest ones")
     assert caught / len(fooled_units) >= 0.5
     assert looked >= 32
     assert flagged / looked <= 0.15

@@ -108,7 +108,7 @@ def gallery(
     check_site(out)
     opened, natural = open_network(model, weights), None if probe == "none" else probe
     if plan:
-        expected = planning.plan(opened, units, out / "gallery", recipe, seed, natural, engine)
+        expected = planning.plan(opened, units, out / "gallery", recipe, seed, seeds, natural, engine)
         typer.echo(planning.as_json(expected) if as_json else planning.summary(expected))
         return
     with open_engine(engine) as executor, progress_bar(model) as report:

@@ -16,7 +16,14 @@ if TYPE_CHECKING:
 
 
 def plan(
-    model: VisionModel, units: Sequence[str], out: Path, recipe: str, seed: int, probe: str | None, engine: str
+    model: VisionModel,
+    units: Sequence[str],
+    out: Path,
+    recipe: str,
+    seed: int,
+    seeds: int | None,
+    probe: str | None,
+    engine: str,
 ) -> GalleryPlan:
     """What the gallery will take on an engine. Only a cluster is opened for it, to ask how many workers it has."""
     from layerscope.studies.gallery_plan import gallery_plan
@@ -24,7 +31,7 @@ def plan(
     workers = _workers(engine)
     with progress_bar("plan") as report:
         return gallery_plan(
-            model, units, out, recipe=recipe, seed=seed, probe=probe, workers=workers, on_progress=report
+            model, units, out, recipe=recipe, seed=seed, seeds=seeds, probe=probe, workers=workers, on_progress=report
         )
 
 

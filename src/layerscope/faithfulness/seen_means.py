@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,6 +27,19 @@ class Spot(NamedTuple):
 
     image: int
     unit: int
+
+
+class Window(NamedTuple):
+    """Positions of a map: rows from `top` up to and without `bottom`, columns from `left` up to and without `right`."""
+
+    top: int
+    bottom: int
+    left: int
+    right: int
+
+
+Look = tuple[int, Window | None]
+"""An image of a batch, and the positions that are looked at there; None: all."""
 
 
 def seen_means(
@@ -53,8 +67,25 @@ def seen_means(
                     peak = _peak(maps[at, unit])
                     for one in earlier:
                         seen = units_first(activations[one.name], one.unit_axis)[at]
-                        rows[one.name].append(_mean(_reaching(seen, one, layer, peak)))
+                        rows[one.name].append(_mean(seen, window_of(one, layer, tuple(seen.shape[1:]), peak)))
     return {name: np.stack(found)[order] for name, found in rows.items() if found}
+
+
+def means_of(
+    model: VisionModel, pixels: Tensor, looks: Mapping[Layer, Sequence[Look]]
+) -> dict[str, NDArray[np.float64]]:
+    """By layer, [looks, units]: the mean of each unit over the positions of each look.
+
+    pixels: uint8, at most TOGETHER images at the network's input size. A look's row is the same whatever the others
+    are, and the forward ends at the last of the layers.
+    """
+    found = {}
+    with evaluating(model.module), capture(model, [one.name for one in looks]) as activations:
+        model(_filled(as_shown(pixels, 0)).to(model.device, model.dtype))
+        for one, some in looks.items():
+            maps = units_first(activations[one.name], one.unit_axis)
+            found[one.name] = np.stack([_mean(maps[image], window) for image, window in some])
+    return found
 
 
 def position_means(model: VisionModel, images: Images, layer: Layer) -> NDArray[np.float64]:
@@ -75,6 +106,16 @@ def as_shown(pixels: Tensor, side: int) -> Images:
     return F.interpolate(images, (side, side), mode="bilinear", align_corners=False)
 
 
+@lru_cache(maxsize=1 << 16)
+def window_of(of: Layer, layer: Layer, size: tuple[int, ...], peak: tuple[int, int]) -> Window | None:
+    """The positions of the layer `of`, whose map has `size` rows and columns, whose receptive fields lie inside that of
+    position `peak` (row, column) of a later layer; None, for all, where either layer has no such places."""
+    if len(size) != 2 or None in (*_field(of), *_field(layer)):
+        return None
+    rows, columns = (_inside(length, of, layer, place) for length, place in zip(size, peak, strict=True))
+    return Window(*rows, *columns)
+
+
 def _batches(pixels: Tensor, side: int) -> Iterator[tuple[int, Images]]:
     for first in range(0, len(pixels), TOGETHER):
         yield first, _filled(as_shown(pixels[first : first + TOGETHER], side))
@@ -92,27 +133,22 @@ def _peak(values: Tensor) -> tuple[int, int]:
     return place // values.shape[1], place % values.shape[1]
 
 
-def _reaching(seen: Tensor, of: Layer, layer: Layer, peak: tuple[int, int]) -> Tensor:
-    """The part of a layer's activations [units, ...] whose receptive fields lie inside that of the peak."""
-    if seen.ndim != 3 or None in (*_field(of), *_field(layer)):
-        return seen
-    rows, columns = (_inside(size, of, layer, place) for size, place in zip(seen.shape[1:], peak, strict=True))
-    return seen[:, rows, columns]
-
-
 def _field(layer: Layer) -> tuple[Any, Any, Any]:
     """Receptive field, stride and offset in pixels, each None where it is not known."""
     return layer.receptive_field, layer.stride, layer.offset
 
 
-def _inside(size: int, of: Layer, layer: Layer, place: int) -> slice:
+def _inside(size: int, of: Layer, layer: Layer, place: int) -> tuple[int, int]:
     """Of `size` positions of a layer those that reach position `place` of a later one; at least the nearest."""
     (reach, step, start), (own_reach, own_step, own_start) = _field(layer), _field(of)
     away = np.abs(own_start + np.arange(size) * own_step - (start + place * step))
     inside = np.flatnonzero(away <= max((reach - own_reach) / 2, away.min()))
-    return slice(int(inside[0]), int(inside[-1]) + 1)
+    return int(inside[0]), int(inside[-1]) + 1
 
 
-def _mean(seen: Tensor) -> NDArray[np.float64]:
+def _mean(seen: Tensor, window: Window | None) -> NDArray[np.float64]:
+    """Of each unit [units, ...] over the positions of a window, all where there is none."""
+    if window is not None:
+        seen = seen[:, window.top : window.bottom, window.left : window.right]
     mean: NDArray[np.float64] = seen.double().flatten(1).mean(1).cpu().numpy()
     return mean

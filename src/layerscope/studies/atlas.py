@@ -12,7 +12,7 @@ import hashlib
 import json
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor, as_completed
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -24,16 +24,16 @@ from layerscope.errors import InputError
 from layerscope.models.model import VisionModel
 from layerscope.names import slug
 from layerscope.objectives import Objective
-from layerscope.passes.elsewhere import Shared, received, send
 from layerscope.records import Record, Store, content_key, write_whole
 from layerscope.studies.atlas_layout import chosen_method
 from layerscope.studies.atlas_records import CellRecords, laid_out, manifest_of
+from layerscope.studies.crew import Crew
 from layerscope.studies.identity import common_facts
 from layerscope.studies.manifest import known
 from layerscope.studies.probe import open_probe
 from layerscope.synthesis.ascent import maximise
 from layerscope.synthesis.outcome import Synthesis
-from layerscope.synthesis.recipes import recipe_for
+from layerscope.synthesis.recipes import Recipe, recipe_for
 from layerscope.types import Progress, no_progress
 
 CHUNK = 16
@@ -109,14 +109,15 @@ def atlas(
         raise InputError(f"a {type(model).__name__} is no VisionModel; open it with load_model, or wrap(module)")
     began, of = time.perf_counter(), model.layer(layer)
     _check(grid, least)
-    recipe_for(recipe, of, model)  # an unknown name is said before any work
+    drawn = recipe_for(recipe, of, model)
     method = chosen_method(layout)
-    sent = None if executor is None else send(model, executor)
+    crew = Crew.of(model, executor)
     shown = open_probe(probe, model, on_progress=on_progress)
     asked = {"grid": grid, "least": least, "recipe": recipe, "seed": seed, "probe": probe, "layout": method[0]}
-    made = dataclasses.asdict(recipe_for(recipe, of, model))
     shared = common_facts(model, seed, shown)
-    key = content_key(kind="atlas", layer=of.name, grid=grid, least=least, layout=method, recipe=made, **shared)
+    key = content_key(
+        kind="atlas", layer=of.name, grid=grid, least=least, layout=method, recipe=dataclasses.asdict(drawn), **shared
+    )
     folder = _folder_of(Path(out), model, of, key)
     store = Store(folder)
     record = store.find(key) or store.write(key, *laid_out(model, of, shown, asked, method[0], on_progress))
@@ -126,7 +127,9 @@ def atlas(
     todo = [job for job in jobs if store.find(job.key) is None]
     done, total = len(jobs) - len(todo), len(jobs)
     told = CellRecords(model, of, record, shown, recipe, seed)
-    for chunk, synthesis in _made(model, sent, list(_chunks(todo)), recipe, seed, executor):
+    work = ((some, ([job.objective for job in some], drawn, seed)) for some in _chunks(todo))
+    for chunk, future in crew.each(_pictures, work):
+        synthesis = future.result()
         for row, job in enumerate(chunk):
             store.write(job.key, *told.of(job.place, synthesis, row))
         done += len(chunk)
@@ -159,25 +162,6 @@ def _chunks(jobs: Sequence[_Job]) -> Iterator[list[_Job]]:
     yield from (list(jobs[start : start + CHUNK]) for start in range(0, len(jobs), CHUNK))
 
 
-def _made(
-    model: VisionModel,
-    sent: Shared | None,
-    chunks: list[list[_Job]],
-    recipe: str,
-    seed: int,
-    executor: Executor | None,
-) -> Iterator[tuple[list[_Job], Synthesis]]:
-    """Chunks, as they are ready."""
-    climbing = [(chunk, [job.objective for job in chunk]) for chunk in chunks]
-    if executor is None or sent is None:
-        for chunk, wanted in climbing:
-            yield chunk, maximise(model, wanted, recipe=recipe, seed=seed)
-        return
-    waiting = {executor.submit(_elsewhere, sent, wanted, recipe, seed): chunk for chunk, wanted in climbing}
-    for future in as_completed(waiting):
-        yield waiting[future], future.result()
-
-
-def _elsewhere(sent: Shared, wanted: list[Objective], recipe: str, seed: int) -> Synthesis:
-    """What a worker does: only values travel to it."""
-    return maximise(received(sent), wanted, recipe=recipe, seed=seed)
+def _pictures(model: VisionModel, wanted: list[Objective], recipe: Recipe, seed: int) -> Synthesis:
+    """What a worker does."""
+    return maximise(model, wanted, recipe=recipe, seed=seed)

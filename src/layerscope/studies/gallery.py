@@ -7,42 +7,35 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, as_completed
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import cached_property
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-
-from layerscope.capture.evaluating import evaluating
-from layerscope.capture.hooks import capture
 from layerscope.capture.layers import Layer
 from layerscope.capture.units import Unit
-from layerscope.errors import InputError, WorkerError
+from layerscope.errors import InputError
 from layerscope.figures.galleries import layers_of
 from layerscope.figures.source import opened
 from layerscope.models.model import VisionModel
-from layerscope.objectives import Objective
-from layerscope.passes.elsewhere import Shared, received, send
 from layerscope.records import Store, content_key
+from layerscope.studies.crew import Crew
 from layerscope.studies.exemplars import Naturals, find_naturals
-from layerscope.studies.manifest import SCHEMA, manifest_of, write_manifest
-from layerscope.studies.outcome_cards import CARD, OutcomeCards, seeds_of
+from layerscope.studies.gallery_records import record_of
+from layerscope.studies.gallery_work import Job, chunks_made, in_turn
+from layerscope.studies.identity import common_facts
+from layerscope.studies.manifest import manifest_of, write_manifest
+from layerscope.studies.outcome_cards import CARD, seeds_of
 from layerscope.studies.probe import Probe, open_probe
 from layerscope.studies.selection import choose_units
-from layerscope.synthesis.ascent import maximise
 from layerscope.synthesis.cost import shares
-from layerscope.synthesis.outcome import Synthesis, beside_natural
 from layerscope.synthesis.recipes import default_objective, recipe_for
 from layerscope.types import Counted, Progress, no_progress
 
-CHUNK = 32  # units whose pictures are made in one go: what a killed gallery loses at most
-EARLY_CHUNK = 8  # of those that are wanted sooner: all processes take part in them
+CHUNK = 128
+"""Units whose pictures are made in one go, at most: what a killed gallery loses of each worker."""
 
 
 @dataclass(frozen=True)
@@ -74,16 +67,6 @@ class Gallery:
         return gallery_card(self)
 
 
-@dataclass(frozen=True)
-class _Job:
-    """One unit to show: its layer, its objective, and the key of its record."""
-
-    unit: Unit
-    layer: Layer
-    objective: Objective
-    key: str
-
-
 def gallery(
     model: VisionModel,
     units: str | Sequence[str] = "*",
@@ -113,7 +96,7 @@ def gallery(
     wanted, sooner = choose_units(model, asked), choose_units(model, first) if first else []
     recipe_for(recipe, None, model)  # an unknown name is said before any work
     seeds = seeds_of(recipe, seeds)
-    network = None if executor is None else send(model, executor)
+    crew = Crew.of(model, executor)
     shown = None if probe is None else open_probe(probe, model, on_progress=on_progress)
     jobs = _jobs(model, wanted, recipe, seed, seeds, shown)
     listed = [(job.layer, job.unit.index, job.key) for job in jobs]
@@ -123,28 +106,28 @@ def gallery(
     folder = write_manifest(Path(out), manifest)
     store = Store(folder)
     todo = [job for job in jobs if store.find(job.key) is None]
-    naturals = _naturals(model, todo, shown, on_progress, executor, network)
-    tell, cards = _counting(model, jobs, todo, recipe, on_progress), OutcomeCards(model, recipe, seed)
-    for chunk, made in _made(model, network, _in_turn(todo, sooner), recipe, range(seed, seed + seeds), executor):
+    naturals = _naturals(crew, todo, shown, on_progress)
+    tell = _counting(model, jobs, todo, on_progress)
+    chunks = in_turn(todo, sooner, crew.size, CHUNK)
+    for chunk, made, cards in chunks_made(crew, chunks, range(seed, seed + seeds), naturals):
         natural = naturals.get(chunk[0].layer.name)
-        told = cards.of(chunk[0].layer, [job.unit.index for job in chunk], [one.images for one in made], natural)
         for place, job in enumerate(chunk):
-            store.write(job.key, *_record(model, job, made[0], place, natural, told[place], recipe, seed))
+            store.write(job.key, *record_of(model, job, made, place, natural, cards[place], seed))
         tell(chunk)
     names = tuple(dict.fromkeys(job.layer.name for job in jobs))
     return Gallery(folder, model.name, names, len(todo), len(jobs) - len(todo), time.perf_counter() - began)
 
 
 def _counting(
-    model: VisionModel, jobs: list[_Job], todo: list[_Job], recipe: str, on_progress: Progress
-) -> Callable[[list[_Job]], None]:
+    model: VisionModel, jobs: list[Job], todo: list[Job], on_progress: Progress
+) -> Callable[[list[Job]], None]:
     """Says how many units are there, and their share of the work, at once and each time that it is told of more."""
-    layers = {job.layer.name: (recipe_for(recipe, job.layer, model), job.objective.layers) for job in jobs if todo}
+    layers = {job.layer.name: (job.recipe, job.objective.layers) for job in jobs if todo}
     work = dict(zip(layers, shares(model, list(layers.values())), strict=True))
     left = {job.key: work[job.layer.name] for job in todo}
     whole = sum(work[job.layer.name] for job in jobs if todo)
 
-    def tell(made: list[_Job], layer: str | None = None) -> None:
+    def tell(made: list[Job], layer: str | None = None) -> None:
         for job in made:
             del left[job.key]
         done = Counted(len(jobs) - len(left), 1 - sum(left.values()) / whole)
@@ -157,153 +140,20 @@ def _counting(
 
 def _jobs(
     model: VisionModel, wanted: list[tuple[Layer, list[int]]], recipe: str, seed: int, seeds: int, probe: Probe | None
-) -> list[_Job]:
-    jobs, facts = [], _common_facts(model, seed, probe) | {"seeds": seeds, "card": CARD}
+) -> list[Job]:
+    jobs, facts = [], common_facts(model, seed, probe) | {"seeds": seeds, "card": CARD}
     for layer, indices in wanted:
-        made = dataclasses.asdict(recipe_for(recipe, layer, model))
+        made = recipe_for(recipe, layer, model)
         for index in indices:
             unit = Unit(layer.name, index)
             objective = default_objective(unit, model)
-            key = content_key(**facts, unit=str(unit), objective=str(objective), recipe=made)
-            jobs.append(_Job(unit, layer, objective, key))
+            key = content_key(**facts, unit=str(unit), objective=str(objective), recipe=dataclasses.asdict(made))
+            jobs.append(Job(unit, layer, objective, made, key))
     return jobs
 
 
-def _common_facts(model: VisionModel, seed: int, probe: Probe | None) -> dict[str, Any]:
-    """What every picture of a gallery depends on."""
-    return {
-        "schema": SCHEMA,
-        "layerscope": version("layerscope"),
-        "network": model.fingerprint,
-        "behaviour": _behaviour(model),
-        "spectrum": model.card.get("spectrum"),
-        "seed": seed,
-        "probe": probe.fingerprint if probe else None,
-    }
-
-
-def _behaviour(model: VisionModel) -> list[str]:
-    """What the network makes of noise, in two digits: a changed forward of the same weights is another network."""
-    shape = (2, model.channels, model.input_size, model.input_size)
-    some = next(iter(model.module.parameters()), torch.empty(0))
-    noise = torch.rand(shape, generator=torch.Generator().manual_seed(0)).to(some.device, some.dtype)
-    with evaluating(model.module), capture(model, "") as activations:
-        model(noise)
-    output = activations[""].double()
-    return [f"{value:.2g}" for value in (output.mean(), output.abs().mean(), output.amin(), output.amax())]
-
-
-def _naturals(
-    model: VisionModel,
-    todo: list[_Job],
-    probe: Probe | None,
-    on_progress: Progress,
-    executor: Executor | None,
-    network: Shared | None,
-) -> dict[str, Naturals]:
+def _naturals(crew: Crew, todo: list[Job], probe: Probe | None, on_progress: Progress) -> dict[str, Naturals]:
     layers = list({job.layer.name: job.layer for job in todo}.values())
     if probe is None or not layers:
         return {}
-    return find_naturals(model, layers, probe, on_progress, executor=executor, network=network)
-
-
-def _made(
-    model: VisionModel,
-    network: Shared | None,
-    work: list[list[_Job]],
-    recipe: str,
-    seeds: range,
-    executor: Executor | None,
-) -> Iterator[tuple[list[_Job], list[Synthesis]]]:
-    """Chunks of one layer each with the pictures of each seed, as they are ready; WorkerError, after all others, for
-    those that were given up."""
-    chunks = [(chunk, [job.objective for job in chunk]) for chunk in work]
-    if executor is None or network is None:
-        for chunk, objectives in chunks:
-            yield chunk, [maximise(model, objectives, recipe=recipe, seed=seed) for seed in seeds]
-        return
-    waiting = {executor.submit(_elsewhere, network, objectives, recipe, seeds): chunk for chunk, objectives in chunks}
-    lost: list[tuple[list[_Job], WorkerError]] = []
-    for future in as_completed(waiting):
-        chunk = waiting.pop(future)  # whose pictures are not kept any longer than it takes to write them
-        try:
-            made = future.result()
-        except WorkerError as error:
-            lost.append((chunk, error))
-        else:
-            yield chunk, made
-    if lost:
-        named = ", ".join(f"{chunk[0].unit} to {chunk[-1].unit.index}" for chunk, _ in lost[:3])
-        more = f" and {len(lost) - 3} more chunks" if len(lost) > 3 else ""
-        raise WorkerError(f"{named}{more} could not be made: {lost[0][1]}; all others are kept")
-
-
-def _elsewhere(network: Shared, objectives: list[Objective], recipe: str, seeds: range) -> list[Synthesis]:
-    """What a worker does: only values travel to it."""
-    return [maximise(received(network), objectives, recipe=recipe, seed=seed) for seed in seeds]
-
-
-def _in_turn(jobs: list[_Job], sooner: list[tuple[Layer, list[int]]]) -> list[list[_Job]]:
-    """The jobs in chunks; those that are wanted sooner come first, in small ones."""
-    early = {(layer.name, index) for layer, indices in sooner for index in indices}
-    order: tuple[list[_Job], list[_Job]] = ([], [])
-    for job in jobs:
-        order[(job.layer.name, job.unit.index) not in early].append(job)
-    return [*_chunks(order[0], EARLY_CHUNK), *_chunks(order[1], CHUNK)]
-
-
-def _chunks(jobs: list[_Job], size: int) -> Iterator[list[_Job]]:
-    """Chunks of one layer each."""
-    by_layer: dict[str, list[_Job]] = {}
-    for job in jobs:
-        by_layer.setdefault(job.layer.name, []).append(job)
-    for members in by_layer.values():
-        yield from (members[start : start + size] for start in range(0, len(members), size))
-
-
-def _record(
-    model: VisionModel,
-    job: _Job,
-    synthesis: Synthesis,
-    place: int,
-    natural: Naturals | None,
-    card: dict[str, Any],
-    recipe: str,
-    seed: int,
-) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-    """Facts and arrays of one unit's record; nothing in it depends on when or with whom it was made."""
-    index, score = job.unit.index, float(synthesis.scores[place])
-    strongest = natural.peaks.best(index, str(job.objective)) if natural else None
-    ratio, status, note = beside_natural(score, strongest, synthesis.status[place], synthesis.notes[place])
-    facts: dict[str, Any] = {
-        "schema": SCHEMA,
-        "kind": "unit",
-        "network": model.name,
-        "layer": job.layer.name,
-        "unit": index,
-        "label": _label(model, job),
-        "objective": str(job.objective),
-        "score": score,
-        "control": float(synthesis.controls[place]),
-        "natural": strongest,
-        "ratio": ratio,
-        "saturated": float(synthesis.saturated[place]),
-        "status": status,
-        "note": note,
-        "card": card,
-        "recipe": dataclasses.asdict(recipe_for(recipe, job.layer, model)),
-        "seed": seed,
-        "exemplars": natural.facts(index) if natural else [],
-    }
-    arrays: dict[str, NDArray[Any]] = {
-        "picture": np.asarray(synthesis.images[place], dtype=np.uint8),
-        "trace": np.asarray(synthesis.trace[place], dtype=np.float32),
-        "exemplars": natural.strip(index) if natural else np.zeros(0, dtype=np.uint8),
-    }
-    return facts, arrays
-
-
-def _label(model: VisionModel, job: _Job) -> str | None:
-    """The class that a unit of the output stands for."""
-    of_output = str(job.objective).startswith("logit ")
-    return model.class_names[job.unit.index] if of_output and model.class_names else None
+    return find_naturals(crew.model, layers, probe, on_progress, executor=crew.executor, network=crew.network)

@@ -15,9 +15,11 @@ from layerscope.models.model import VisionModel
 from layerscope.names import slug
 from layerscope.objectives import Objective
 from layerscope.records import Store
+from layerscope.studies.chunks import batches_of
 from layerscope.studies.gallery import CHUNK
 from layerscope.studies.manifest import SCHEMA, known, network_facts
-from layerscope.studies.outcome_cards import OTHER_PICTURES, seeds_of
+from layerscope.studies.outcome_cards import MOVED, OTHER_PICTURES, seeds_of
+from layerscope.studies.planned_loads import picked_loads
 from layerscope.studies.planned_naturals import NaturalCosts, NaturalImages
 from layerscope.studies.selection import choose_units
 from layerscope.synthesis import cost
@@ -30,7 +32,7 @@ from layerscope.types import Progress, no_progress
 class PlannedLayer:
     """The pictures of one layer. found: units that are there already; the seconds are of those that are not.
 
-    picture_seconds: core-seconds of the pictures; card_seconds: of their outcome cards.
+    picture_seconds: core-seconds of the pictures; card_seconds: of their outcome cards. chunks: in which they are made.
     """
 
     layer: str
@@ -40,6 +42,7 @@ class PlannedLayer:
     load: Load
     picture_seconds: float
     card_seconds: float
+    chunks: int
 
     @property
     def core_seconds(self) -> float:
@@ -65,10 +68,10 @@ class PlannedLayer:
 
 @dataclass(frozen=True)
 class GalleryPlan:
-    """What a gallery will take. natural_seconds: core-seconds of the pass over natural images.
+    """What a gallery will take. natural_seconds: core-seconds of looking at natural images; opening_seconds: of opening
+    them, which is done in this process.
 
-    seeds: pictures of each unit. workers: processes that share the pictures, while this one makes the outcome cards;
-    None where it makes all.
+    seeds: pictures of each unit. workers: processes that share all else; None where this one makes all.
     """
 
     network: str
@@ -76,12 +79,18 @@ class GalleryPlan:
     seeds: int
     rows: tuple[PlannedLayer, ...]
     natural_seconds: float
+    opening_seconds: float
     rates: Rates
     workers: int | None = None
 
     @property
     def core_seconds(self) -> float:
         """Of one core (on a GPU: of the device), all in all."""
+        return self.opening_seconds + self._shared
+
+    @property
+    def _shared(self) -> float:
+        """Of what workers share."""
         return self.natural_seconds + sum(row.core_seconds for row in self.rows)
 
     @property
@@ -89,9 +98,8 @@ class GalleryPlan:
         """By the clock, where nothing else runs."""
         if self.workers is None:
             return self.core_seconds / self.rates.cores
-        calls = sum(-(-(row.units - row.found) // CHUNK) for row in self.rows)
-        pictures = sum(row.picture_seconds for row in self.rows) / max(min(self.workers, calls), 1)
-        return self.natural_seconds + max(pictures, sum(row.card_seconds for row in self.rows))
+        calls = sum(row.chunks for row in self.rows)
+        return self.opening_seconds + self._shared / max(min(self.workers, calls), 1)
 
     def facts(self) -> dict[str, Any]:
         """As JSON."""
@@ -100,7 +108,7 @@ class GalleryPlan:
             "recipe": self.recipe,
             "seeds": self.seeds,
             "layers": [row.facts() for row in self.rows],
-            "natural_core_seconds": round(self.natural_seconds, 3),
+            "natural_core_seconds": round(self.opening_seconds + self.natural_seconds, 3),
             "core_seconds": round(self.core_seconds, 3),
             "core_hours": round(self.core_seconds / 3600, 4),
             "seconds": round(self.seconds, 3),
@@ -142,9 +150,9 @@ class GalleryPlan:
             }
             for row in self.rows
         ]
-        if self.natural_seconds:
+        if natural := self.opening_seconds + self.natural_seconds:
             blank = dict.fromkeys(shown[0])
-            shown.append({**blank, "layer": "natural images", "core time": duration(self.natural_seconds)})
+            shown.append({**blank, "layer": "natural images", "core time": duration(natural)})
         return shown
 
 
@@ -183,8 +191,10 @@ def gallery_plan(
     on_progress(2, 3, "timing natural images")
     shown = naturals.timed(model, [one.layer for one in todo]) if naturals and todo else None
     on_progress(3, 3, "timing natural images")
-    rows = tuple(one.planned(rates, seeds, shown) for one in asked)
-    return GalleryPlan(model.name, recipe, seeds, rows, shown.whole if shown else 0.0, rates, workers)
+    batches = batches_of([(len(one.missing), one.recipe.together) for one in todo], workers)
+    rows = tuple(one.planned(rates, seeds, shown, batches) for one in asked)
+    looking = shown.looking({one.layer.name: len(one.missing) for one in todo}) if shown else 0.0
+    return GalleryPlan(model.name, recipe, seeds, rows, looking, shown.opening if shown else 0.0, rates, workers)
 
 
 def duration(seconds: float) -> str:
@@ -205,14 +215,20 @@ class _Asked:
     recipe: Recipe
     load: Load
 
-    def planned(self, rates: Rates, seeds: int, shown: NaturalCosts | None) -> PlannedLayer:
+    def planned(self, rates: Rates, seeds: int, shown: NaturalCosts | None, batches: int) -> PlannedLayer:
         """With the time of its pictures and their cards, in the chunks that a gallery makes them in."""
-        chunks = [min(CHUNK, len(self.missing) - start) for start in range(0, len(self.missing), CHUNK)]
+        units, most = len(self.missing), min(CHUNK, batches * self.recipe.together)
+        chunks = [min(most, units - start) for start in range(0, units, most)]
         calls = [*chunks * seeds, *([OTHER_PICTURES] if chunks and seeds > 1 else [])]
         pictures = sum(rates.call(self.load, self.recipe, size) for size in calls)
-        cards = sum(shown.cards(self.layer.name, size) for size in chunks) if shown else 0.0
-        found = len(self.units) - len(self.missing)
-        return PlannedLayer(self.layer.name, len(self.units), found, self.recipe, self.load, pictures, cards)
+        forwards = (seeds if shown else 0) + (seeds * (1 + MOVED) if seeds > 1 else 0)
+        per_mac = shown.per_mac if shown else rates.per_mac  # cards are made in the network's own precision
+        cards = units * forwards * per_mac * self.load.macs / 2
+        cards += shown.compared(self.layer.name, units) if shown else 0.0
+        found = len(self.units) - units
+        return PlannedLayer(
+            self.layer.name, len(self.units), found, self.recipe, self.load, pictures, cards, len(chunks)
+        )
 
 
 def _asked(model: VisionModel, units: list[str], recipe: str, found: set[tuple[str, int]]) -> list[_Asked]:
@@ -223,7 +239,7 @@ def _asked(model: VisionModel, units: list[str], recipe: str, found: set[tuple[s
     ]
     return [
         _Asked(layer, indices, [one for one in indices if (layer.name, one) not in found], fits, load)
-        for (layer, indices), (fits, load) in zip(wanted, cost.loads(model, made), strict=True)
+        for (layer, indices), (fits, load) in zip(wanted, picked_loads(model, made), strict=True)
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +13,16 @@ from layerscope.capture.layers import Layer
 from layerscope.models.datasets import LabelledImages, picture_files, read_pictures
 from layerscope.models.model import VisionModel
 from layerscope.studies.exemplars import KEPT, find_naturals
-from layerscope.studies.outcome_cards import OTHERS
+from layerscope.studies.natural_paths import MEMORY, layers_before
 from layerscope.studies.probe import MENAGERIE_PROBE, Probe, open_probe
 from layerscope.synthesis import cost
 
 _SAMPLE = 8
 """Images that are timed."""
+_PER_ROW = 5e-4
+"""Seconds of a core of 2023: of the means over what a unit sees of one layer in one image, and their ranks."""
+_PER_COMPARED = 2.5e-3
+"""And of comparing a unit's pictures with natural images in one layer."""
 
 
 @dataclass(frozen=True)
@@ -44,35 +49,56 @@ class NaturalImages:
     def timed(self, model: VisionModel, layers: Sequence[Layer]) -> NaturalCosts:
         """What they cost where these layers are looked at, by a few of them; the very first is not timed."""
         clock, many = cost.core_clock(model), min(_SAMPLE, self.count)
-        names = [(layer.name,) for layer in layers]
-        macs = {name: count for (name,), count in cost.forward_macs(model, model.input_size, names).items()}
+        earlier = {layer.name: layers_before(model, layer) for layer in layers}
+        read = dict.fromkeys(one.name for some in (layers, *earlier.values()) for one in some)
+        macs = cost.forward_macs(model, model.input_size, [(name,) for name in read])
         find_naturals(model, layers, self.read(1))
         began = clock()
         some = self.read(many)
-        read = clock()
+        opened = clock()
         find_naturals(model, layers, some)
         ended = clock()
-        per_mac = (ended - read) / many / max(1, *macs.values())
-        return NaturalCosts(self.count, (ended - began) / many * self.count, per_mac, macs)
+        deepest = max(macs[layer.name,] for layer in layers)
+        per_image = (ended - opened) / many
+        counted = {name: count for (name,), count in macs.items()}
+        return NaturalCosts(
+            self.count, (opened - began) / many * self.count, per_image, per_image / max(1, deepest), counted, earlier
+        )
 
 
 @dataclass(frozen=True)
 class NaturalCosts:
-    """Core-seconds. whole: of opening all images and one pass over them. per_mac: of a forward of the network itself.
+    """Core-seconds. opening: of all images. per_image: of looking for the strongest. per_mac: of a forward of the
+    network itself.
 
-    macs: multiply-accumulates of one image up to each layer.
+    macs: multiply-accumulates of one image up to each layer. earlier: the layers that a layer's cards compare.
     """
 
     count: int
-    whole: float
+    opening: float
+    per_image: float
     per_mac: float
     macs: dict[str, int]
+    earlier: dict[str, tuple[Layer, ...]]
 
-    def cards(self, layer: str, units: int) -> float:
-        """Of the outcome cards of so many units, made in one go: each image that one of them looks at is run once.
+    def looking(self, units: dict[str, int]) -> float:
+        """Of a pass over all images to find the strongest, and of those that units, by layer, are compared with.
 
-        Each looks at KEPT images of its own and one of each of OTHERS units, taken here to be drawn evenly.
+        Each of the latter, KEPT for a unit, drawn evenly, is run once for as many ranks as are kept at a time.
         """
-        looks = units * (KEPT + OTHERS)
-        different = self.count * (1 - (1 - 1 / self.count) ** looks)
-        return different * self.macs[layer] * self.per_mac
+        rows = {name: many * KEPT for name, many in units.items() if self.earlier[name]}
+        if not rows:
+            return self.per_image * self.count
+        kept = sum(many * 2 * sum(one.units for one in self.earlier[name]) for name, many in rows.items())
+        different = self.count * (1 - (1 - 1 / self.count) ** sum(rows.values()))
+        deepest = max(self.macs[self.earlier[name][-1].name] for name in rows)
+        again = math.ceil(kept / MEMORY) * different * deepest * self.per_mac
+        return (
+            self.per_image * self.count
+            + again
+            + _PER_ROW * sum(many * len(self.earlier[name]) for name, many in rows.items())
+        )
+
+    def compared(self, layer: str, units: int) -> float:
+        """Of comparing units of a layer with them, their pictures' forwards aside."""
+        return _PER_COMPARED * units * len(self.earlier[layer])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,21 +13,20 @@ from layerscope.records import Store, content_key
 
 @dataclass(frozen=True)
 class Kept:
-    """Where tables lie, and what they depend on beside their name; a folder of None keeps nothing."""
+    """Where tables lie, and what all of them depend on; a folder of None keeps nothing."""
 
     folder: Path | None
     facts: dict[str, Any]
 
     @classmethod
-    def of(cls, options: Options, extent: Any) -> Kept:
-        """extent: a dataclass that says how much is measured. Tables of another machine or version are not taken."""
-        told = {name: value for name, value in manifest().items() if name != "date"}
-        return cls(options.out, {"extent": asdict(extent), "rounds": options.rounds, **told})
+    def of(cls, options: Options) -> Kept:
+        """Tables of another machine or version are not taken."""
+        return cls(options.out, {name: value for name, value in manifest().items() if name != "date"})
 
-    def table(self, name: str, measure: Callable[[], list[Row]]) -> list[Row]:
-        """The table as it was kept, or as it is measured now."""
+    def table(self, name: str, measure: Callable[[], list[Row]], *extent: Any) -> list[Row]:
+        """The table as it was kept, or as it is measured now. extent: how much is measured, as JSON."""
         if self.folder is None:
             return measure()
-        store, key = Store(self.folder), content_key(table=name, **self.facts)
+        store, key = Store(self.folder), content_key(table=name, extent=list(extent), **self.facts)
         record = store.find(key) or store.write(key, {"table": name, "rows": measure()}, {})
         return [dict(row) for row in record.facts["rows"]]

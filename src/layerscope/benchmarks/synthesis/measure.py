@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -48,7 +49,7 @@ class Extent:
     layers: tuple[str, ...]
 
 
-FULL = Extent(TARGETS, 3.0, 8, LUCENT_STEPS, 8, 64, trained.NETWORKS, trained.LAYERS)
+FULL = Extent(TARGETS, 3.0, 8, LUCENT_STEPS // 2, 8, 64, trained.NETWORKS, trained.LAYERS)
 SHORT = Extent(QUICK, 1.0, 4, 48, 2, 16, trained.NETWORKS[1:], trained.LAYERS[1::2])
 
 
@@ -67,25 +68,36 @@ def tables_of(
 ) -> tuple[dict[str, list[Row]], list[str]]:
     """The tables by title, and sentences about what was left out or written."""
     targets, said = extent.targets, [why] if (why := lucent.why_not()) else []
-    kept = Kept.of(options, extent)
-    measured = kept.table("times", lambda: _rows_of_times(model, extent, options.rounds, on_progress))
-    times = {(str(row["what"]), str(row["layer"])): row["values"] for row in measured}
-    tables = {
-        "rows": speed.rows_of(times, targets),
-        "roof": speed.roof_rows(model, times, targets),
-        "gallery": kept.table("gallery", lambda: hours.rows_of(model, times, targets, on_progress)),
-        "exactness": kept.table("exactness", lambda: _exactness(model, extent, on_progress)),
+    kept, layers = Kept.of(options), [target.layer for target in extent.targets]
+    judged = {
+        "exactness": kept.table(
+            "exactness", lambda: _exactness(model, extent, on_progress), layers, extent.exact_units, extent.exact_steps
+        ),
         "objective": [
             row
             for target in targets
             for row in kept.table(
-                f"objective {target.layer}",
-                lambda target=target: objective.rows_of(  # type: ignore[misc]
-                    model, [target], extent.units, extent.steps, on_progress
-                ),
+                "objective",
+                partial(_objective, model, target, extent, on_progress),
+                target.layer,
+                extent.units,
+                extent.steps,
             )
         ],
-        "trained": kept.table("trained", lambda: _trained(extent, options.out, on_progress)),
+        "trained": kept.table(
+            "trained", lambda: _trained(extent, options.out, on_progress), extent.networks, extent.layers, extent.steps
+        ),
+    }
+    # at the end, when the rest is there: whoever waits for quiet repeats this part alone
+    measured = kept.table(
+        "times", lambda: _times(model, extent, options.rounds, on_progress), layers, extent.goal, options.rounds
+    )
+    times = {(str(row["what"]), str(row["layer"])): row["values"] for row in measured}
+    tables = {
+        "rows": speed.rows_of(times, targets),
+        "roof": speed.roof_rows(model, times, targets),
+        "gallery": kept.table("gallery", lambda: hours.rows_of(model, times, targets, on_progress), measured),
+        **judged,
     }
     if options.out is not None:
         said.append(f"pictures in {options.out / trained.FILE}")
@@ -96,9 +108,13 @@ def tables_of(
     return tables, said
 
 
-def _rows_of_times(model: VisionModel, extent: Extent, rounds: int, on_progress: Progress) -> list[Row]:
+def _times(model: VisionModel, extent: Extent, rounds: int, on_progress: Progress) -> list[Row]:
     times = speed.times_of(model, extent.targets, rounds, extent.goal, on_progress)
     return [{"what": what, "layer": layer, "values": list(values)} for (what, layer), values in times.items()]
+
+
+def _objective(model: VisionModel, target: Target, extent: Extent, on_progress: Progress) -> list[Row]:
+    return objective.rows_of(model, [target], extent.units, extent.steps, on_progress)
 
 
 def _exactness(model: VisionModel, extent: Extent, on_progress: Progress) -> list[Row]:

@@ -1,0 +1,119 @@
+"""The work of a gallery: its units in chunks, whose pictures and outcome cards are made together by a crew."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from layerscope.capture.layers import Layer
+from layerscope.capture.units import Unit
+from layerscope.errors import WorkerError
+from layerscope.models.model import VisionModel
+from layerscope.objectives import Objective
+from layerscope.studies.chunks import batches_of, in_chunks
+from layerscope.studies.crew import Crew
+from layerscope.studies.exemplars import Naturals
+from layerscope.studies.natural_paths import NaturalPaths, natural_paths
+from layerscope.studies.outcome_cards import Controls, OtherPictures, cards_of, other_pictures
+from layerscope.synthesis.ascent import maximise
+from layerscope.synthesis.outcome import Synthesis
+from layerscope.synthesis.recipes import Recipe
+
+Card = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One unit to show: its layer, its objective, the recipe of its picture, and the key of its record."""
+
+    unit: Unit
+    layer: Layer
+    objective: Objective
+    recipe: Recipe
+    key: str
+
+
+def in_turn(
+    jobs: Sequence[Job], sooner: Sequence[tuple[Layer, list[int]]], workers: int | None, most: int
+) -> list[list[Job]]:
+    """The jobs in chunks of at most `most`; those that are wanted sooner come first, batch by batch."""
+    early = {(layer.name, index) for layer, indices in sooner for index in indices}
+    order: tuple[list[Job], list[Job]] = ([], [])
+    for job in jobs:
+        order[(job.layer.name, job.unit.index) not in early].append(job)
+    layers = {job.layer.name: job.recipe.together for job in order[1]}
+    units = Counter(map(_layer, order[1]))
+    counts = [(units[name], together) for name, together in layers.items()]
+    batches = batches_of(counts, workers)
+    return [
+        *in_chunks(order[0], _layer, lambda job: min(most, job.recipe.together)),
+        *in_chunks(order[1], _layer, lambda job: min(most, batches * job.recipe.together)),
+    ]
+
+
+def chunks_made(
+    crew: Crew, chunks: Sequence[list[Job]], seeds: range, naturals: Mapping[str, Naturals]
+) -> Iterator[tuple[list[Job], Synthesis, list[Card]]]:
+    """Chunks with the pictures of their first seed and their cards, as they are ready.
+
+    naturals: by layer; empty for none. WorkerError, after all others, for chunks that were given up.
+    """
+    lost: list[tuple[list[Job], WorkerError]] = []
+    for chunk, done in crew.each(_pictures_and_cards, _asked(crew, chunks, seeds, naturals)):
+        try:
+            pictures, cards = done.result()
+        except WorkerError as error:
+            lost.append((chunk, error))
+        else:
+            yield chunk, pictures, cards
+    if lost:
+        named = ", ".join(f"{chunk[0].unit} to {chunk[-1].unit.index}" for chunk, _ in lost[:3])
+        more = f" and {len(lost) - 3} more chunks" if len(lost) > 3 else ""
+        raise WorkerError(f"{named}{more} could not be made: {lost[0][1]}; all others are kept")
+
+
+def _asked(
+    crew: Crew, chunks: Sequence[list[Job]], seeds: range, naturals: Mapping[str, Naturals]
+) -> Iterator[tuple[list[Job], tuple[Any, ...]]]:
+    """What `_pictures_and_cards` is given for each chunk; what cards are measured against is made on the way."""
+    others: dict[str, OtherPictures] = {}
+    for chunk, natural in zip(chunks, _natural(crew, chunks, seeds[0], naturals), strict=True):
+        layer, recipe = chunk[0].layer, chunk[0].recipe
+        if len(seeds) > 1 and layer.name not in others:
+            ((_, done),) = crew.each(other_pictures, [(layer.name, (layer, recipe, seeds[0]))])
+            others[layer.name] = done.result()
+        controls = Controls(natural, others.get(layer.name))
+        yield chunk, (layer, _units(chunk), [job.objective for job in chunk], recipe, seeds, controls)
+
+
+def _natural(
+    crew: Crew, chunks: Sequence[list[Job]], seed: int, naturals: Mapping[str, Naturals]
+) -> Iterator[NaturalPaths | None]:
+    if not naturals:
+        yield from [None] * len(chunks)
+        return
+    yield from natural_paths(crew, ((naturals[chunk[0].layer.name], _units(chunk)) for chunk in chunks), seed)
+
+
+def _pictures_and_cards(
+    model: VisionModel,
+    layer: Layer,
+    units: list[int],
+    objectives: list[Objective],
+    recipe: Recipe,
+    seeds: range,
+    controls: Controls,
+) -> tuple[Synthesis, list[Card]]:
+    """What a worker does."""
+    made = [maximise(model, objectives, recipe=recipe, seed=seed) for seed in seeds]
+    return made[0], cards_of(model, layer, units, [one.images for one in made], recipe, seeds[0], controls)
+
+
+def _units(chunk: Sequence[Job]) -> list[int]:
+    return [job.unit.index for job in chunk]
+
+
+def _layer(job: Job) -> str:
+    return job.layer.name
