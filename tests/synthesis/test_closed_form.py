@@ -52,7 +52,9 @@ def _scores(model: VisionModel, objective: ob.Objective, images: Tensor) -> Tens
         return objective.bind(model)(activations)
 
 
-@pytest.mark.parametrize("objective", [ob.excitation("conv1:3"), ob.neuron("conv2:3"), ob.neuron("bn1:3"), -ob.logit(1)])
+@pytest.mark.parametrize(
+    "objective", [ob.excitation("conv1:3"), ob.neuron("conv2:3"), ob.neuron("bn1:3"), -ob.logit(1)]
+)
 def test_what_bends_or_lies_deeper_is_climbed(model: VisionModel, objective: ob.Objective) -> None:
     assert EXACT not in maximise(model, objective, steps=3).notes[0]
 

@@ -2,7 +2,7 @@
 
 Otherwise oneDNN puts the weights of a convolution in order at each call, forwards and backwards, which takes a tenth of
 the time where there are many weights and small maps. The gradient by the input is a transposed convolution. The
-operations are those that torch's own compiler calls; they are no public ones, so `can_pack` asks whether they are there.
+operations are those that torch's own compiler calls; they are not public, so `can_pack` asks whether they are there.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _PLAIN: tuple[str, list[float], str] = ("none", [], "")  # nothing fused into th
 
 
 class PackedConv(nn.Module):
-    """A frozen convolution with packed weights: packed anew for inputs of another size, since the best order differs."""
+    """A frozen convolution with packed weights: packed anew for inputs of another size, whose best order differs."""
 
     def __init__(self, conv: nn.Conv2d) -> None:
         super().__init__()

@@ -69,12 +69,14 @@ def private_copy(
 
     leak: of the gradient of a closed ReLU; 0 leaves the ReLUs as they are. precision: the number format of its weights;
     the copy is in float32 all the same where the network does not run in bfloat16, or computes something else in it.
+    Of attention the weights are not frozen, only so that torch does not copy frozen ones for every token (nine times
+    the time in bfloat16): take gradients by the input with `torch.autograd.grad`.
     blocked: compute a strided first convolution over blocks of pixels (`layerscope.models.stem`); it rounds otherwise.
 
     `example` [batch, channel, height, width] is an input as the module gets it (normalised); it is run to find which
     BatchNorm reads which convolution, in the order of execution and not by name.
     """
-    private = copy.deepcopy(module).eval().requires_grad_(False).float()
+    private = _copied(module).eval().requires_grad_(False).float()
     for parameter in private.parameters():
         parameter.grad = None
     wanted = [name.partition("#")[0] for name in targets]
@@ -86,7 +88,16 @@ def private_copy(
     if leak:  # otherwise they may stay in place, which is faster
         alone = len(set(wanted)) == 1  # of several layers, one that is kept could be overwritten by a later one
         _replace(private, lambda child: _leaky(child, leak, alone))
+    for part in private.modules():
+        if isinstance(part, nn.MultiheadAttention):
+            part.requires_grad_(True)
     return private.eval()
+
+
+def _copied(module: nn.Module) -> nn.Module:
+    """A deep copy. Tensors with a graph that a module has put into its attributes, which cannot be copied, lose it."""
+    held = [leaf for part in module.modules() for leaf in _tensors(vars(part)) if leaf.grad_fn is not None]
+    return copy.deepcopy(module, {id(tensor): tensor.detach().clone() for tensor in held})
 
 
 def _fastest(private: nn.Module, example: Tensor, targets: Sequence[str], blocked: bool) -> nn.Module:
@@ -98,7 +109,7 @@ def _fastest(private: nn.Module, example: Tensor, targets: Sequence[str], blocke
     for faster in _faster(private, pairs, blocked):
         try:
             _, after = _watch(faster, example, targets)
-        except RuntimeError:
+        except Exception:  # of any kind: the network itself has just run, so it is the change that it does not take
             continue
         if all(_close(a, b) for a, b in zip(before, after, strict=True)):
             return faster
@@ -112,10 +123,10 @@ def _packed(private: nn.Module, example: Tensor, targets: Sequence[str]) -> nn.M
     layers = dict(ready.named_modules())
     asked = {id(layers[name]) for name in targets if name in layers}  # these may be changed by who asked for them
     _replace(ready, lambda child: child if id(child) in asked else packed(child))
+    _, before = _watch(private, example, targets)
     try:
-        _, before = _watch(private, example, targets)
         _, after = _watch(ready, example, targets)
-    except RuntimeError:
+    except Exception:
         return private
     tolerance = FOLD_TOLERANCE if example.dtype == torch.float32 else HALF_TOLERANCE
     same = all(_alike(a.float(), b.float(), tolerance) for a, b in zip(before, after, strict=True))
@@ -128,7 +139,7 @@ def _halved(private: nn.Module, example: Tensor, targets: Sequence[str]) -> nn.M
     _, before = _watch(private, example, targets)
     try:
         _, after = _watch(half, example.bfloat16(), targets)
-    except RuntimeError:  # numbers of two formats meet in it, or an operation has no bfloat16
+    except Exception:  # numbers of two formats meet in it, an operation has no bfloat16, or it asks for float32
         return private
     same = all(_alike(a.float(), b.float(), HALF_TOLERANCE) for a, b in zip(before, after, strict=True))
     return half if same else private
@@ -165,7 +176,7 @@ def _watch(module: nn.Module, example: Tensor, targets: Sequence[str]) -> tuple[
         handles = [child.register_forward_hook(watch.seen(name)) for name, child in module.named_modules() if name]
         try:
             with watch:
-                output = module(example)
+                output = module(example.clone())  # some change their input
         finally:
             for handle in handles:
                 handle.remove()
@@ -207,13 +218,15 @@ class _Watch(TorchFunctionMode):
                 self.convs[id(output)] = (name, module)
                 self.uses[id(output)] = 0  # what was counted under this id was another tensor, gone since
             elif type(module) is nn.BatchNorm2d and _plain(module) and module.running_mean is not None:
-                self.norms.append((name, module, id(inputs[0])))
+                at = id(inputs[0]) if inputs else 0
+                if at in self.convs:  # asked now: a later convolution may get the id of an input that is gone
+                    self.norms.append((name, module, at))
 
         return hook
 
     def pairs(self) -> list[tuple[str, str]]:
         held = {id(tensor) for _, tensor in self.wanted}
-        found = [(self.convs[at], (name, norm), at) for name, norm, at in self.norms if at in self.convs]
+        found = [(self.convs[at], (name, norm), at) for name, norm, at in self.norms]
         return [
             (conv_name, norm_name)
             for (conv_name, conv), (norm_name, norm), at in found
@@ -248,6 +261,6 @@ def _alike(a: Tensor, b: Tensor, tolerance: float) -> bool:
 
 
 def _close(a: Tensor, b: Tensor) -> bool:
-    return (
-        a.shape == b.shape and bool((a - b).abs().max() <= FOLD_TOLERANCE * a.abs().max() + 1e-8) if a.numel() else True
-    )
+    if a.shape != b.shape or a.dtype == torch.bool:
+        return torch.equal(a, b)
+    return not a.numel() or bool((a - b).abs().max() <= FOLD_TOLERANCE * a.abs().max() + 1e-8)

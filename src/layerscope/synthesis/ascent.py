@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Sequence
+from weakref import WeakKeyDictionary
 
 import torch
+from torch import nn
 
 from layerscope import objectives as ob
+from layerscope.capture.evaluating import undisturbed
 from layerscope.capture.units import Unit
 from layerscope.errors import InputError
 from layerscope.models.model import VisionModel
@@ -59,16 +63,26 @@ def maximise(
     objectives = [objectives] if isinstance(objectives, Objective | Unit | str) else list(objectives)
     if not objectives or (steps is not None and steps < 1):
         raise InputError(f"got {len(objectives)} objectives and steps={steps}; at least one of each is needed")
-    _check(len(objectives), starts, frames)
+    _check(starts, len(objectives))
+    if not isinstance(frames, int) or frames < 0 or frames == 1:
+        raise InputError(f"frames={frames}; give 2 or more (the first is the start, the last the picture), or 0")
     bound = [bound_objective(one, model) for one in objectives]
     colours = spectrum or Spectrum.from_card(model.card, model.channels)
-    with torch.inference_mode(False), torch.enable_grad():
+    with _turn(model.module), undisturbed(model.module):
         plan = plan_of(model, bound, recipe, steps, starts)
         written = isinstance(recipe, str) and starts is None  # a recipe of one's own asks for its ascent
         work = Work(model, colours, seed, frames, written, ticker(plan, on_progress))
         found = dict(pair for (made, _), parties in plan.items() for pair in work.pictures(made, parties))
     pictures = [found[place] for place in range(len(bound))]
     return together(pictures, bound, model.channels, time.perf_counter() - began)
+
+
+_TURNS: WeakKeyDictionary[nn.Module, threading.RLock] = WeakKeyDictionary()
+
+
+def _turn(module: nn.Module) -> threading.RLock:
+    """One call at a time: what a network is lent for a call would be taken for its own by another thread's."""
+    return _TURNS.setdefault(module, threading.RLock())
 
 
 def bound_objective(given: Objective | Unit | str, model: VisionModel) -> Objective:
@@ -82,8 +96,13 @@ def bound_objective(given: Objective | Unit | str, model: VisionModel) -> Object
     return default_objective(Unit.parse(given) if isinstance(given, str) else given, model)
 
 
-def _check(count: int, starts: Images | None, frames: int) -> None:
-    if starts is not None and len(starts) != count:
+def _check(starts: Images | None, count: int) -> None:
+    if starts is None:
+        return
+    if not isinstance(starts, torch.Tensor) or not starts.is_floating_point():
+        kind = starts.dtype if isinstance(starts, torch.Tensor) else type(starts).__name__
+        raise InputError(f"starts of {kind} are no images; give a float tensor [n, channel, side, side] in [0, 1]")
+    if len(starts) != count:
         raise InputError(f"{len(starts)} starts for {count} objectives; give one for each")
-    if frames < 0 or frames == 1:
-        raise InputError(f"frames={frames}; give 2 or more (the first is the start, the last the picture), or 0")
+    if not bool(((starts >= 0) & (starts <= 1)).all()):
+        raise InputError("the starts have values outside of [0, 1], or nan; give images with values in [0, 1]")

@@ -34,11 +34,11 @@ def out_of_memory(error: BaseException) -> bool:
 
 
 def halved(size: int, least: int, error: BaseException) -> int:
-    """Half a batch. Raises InputError where it would not hold the largest group of pictures."""
-    if size // 2 < least:
+    """Half a batch, and at least the largest group of pictures. Raises InputError where it was no more before."""
+    if size <= least:
         what = "one picture" if least == 1 else f"a group of {least} pictures"
         raise InputError(
             f"memory does not hold {what} of this network; draw smaller pictures (recipe='draft'), or use a device "
             "with more memory"
         ) from error
-    return size // 2
+    return max(size // 2, least)

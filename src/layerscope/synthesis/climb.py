@@ -8,7 +8,7 @@ is in it, and nothing is reduced over it: a picture has the same bytes in any co
 from __future__ import annotations
 
 import hashlib
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -118,15 +118,15 @@ class Ascent:
         shown = self.normalise(self.images.exposed(views, drawn[:, DRAWN:]))
         self.private(shown.to(next(self.private.parameters(), shown).dtype))
         scores = self.images.weighed(_scores(activations, held, len(parameters)), views)
-        (gradient,) = torch.autograd.grad(-scores.sum(), parameters)
-        slots.step(places, scores.detach(), gradient.contiguous())
+        slots.step(places, scores.detach(), _gradient(-scores.sum(), parameters))
 
     def _keep_frames(self, held: Sequence[_Held], canvases: Images) -> None:
         """The pictures before those steps that are frames; the last frame is the picture itself."""
         if self.frames:
-            at = {round(self.recipe.steps * number / (self.frames - 1)) for number in range(self.frames - 1)}
+            at = Counter(int(self.recipe.steps * number / (self.frames - 1) + 0.5) for number in range(self.frames - 1))
             for place in (one.place for one in held if one.place.steps in at):
-                place.frames.append(to_bytes(self.recipe.wander.middle(canvases[place.rows])))
+                frame = to_bytes(self.recipe.wander.middle(canvases[place.rows]))
+                place.frames.extend([frame] * at[place.steps])  # more than one where there are fewer steps than frames
 
     def _done(self, one: _Held, slots: Slots) -> Climbed:
         rows, place = one.place.rows, one.place
@@ -159,6 +159,14 @@ def generator_of(seed: int, objective: str, recipe: str, number: int) -> torch.G
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
 
 
+def _gradient(loss: Tensor, parameters: Tensor) -> Tensor:
+    """Zero where none reaches the parameters, as in networks that compute without gradients."""
+    if not loss.requires_grad:
+        return torch.zeros_like(parameters)
+    (gradient,) = torch.autograd.grad(loss, parameters)
+    return gradient.contiguous()
+
+
 def _scores(activations: Activations, held: Sequence[_Held], size: int) -> Tensor:
     """What each row climbs, [size]; 0 in rows that nobody holds."""
     layers = held[0].climbs.layers
@@ -169,7 +177,7 @@ def _scores(activations: Activations, held: Sequence[_Held], size: int) -> Tenso
                 "per image"
             )
     rows = {layer: activations[layer].float().unbind(0) for layer in layers}
-    scores = [torch.zeros((), device=rows[layers[0]][0].device)] * size
+    scores = [rows[layers[0]][0].new_zeros(())] * size
     for one in held:
         score = one.climbs({layer: torch.stack([rows[layer][row] for row in one.place.rows]) for layer in layers})
         for row, value in zip(one.place.rows, score, strict=True):

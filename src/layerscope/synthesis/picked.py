@@ -10,6 +10,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from layerscope.capture.hooks import capture
+
+_SAME = 1e-2
+"""Of the length of all activations: what the order of a sum may change in bfloat16."""
+
 
 class PickedConv(nn.Module):
     """A convolution with `size` of its output channels, which may be changed."""
@@ -49,3 +54,30 @@ def picked_in(private: nn.Module, layer: str, size: int) -> PickedConv | None:
     picked = PickedConv(conv, size)
     setattr(private.get_submodule(parent), last, picked)
     return picked
+
+
+def picked_alike(private: nn.Module, layer: str, size: int, example: Tensor) -> PickedConv | None:
+    """As `picked_in`, where the network then gives the same at the layer; otherwise None, with nothing changed.
+
+    It does not where the layer has hooks that change its output, or is called past its parent's attribute. `example`
+    [batch, channel, height, width] is an input as the network gets it.
+    """
+    name, whole = layer.partition("#")[0], _values(private, layer, example)
+    picked = picked_in(private, layer, size)
+    if picked is None:
+        return None
+    try:
+        part = _values(private, layer, example)
+        if part.shape == whole[:, :size].shape and bool((part - whole[:, :size]).norm() <= _SAME * whole.norm()):
+            return picked
+    except Exception:  # of any kind: the network itself has just run, so it is the change that it does not take
+        pass
+    parent, _, last = name.rpartition(".")
+    setattr(private.get_submodule(parent), last, picked.conv)
+    return None
+
+
+def _values(private: nn.Module, layer: str, example: Tensor) -> Tensor:
+    with torch.no_grad(), capture(private, [layer]) as activations:
+        private(example.to(next(private.parameters(), example).dtype))
+        return activations[layer].float()

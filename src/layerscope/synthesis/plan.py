@@ -15,7 +15,7 @@ from layerscope.models.model import VisionModel
 from layerscope.objectives import OUTPUT, Objective
 from layerscope.synthesis.batching import in_batches
 from layerscope.synthesis.climb import Party
-from layerscope.synthesis.recipes import Recipe, at_size, recipe_for
+from layerscope.synthesis.recipes import Recipe, at_size, checked, recipe_for
 from layerscope.synthesis.seeded import on_canvas
 from layerscope.types import Images, Progress
 
@@ -34,24 +34,36 @@ def plan_of(
     for place, objective in enumerate(bound):
         groups.setdefault(str(objective) if objective.grouped else f"{place}", []).append(place)
     plan: Plan = {}
+    fitted: dict[tuple[Recipe, tuple[str, ...]], Recipe] = {}
     for places in groups.values():
         objective = bound[places[0]]
-        made = _recipe(model, objective, recipe, steps)
+        asked = _recipe(model, objective, recipe, steps), objective.layers
+        if asked not in fitted:
+            fitted[asked] = that_fits(model, *asked)
+        made = fitted[asked]
         if len(places) > made.together:
             raise InputError(
                 f"{len(places)} pictures of {str(objective)!r}; a group with diversity has at most {made.together}"
             )
-        begins = () if starts is None else tuple(on_canvas(starts[list(places)], made.wander.canvas))
+        begins = () if starts is None else _begins(starts[list(places)], model, made)
         plan.setdefault((made, objective.layers), []).append(Party(objective, objective, tuple(places), begins))
-    return {(that_fits(model, made, layers), layers): parties for (made, layers), parties in plan.items()}
+    return plan
+
+
+def _begins(starts: Images, model: VisionModel, recipe: Recipe) -> tuple[torch.Tensor, ...]:
+    expected = [model.channels, recipe.view, recipe.view]
+    if list(starts.shape[1:]) != expected:
+        raise InputError(f"an image of {list(starts.shape[1:])} cannot start a picture of {expected}")
+    return tuple(on_canvas(starts, recipe.wander.canvas))
 
 
 def _recipe(model: VisionModel, objective: Objective, recipe: str | Recipe, steps: int | None) -> Recipe:
     if isinstance(recipe, str):
         recipe = recipe_for(recipe, _deepest(objective, model), model)
+    checked(recipe)
     if objective.positioned:  # rows and columns are those of the network's input size
         recipe = at_size(recipe, model.input_size)
-    return recipe if steps is None else dataclasses.replace(recipe, steps=steps)
+    return checked(recipe if steps is None else dataclasses.replace(recipe, steps=steps))
 
 
 def _deepest(objective: Objective, model: VisionModel) -> Layer | None:

@@ -12,13 +12,13 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 import torch
 
 from layerscope import objectives
 from layerscope.capture.units import Unit
-from layerscope.errors import UnknownNameError
+from layerscope.errors import InputError, UnknownNameError
 from layerscope.models.precision import Precision, fast_precision
 from layerscope.models.spectrum import Spectrum, power_law
 from layerscope.objectives import Objective
@@ -162,9 +162,28 @@ def together(shown: int) -> int:
 
 
 def at_size(recipe: Recipe, side: int) -> Recipe:
-    """The recipe with pictures that the network is shown at `side` pixels, in batches that suit them."""
-    fewer = min(recipe.together, together(side))
-    return dataclasses.replace(recipe, view=round(side / recipe.magnify), together=fewer)
+    """The recipe with pictures that the network is shown at `side` pixels, in batches that suit them.
+
+    It magnifies a little more or less where a whole number of pixels asks for it.
+    """
+    view = max(round(side / recipe.magnify), 1)
+    return dataclasses.replace(recipe, view=view, magnify=side / view, together=min(recipe.together, together(side)))
+
+
+def checked(recipe: Recipe) -> Recipe:
+    """The recipe itself. Raises InputError for numbers that no picture can be made with."""
+    for name in ("steps", "view", "together"):
+        value = getattr(recipe, name)
+        if not isinstance(value, int) or value < 1:
+            raise InputError(f"recipe {recipe.name!r} has {name}={value}; give a whole number of at least 1")
+    for name in ("magnify", "rms"):
+        value = getattr(recipe, name)
+        if not 0 < value < math.inf:
+            raise InputError(f"recipe {recipe.name!r} has {name}={value}; give a number above 0")
+    if recipe.precision not in get_args(Precision):
+        known = " or ".join(map(repr, get_args(Precision)))
+        raise InputError(f"recipe {recipe.name!r} has precision={recipe.precision!r}; give {known}")
+    return recipe
 
 
 def default_objective(unit: Unit, model: VisionModel) -> Objective:

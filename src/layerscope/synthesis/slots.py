@@ -37,8 +37,8 @@ class Slots:
         self.recipe, self.device = recipe, images.device
         start, extra = images.init(some), images.draw(1, some)
         self.parameters = [start.clone().to(self.device) for _ in range(size)]
-        self.drawn = torch.zeros(size, recipe.steps, DRAWN + extra.shape[1], device=self.device)
-        self.trace = torch.zeros(size, recipe.steps, device=self.device)
+        self.drawn = start.new_zeros(size, recipe.steps, DRAWN + extra.shape[1], device=self.device)
+        self.trace = start.new_zeros(size, recipe.steps, device=self.device)
         self.moved = torch.ones(size, dtype=torch.bool, device=self.device)
         self.free = list(range(size))
         groups = [{"params": [one]} for one in self.parameters]

@@ -70,6 +70,6 @@ class Wander:
         angle = drawn[:, 0, None, None] * self.rotate
         zoom = (least + (drawn[:, 1, None, None] + 1) / 2 * (most - least)) * self.view / self.canvas
         right, down = (drawn[:, 2:, None, None] * (2 * self.shift * self.view / self.canvas)).unbind(1)
-        across = (torch.arange(self._side, device=drawn.device) * 2 + 1) / self._side - 1
+        across = (torch.arange(self._side, device=drawn.device, dtype=drawn.dtype) * 2 + 1) / self._side - 1
         cosine, sine, rows = zoom * torch.cos(angle), zoom * torch.sin(angle), across[:, None]
         return torch.stack([cosine * across + (right - sine * rows), sine * across + (down + cosine * rows)], -1)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 
+import numpy as np
 from torch import nn
 
+from layerscope.errors import InputError
 from layerscope.models.model import VisionModel
 from layerscope.models.precision import Precision
 from layerscope.models.private_copy import private_copy
@@ -17,7 +19,7 @@ from layerscope.synthesis.climb import Ascent, Climbed, Party, never_climbed
 from layerscope.synthesis.closed_form import EXACT, written_down
 from layerscope.synthesis.images import Parametrisation
 from layerscope.synthesis.outcome import Jury
-from layerscope.synthesis.picked import PickedConv, picked_in
+from layerscope.synthesis.picked import PickedConv, picked_alike
 from layerscope.synthesis.pictures import Picture, judged, noted
 from layerscope.synthesis.plan import example_of, normaliser, pictures_of
 from layerscope.synthesis.recipes import Recipe, parametrisation
@@ -46,9 +48,12 @@ class Work:
         self.normalise = normaliser(model)
         self.copies: dict[_CopyKey, tuple[nn.Module, PickedConv | None]] = {}
         self.most: int | None = None
+        self.judges = _JUDGED
 
     def pictures(self, recipe: Recipe, parties: list[Party]) -> Iterator[tuple[int, Picture]]:
         """The pictures of parties with equal layers, each with its place in the call."""
+        layers = parties[0].climbs.layers
+        self.copies = {key: copy for key, copy in self.copies.items() if key[0] == layers}  # each is a whole network
         written = self._written(recipe, parties)
         yield from ((places[0], picture) for places, picture in written.items())
         single = [party for party in parties if _reads_one_unit(party) and party.places not in written]
@@ -105,23 +110,51 @@ class Work:
         self, recipe: Recipe, images: Parametrisation, done: list[Climbed]
     ) -> dict[tuple[int, ...], list[Picture]]:
         """Scores and controls on the network itself, and what they say, by the places of the parties."""
-        jury = Jury(self.model, images, recipe.shown, _JUDGED)
-        spreads = jury.spreads(never_climbed(recipe, images, _JUDGED), [one.party.objective for one in done])
-        ends = jury.scores([(one.party.objective, one.end) for one in done])
-        starts = jury.scores([(one.party.objective, one.start) for one in done])
+        spreads, ends, starts = self._measured(recipe, images, done)
+        note = (
+            "" if self.judges == _JUDGED else f"scored {self.judges} at a time instead of {_JUDGED}, for want of memory"
+        )
         found = {}
         for one, spread, score, control in zip(done, spreads, ends, starts, strict=True):
-            rows = range(len(one.party.places))
-            found[one.party.places] = [
-                judged(one, row, float(score[row]), float(control[row]), float(spread)) for row in rows
+            pictures = [
+                judged(one, row, float(score[row]), float(control[row]), float(spread))
+                for row in range(len(one.party.places))
             ]
+            found[one.party.places] = [noted(picture, note) for picture in pictures]
         return found
+
+    def _measured(
+        self, recipe: Recipe, images: Parametrisation, done: list[Climbed]
+    ) -> tuple[np.ndarray, list[np.ndarray], list[np.ndarray]]:
+        """Spreads, scores and controls, as many at a time as memory holds."""
+        while True:
+            jury = Jury(self.model, images, recipe.shown, self.judges)
+            try:
+                ends = jury.scores([(one.party.objective, one.end) for one in done])
+                starts = jury.scores([(one.party.objective, one.start) for one in done])
+                for one, *measured in zip(done, ends, starts, strict=True):
+                    self._check(one.party.objective, *measured)
+                others = never_climbed(recipe, images, _JUDGED)
+                return jury.spreads(others, [one.party.objective for one in done]), ends, starts
+            except (RuntimeError, MemoryError) as error:
+                if not out_of_memory(error):
+                    raise
+                self.judges = halved(self.judges, 1, error)
+
+    def _check(self, objective: Objective, *measured: np.ndarray) -> None:
+        for values in measured:
+            if not np.isfinite(values).all():
+                raise InputError(
+                    f"objective {str(objective)!r} is {values[~np.isfinite(values)][0]} on the network itself, in "
+                    f"{str(self.model.dtype).removeprefix('torch.')}; look for inf or nan in its weights, or open "
+                    "it in float32"
+                )
 
     def _climbed(self, recipe: Recipe, images: Parametrisation, parties: list[Party]) -> tuple[list[Climbed], str]:
         """All parties, in their order, in batches that memory holds; and what is to be said of the batches."""
         done: dict[tuple[int, ...], Climbed] = {}
-        asked = recipe.together
-        size = min(asked, self.most or asked)
+        asked, largest = recipe.together, max(len(party.places) for party in parties)
+        size = max(min(asked, self.most or asked), largest)
         while len(done) < len(parties):
             private, picked = self._private(parties[0], recipe, size)
             ascent = Ascent(private, self.normalise, recipe, images, self.seed, self.on_step, self.frames, picked)
@@ -131,7 +164,8 @@ class Work:
             except (RuntimeError, MemoryError) as error:
                 if not out_of_memory(error):
                     raise
-                size = self.most = halved(size, max(len(party.places) for party in parties), error)
+                size = self.most = halved(size, largest, error)
+                self.copies.clear()
         note = "" if size == asked else f"climbed {size} at a time instead of {asked}, for want of memory"
         return [done[party.places] for party in parties], note
 
@@ -140,10 +174,9 @@ class Work:
         layers, one = party.climbs.layers, _reads_one_unit(party)
         key = (layers, recipe.leak, recipe.precision, size if one else 0)
         if key not in self.copies:
-            private = private_copy(
-                self.model.module, example_of(self.model), layers, recipe.leak, recipe.precision, blocked=True
-            )
-            self.copies[key] = private, picked_in(private, layers[0], size) if one else None
+            example = example_of(self.model)
+            private = private_copy(self.model.module, example, layers, recipe.leak, recipe.precision, blocked=True)
+            self.copies[key] = private, picked_alike(private, layers[0], size, example) if one else None
         return self.copies[key]
 
 

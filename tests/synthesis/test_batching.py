@@ -1,0 +1,144 @@
+"""Batches: how large, what is in them, and what happens where memory does not hold them."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from small_nets import SmallNet, seeded
+from torch import Tensor
+
+import layerscope.objectives as ob
+from layerscope.errors import InputError
+from layerscope.models.model import VisionModel, wrap
+from layerscope.synthesis.ascent import maximise
+from layerscope.synthesis.batching import halved, in_batches, out_of_memory
+from layerscope.synthesis.recipes import Recipe, at_size, recipe_for, together
+
+RECIPE = Recipe("of the test", "fourier", view=32, steps=6)
+UNITS = [f"conv3:{unit}" for unit in range(10)]
+
+
+@given(sizes=st.lists(st.integers(1, 9)), most=st.integers(1, 12))
+def test_batches_are_full_and_in_order(sizes: list[int], most: int) -> None:
+    groups = list(enumerate(sizes))
+    batches = list(in_batches(groups, most, lambda group: group[1]))
+    assert [group for batch in batches for group in batch] == groups
+    totals = [sum(size for _, size in batch) for batch in batches]
+    assert all(total <= most or len(batch) == 1 for total, batch in zip(totals, batches, strict=True))
+    for total, (first, *_) in zip(totals, batches[1:], strict=False):
+        assert total + first[1] > most
+
+
+def test_how_many_climb_together_follows_from_the_size_alone() -> None:
+    sides = {48: 32, 64: 32, 90: 32, 91: 16, 96: 16, 128: 16, 129: 8, 224: 8, 512: 8}
+    assert {side: together(side) for side in sides} == sides
+    assert all(math.log2(together(side)).is_integer() for side in range(16, 300))
+
+
+def test_small_networks_climb_eight_at_a_time_and_large_ones_as_their_pictures_allow(model: VisionModel) -> None:
+    large = dataclasses.replace(model, input_size=224)
+    assert recipe_for("draft", None, model).together == 8
+    assert recipe_for("draft", None, large).together == together(96) == 16
+    assert recipe_for("fine", None, large).together == 8
+    assert at_size(recipe_for("draft", None, large), 224).together == 8
+    assert at_size(dataclasses.replace(RECIPE, together=4), 32).together == 4
+
+
+@pytest.mark.parametrize(
+    ("error", "is_one"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory"), True),
+        (MemoryError(), True),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"), True),
+        (RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes"), True),
+        (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), False),
+        (ValueError("memory"), False),
+    ],
+)
+def test_what_counts_as_out_of_memory(error: BaseException, is_one: bool) -> None:
+    assert out_of_memory(error) == is_one
+
+
+def test_halves_down_to_the_largest_group() -> None:
+    assert [halved(size, 1, MemoryError()) for size in (32, 8, 3, 2)] == [16, 4, 1, 1]
+    assert [halved(size, 6, MemoryError()) for size in (32, 8, 7)] == [16, 6, 6]
+    with pytest.raises(InputError, match="memory does not hold a group of 6 pictures of this network; draw smaller"):
+        halved(6, 6, MemoryError())
+
+
+class Hungry(SmallNet):
+    """Takes `most` images, and of images that are climbed `climbing`."""
+
+    def __init__(self, most: int, climbing: int) -> None:
+        super().__init__()
+        self.most, self.climbing = most, climbing
+
+    def forward(self, x: Tensor) -> Tensor:
+        if len(x) > (self.climbing if x.requires_grad else self.most):
+            raise torch.OutOfMemoryError(f"no memory for {len(x)} images")
+        return super().forward(x)
+
+
+def hungry(most: int, climbing: int) -> VisionModel:
+    return wrap(seeded(Hungry(most, climbing)), 32, class_names=("owl", "cat", "hut", "tree", "cup"))
+
+
+def test_batches_are_halved_and_the_notes_say_so() -> None:
+    art = maximise(hungry(8, 4), [*UNITS, "owl"], recipe=RECIPE)
+    assert all(note.startswith("climbed 4 at a time instead of 8, for want of memory") for note in art.notes)
+    assert (art.scores > art.controls).all()
+    again = maximise(hungry(8, 4), [*UNITS, "owl"], recipe=RECIPE)
+    assert again.images.tobytes() == art.images.tobytes()
+    for place in (0, 9, 10):
+        alone = maximise(hungry(8, 4), [[*UNITS, "owl"][place]], recipe=RECIPE)
+        assert alone.images[0].tobytes() == art.images[place].tobytes()
+        assert alone.trace.tobytes() == art.trace[place].tobytes()
+    four = maximise(hungry(8, 8), UNITS, recipe=dataclasses.replace(RECIPE, together=4))
+    assert four.images.tobytes() == art.images[:10].tobytes()
+    assert not any("memory" in note for note in four.notes)
+
+
+def test_scoring_is_halved_too() -> None:
+    art = maximise(hungry(3, 3), UNITS, recipe=RECIPE)
+    words = (
+        "climbed 2 at a time instead of 8, for want of memory; scored 2 at a time instead of 8, for want of memory; "
+    )
+    assert all(note.startswith(words) for note in art.notes)
+    assert maximise(hungry(8, 8), UNITS, recipe=RECIPE).scores == pytest.approx(art.scores, rel=1e-3)
+
+
+def test_a_group_after_a_halving_still_has_its_rows() -> None:
+    group = ob.channel("conv2:1") - ob.diversity("conv2")
+    art = maximise(hungry(8, 6), ["conv3:1", *[group] * 6], recipe=RECIPE)
+    assert art.notes[0].startswith("climbed 4 at a time instead of 8")
+    assert all(note.startswith("climbed 6 at a time instead of 8") for note in art.notes[1:])
+
+
+@pytest.mark.parametrize("together", [8, 1])
+def test_one_picture_too_large_is_one_line(together: int) -> None:
+    model = hungry(8, 0)
+    with pytest.raises(InputError) as caught:
+        maximise(model, UNITS, recipe=dataclasses.replace(RECIPE, together=together))
+    assert str(caught.value) == (
+        "memory does not hold one picture of this network; draw smaller pictures (recipe='draft'), or use a device "
+        "with more memory"
+    )
+    assert "\n" not in str(caught.value)
+    assert not any(part._forward_hooks or part.training for part in model.module.modules())
+    assert all(weight.requires_grad and weight.grad is None for weight in model.module.parameters())
+
+
+def test_other_errors_of_a_network_come_through() -> None:
+    class Failing(SmallNet):
+        def forward(self, x: Tensor) -> Tensor:
+            if x.requires_grad:
+                raise RuntimeError("a defect of the network")
+            return super().forward(x)
+
+    with pytest.raises(RuntimeError, match="a defect of the network"):
+        maximise(wrap(seeded(Failing()), 32), UNITS, recipe=RECIPE)
