@@ -83,6 +83,18 @@ def test_a_network_that_bends_its_input_is_climbed() -> None:
     assert art.notes[0] != EXACT
 
 
+def test_progress_counts_what_is_written_down_too(model: VisionModel) -> None:
+    seen: list[tuple[int, int]] = []
+    maximise(
+        model,
+        [ob.neuron("conv1:3"), "owl"],
+        steps=4,
+        on_progress=lambda done, total, _: seen.append((done, total)),
+    )
+    assert seen[0] == (4, 8)
+    assert seen[-1] == (8, 8)
+
+
 def test_frames_are_the_grey_start_and_the_picture(model: VisionModel) -> None:
     art = maximise(model, ob.neuron("conv1:3"), frames=4)
     assert (art.frames[0, 0] == 128).all()

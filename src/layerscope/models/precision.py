@@ -10,7 +10,7 @@ Precision = Literal["float32", "bfloat16"]
 
 
 def fast_precision(device: torch.device) -> Precision:
-    """bfloat16 where the device has instructions for it (half the time of float32 and less), else float32."""
+    """bfloat16 where the device has instructions for it (about half the time of float32), else float32."""
     if device.type == "cuda":
         return "bfloat16" if torch.cuda.get_device_capability(device) >= (8, 0) else "float32"
     return "bfloat16" if device.type == "cpu" and _processor_has_bfloat16() else "float32"

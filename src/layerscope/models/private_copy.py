@@ -18,6 +18,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
+from layerscope.models.depthwise import depthwise_in_float32
 from layerscope.models.packed import can_pack, packed
 from layerscope.models.precision import Precision
 from layerscope.models.stem import blocked_stem, is_stem
@@ -136,6 +137,7 @@ def _packed(private: nn.Module, example: Tensor, targets: Sequence[str]) -> nn.M
 def _halved(private: nn.Module, example: Tensor, targets: Sequence[str]) -> nn.Module:
     """In bfloat16 where that is close enough at the targets, else as it is."""
     half = copy.deepcopy(private).to(torch.bfloat16)
+    _replace(half, depthwise_in_float32)
     _, before = _watch(private, example, targets)
     try:
         _, after = _watch(half, example.bfloat16(), targets)

@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from layerscope import objectives as ob
+from layerscope.capture.evaluating import undisturbed
 from layerscope.capture.hooks import capture
 from layerscope.errors import InputError
 from layerscope.models.private_copy import private_copy
@@ -171,7 +172,7 @@ def _worth(model: VisionModel, images: Images, bound: Sequence[Objective], leak:
     """To first order, what each objective would gain from a change of its image as large as the image's contrast."""
     copies: dict[tuple[str, ...], nn.Module] = {}
     worth = []
-    with torch.inference_mode(False), torch.enable_grad():
+    with undisturbed(model.module):
         std = torch.tensor(model.std, dtype=torch.float32).view(-1, 1, 1)
         inputs = (images - torch.tensor(model.mean, dtype=torch.float32).view(-1, 1, 1)) / std
         for image, values, objective in zip(images, inputs.to(model.device), bound, strict=True):

@@ -110,17 +110,17 @@ def pictures_of(party: Party) -> int:
     return len(party.places)
 
 
-def ticker(plan: Plan, on_progress: Progress) -> Callable[[str], None]:
-    """Counts steps of batches; a second try of a dead one runs beyond the plan and is not counted."""
+def ticker(plan: Plan, on_progress: Progress) -> Callable[..., None]:
+    """Counts steps of batches, `tick(what, steps=1)`; a second try of a dead one runs beyond the plan, uncounted."""
     total = sum(
         recipe.steps * sum(1 for _ in in_batches(parties, recipe.together, pictures_of))
         for (recipe, _), parties in plan.items()
     )
     done = 0
 
-    def tick(what: str) -> None:
+    def tick(what: str, steps: int = 1) -> None:
         nonlocal done
-        done = min(done + 1, total)
+        done = min(done + steps, total)
         on_progress(done, total, what)
 
     return tick

@@ -41,7 +41,7 @@ class Work:
         seed: int,
         frames: int,
         written: bool,
-        on_step: Callable[[str], None],
+        on_step: Callable[..., None],
     ) -> None:
         self.model, self.spectrum, self.seed, self.frames, self.on_step = model, spectrum, seed, frames, on_step
         self.written = written
@@ -75,6 +75,8 @@ class Work:
         done = [one for one in found if one is not None]
         images = parametrisation(recipe, self.spectrum, self.model.device)
         made = self._judged(recipe, images, done) if done else {}
+        for some in in_batches(done, recipe.together, lambda one: 1):
+            self.on_step(str(some[-1].party.objective), recipe.steps)
         return {
             places: dataclasses.replace(picture, status="converged", note=EXACT) for places, (picture,) in made.items()
         }
