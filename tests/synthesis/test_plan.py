@@ -104,6 +104,12 @@ def test_starts_that_are_none_are_named(model: VisionModel, starts: Tensor, mess
         ({"magnify": 0.0}, "has magnify=0.0; give a number above 0"),
         ({"magnify": float("nan")}, "has magnify=nan; give a number above 0"),
         ({"rms": -1.0}, "has rms=-1.0; give a number above 0"),
+        ({"lr": -0.1}, "has lr=-0.1; give a number of at least 0"),
+        ({"lr_end": 0.0}, "has lr_end=0.0; give a number above 0"),
+        ({"leak": -1.0}, "has leak=-1.0; give a number of at least 0"),
+        ({"shift": float("inf")}, "has shift=inf; give a number of at least 0"),
+        ({"scale": (1.2, 1.0)}, r"has scale=\(1.2, 1.0\); give the least and the most, above 0"),
+        ({"parametrisation": "foury"}, "no parametrisation 'foury'; nearest: fourier"),
         ({"precision": "float16"}, "has precision='float16'; give 'float32' or 'bfloat16'"),
     ],
 )
@@ -113,6 +119,13 @@ def test_numbers_that_no_picture_is_made_with_are_refused(
     with pytest.raises(InputError, match=message):
         maximise(model, ["conv2:1", ob.neuron("conv2:1@1,1")], recipe=dataclasses.replace(RECIPE, **change))  # type: ignore[arg-type]
     assert checked(RECIPE) is RECIPE
+
+
+def test_what_is_no_recipe_is_said(model: VisionModel) -> None:
+    with pytest.raises(InputError, match=r"^None is no recipe; give 'draft', 'standard', 'fine', or a Recipe$"):
+        maximise(model, ["conv2:1"], recipe=None)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=r"^no parametrisation 'photo'; there are: fourier"):
+        RECIPE.drawn_as("photo")  # type: ignore[arg-type]
 
 
 def test_the_count_of_steps_is_that_of_full_batches(model: VisionModel) -> None:

@@ -16,10 +16,6 @@ def fast_precision(device: torch.device) -> Precision:
     return "bfloat16" if device.type == "cpu" and _processor_has_bfloat16() else "float32"
 
 
-def dtype_of(precision: Precision) -> torch.dtype:
-    return torch.bfloat16 if precision == "bfloat16" else torch.float32
-
-
 def _processor_has_bfloat16() -> bool:
     """Asked of torch's own view of the processor, whose name for the question depends on its version."""
     asked = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))

@@ -37,7 +37,8 @@ from layerscope.synthesis.recipes import Recipe, recipe_for
 from layerscope.types import Progress, no_progress
 
 CHUNK = 16
-"""Cells whose pictures are made in one go: what a killed atlas loses at most."""
+"""Cells whose pictures are made in one go, or as many as climb together where those are more, since a batch that is not
+full costs as much: what a killed atlas loses of each worker at most."""
 GRID, LEAST = 10, 5
 LARGEST_GRID = 64
 
@@ -127,7 +128,7 @@ def atlas(
     todo = [job for job in jobs if store.find(job.key) is None]
     done, total = len(jobs) - len(todo), len(jobs)
     told = CellRecords(model, of, record, shown, recipe, seed)
-    work = ((some, ([job.objective for job in some], drawn, seed)) for some in _chunks(todo))
+    work = ((some, ([job.objective for job in some], drawn, seed)) for some in _chunks(todo, drawn.together))
     for chunk, future in crew.each(_pictures, work):
         synthesis = future.result()
         for row, job in enumerate(chunk):
@@ -158,8 +159,9 @@ def _jobs(layer: Layer, record: Record) -> Iterator[_Job]:
         yield _Job(place, objectives.direction(layer.name, direction.tolist()), key)
 
 
-def _chunks(jobs: Sequence[_Job]) -> Iterator[list[_Job]]:
-    yield from (list(jobs[start : start + CHUNK]) for start in range(0, len(jobs), CHUNK))
+def _chunks(jobs: Sequence[_Job], together: int) -> Iterator[list[_Job]]:
+    size = max(CHUNK, together)
+    yield from (list(jobs[start : start + size]) for start in range(0, len(jobs), size))
 
 
 def _pictures(model: VisionModel, wanted: list[Objective], recipe: Recipe, seed: int) -> Synthesis:

@@ -13,6 +13,7 @@ from layerscope.capture.hooks import capture
 from layerscope.models.model import VisionModel
 from layerscope.synthesis import cost
 from layerscope.synthesis.cost import Load
+from layerscope.synthesis.plan import REFUSALS
 from layerscope.synthesis.recipes import Recipe
 
 Wanted = tuple[Recipe, tuple[str, ...]]
@@ -54,7 +55,7 @@ def _positions(model: VisionModel, side: int, names: Sequence[str]) -> dict[str,
     try:
         with evaluating(model.module), capture(model, sorted(set(names)), reduce=size) as sizes:
             model.module(pixels)
-    except (RuntimeError, AssertionError, ValueError):  # deeper layers may refuse what these ones take
+    except REFUSALS:  # deeper layers may refuse what these ones take
         return {}
     return {name: int(sizes[name]) for name in names}
 

@@ -18,7 +18,9 @@ from layerscope.studies.probe import MENAGERIE_PROBE, Probe, open_probe
 from layerscope.synthesis import cost
 
 _SAMPLE = 8
-"""Images that are timed."""
+"""Images whose forward pass is timed."""
+_SCENES, _FILES = (32, 128), (8, 16)
+"""How many are opened, few and then more, to time it: a scene costs less where more are rendered together."""
 _PER_ROW = 5e-4
 """Seconds of a core of 2023: of the means over what a unit sees of one layer in one image, and their ranks."""
 _PER_COMPARED = 2.5e-3
@@ -32,38 +34,48 @@ class NaturalImages:
     name: str
     count: int
     read: Callable[[int], Probe]
+    lots: tuple[int, int]
 
     @staticmethod
     def of(spec: str, model: VisionModel) -> NaturalImages:
         """ "menagerie", or a folder of class folders. InputError where there is none, or it holds no pictures."""
         if spec == "menagerie":
-            return NaturalImages(spec, MENAGERIE_PROBE, lambda count: open_probe(spec, model, count))
+            return NaturalImages(spec, MENAGERIE_PROBE, lambda count: open_probe(spec, model, count), _SCENES)
         paths, labels, names = picture_files(Path(spec))
 
         def read(count: int) -> Probe:
             pixels = read_pictures(paths[:count], model.input_size, model.channels)
             return Probe(Path(spec).name, LabelledImages(pixels, torch.tensor(labels[:count]), names, {}))
 
-        return NaturalImages(Path(spec).name, len(paths), read)
+        return NaturalImages(Path(spec).name, len(paths), read, _FILES)
 
     def timed(self, model: VisionModel, layers: Sequence[Layer]) -> NaturalCosts:
         """What they cost where these layers are looked at, by a few of them; the very first is not timed."""
-        clock, many = cost.core_clock(model), min(_SAMPLE, self.count)
+        clock, some = cost.core_clock(model), self.read(min(_SAMPLE, self.count))
         earlier = {layer.name: layers_before(model, layer) for layer in layers}
         read = dict.fromkeys(one.name for some in (layers, *earlier.values()) for one in some)
         macs = cost.forward_macs(model, model.input_size, [(name,) for name in read])
         find_naturals(model, layers, self.read(1))
         began = clock()
-        some = self.read(many)
-        opened = clock()
         find_naturals(model, layers, some)
-        ended = clock()
+        per_image = (clock() - began) / len(some.data)
         deepest = max(macs[layer.name,] for layer in layers)
-        per_image = (ended - opened) / many
         counted = {name: count for (name,), count in macs.items()}
-        return NaturalCosts(
-            self.count, (opened - began) / many * self.count, per_image, per_image / max(1, deepest), counted, earlier
-        )
+        opening = self._opening(clock)
+        return NaturalCosts(self.count, opening, per_image, per_image / max(1, deepest), counted, earlier)
+
+    def _opening(self, clock: Callable[[], float]) -> float:
+        """Core-seconds of opening all: of a few, and of the rest at the pace from these to more."""
+        few, more = (min(lot, self.count) for lot in self.lots)
+        self.read(few)  # what the first ones prepare is not timed
+        began = clock()
+        self.read(few)
+        first = clock() - began
+        if more == few:
+            return first
+        began = clock()
+        self.read(more)
+        return first + max(clock() - began - first, 0.0) / (more - few) * (self.count - few)
 
 
 @dataclass(frozen=True)

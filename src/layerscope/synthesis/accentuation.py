@@ -133,6 +133,8 @@ def caricature(
 
 def _checked(model: VisionModel, images: Images) -> Images:
     side = model.input_size
+    if not isinstance(images, torch.Tensor):
+        raise InputError(f"a {type(images).__name__} is no images; give a tensor [n, {model.channels}, {side}, {side}]")
     if images.ndim != 4 or not len(images) or tuple(images.shape[1:]) != (model.channels, side, side):
         raise InputError(
             f"images of {list(images.shape)} do not fit {model.name!r}; give [1 or more, {model.channels}, {side}, "

@@ -31,15 +31,14 @@ from layerscope.capture.hooks import capture
 from layerscope.models.model import VisionModel
 from layerscope.objectives import Objective
 from layerscope.synthesis.ascent import maximise
-from layerscope.synthesis.plan import example_of, that_fits
+from layerscope.synthesis.plan import REFUSALS, example_of, that_fits
 from layerscope.synthesis.recipes import Recipe
+from layerscope.synthesis.work import JUDGED
 
 Layers = tuple[str, ...]
 """Names that an objective reads, as `Objective.layers`."""
 TIMED = 3
 """Steps that are timed; one before them is not, as libraries choose and compile kernels in it."""
-_JUDGED = 8
-"""Pictures that are scored in one batch on the network itself: the ends, the starts, and once the controls."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,8 @@ class Rates:
     def call(self, load: Load, recipe: Recipe, pictures: int) -> float:
         """One call of `maximise` for so many pictures of equal layers; a batch that is not full costs a full one."""
         climbing = _filled(pictures, recipe.together) * recipe.steps * self.step(load)
-        judging = (2 * _filled(pictures, _JUDGED) + _JUDGED) * self.per_mac * load.macs / 2
+        # the ends, the starts, and once those that never climbed
+        judging = (2 * _filled(pictures, JUDGED) + JUDGED) * self.per_mac * load.macs / 2
         return self.start + climbing + judging
 
 
@@ -119,7 +119,7 @@ def forward_macs(model: VisionModel, side: int, wanted: Sequence[Layers]) -> dic
     try:
         with evaluating(model.module), capture(model, names, reduce=so_far) as counts, counter:
             model.module(picture)
-    except (RuntimeError, AssertionError, ValueError):  # how networks refuse a size
+    except REFUSALS:
         if side >= model.input_size:
             raise
         return {}

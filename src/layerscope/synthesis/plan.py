@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 Plan = dict[tuple[Recipe, tuple[str, ...]], list[Party]]
 """Parties by what those that climb together have in common: recipe and layers."""
+REFUSALS = (RuntimeError, AssertionError, ValueError)
+"""How networks refuse a picture of a size that does not suit them."""
 
 
 def plan_of(
@@ -81,11 +83,7 @@ def that_fits(model: VisionModel, recipe: Recipe, layers: tuple[str, ...]) -> Re
     try:
         with evaluating(model.module), capture(model, list(layers)):
             model.module(example_of(model)[..., : recipe.shown, : recipe.shown].to(model.dtype))
-    except (
-        RuntimeError,
-        AssertionError,
-        ValueError,
-    ):  # how networks refuse a size; at full size the same error is raised
+    except REFUSALS:  # at full size the same error is raised
         return at_size(recipe, model.input_size)
     return recipe
 

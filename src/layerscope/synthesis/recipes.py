@@ -84,7 +84,12 @@ class Recipe:
     """How many pictures climb in one batch; a larger one is faster in networks of large inputs, up to the cache."""
 
     def drawn_as(self, kind: Kind) -> Recipe:
-        """The same recipe with pictures of another kind, at that kind's learning rate."""
+        """The same recipe with pictures of another kind, at that kind's learning rate.
+
+        Raises UnknownNameError for a kind that does not exist.
+        """
+        if kind not in KINDS:
+            raise UnknownNameError.among("parametrisation", kind, KINDS)
         return dataclasses.replace(self, parametrisation=kind, lr=KINDS[kind].lr, lr_end=KINDS[kind].lr_end)
 
     @property
@@ -170,16 +175,26 @@ def at_size(recipe: Recipe, side: int) -> Recipe:
     return dataclasses.replace(recipe, view=view, magnify=side / view, together=min(recipe.together, together(side)))
 
 
+_ABOVE_0 = ("magnify", "rms", "lr_end")
+_FROM_0 = ("lr", "rotate", "shift", "cap", "window", "alpha", "leak", "settle")
+
+
 def checked(recipe: Recipe) -> Recipe:
-    """The recipe itself. Raises InputError for numbers that no picture can be made with."""
+    """The recipe itself. Raises InputError for what is none, and for numbers that no picture can be made with."""
+    if not isinstance(recipe, Recipe):
+        raise InputError(f"{recipe!r} is no recipe; give {', '.join(map(repr, EFFORTS))}, or a Recipe")
+    if recipe.parametrisation not in KINDS:
+        raise UnknownNameError.among("parametrisation", recipe.parametrisation, KINDS)
     for name in ("steps", "view", "together"):
         value = getattr(recipe, name)
         if not isinstance(value, int) or value < 1:
             raise InputError(f"recipe {recipe.name!r} has {name}={value}; give a whole number of at least 1")
-    for name in ("magnify", "rms"):
-        value = getattr(recipe, name)
-        if not 0 < value < math.inf:
-            raise InputError(f"recipe {recipe.name!r} has {name}={value}; give a number above 0")
+    for name in (*_ABOVE_0, *_FROM_0):
+        value, least = getattr(recipe, name), "above 0" if name in _ABOVE_0 else "of at least 0"
+        if not (0 < value < math.inf or (value == 0 and name in _FROM_0)):
+            raise InputError(f"recipe {recipe.name!r} has {name}={value}; give a number {least}")
+    if not 0 < recipe.scale[0] <= recipe.scale[1] < math.inf:
+        raise InputError(f"recipe {recipe.name!r} has scale={recipe.scale}; give the least and the most, above 0")
     if recipe.precision not in get_args(Precision):
         known = " or ".join(map(repr, get_args(Precision)))
         raise InputError(f"recipe {recipe.name!r} has precision={recipe.precision!r}; give {known}")

@@ -27,7 +27,7 @@ from layerscope.synthesis.recipes import Recipe, parametrisation
 _CopyKey = tuple[tuple[str, ...], float, Precision, int]
 _WINDOW = 256
 """Pictures that are climbed before they are judged: their starts and ends are kept meanwhile."""
-_JUDGED = 8
+JUDGED = 8
 """Pictures that are scored in one batch, always: see climb.py."""
 
 
@@ -48,7 +48,7 @@ class Work:
         self.normalise = normaliser(model)
         self.copies: dict[_CopyKey, tuple[nn.Module, PickedConv | None]] = {}
         self.most: int | None = None
-        self.judges = _JUDGED
+        self.judges = JUDGED
 
     def pictures(self, recipe: Recipe, parties: list[Party]) -> Iterator[tuple[int, Picture]]:
         """The pictures of parties with equal layers, each with its place in the call."""
@@ -114,7 +114,7 @@ class Work:
         """Scores and controls on the network itself, and what they say, by the places of the parties."""
         spreads, ends, starts = self._measured(recipe, images, done)
         note = (
-            "" if self.judges == _JUDGED else f"scored {self.judges} at a time instead of {_JUDGED}, for want of memory"
+            "" if self.judges == JUDGED else f"scored {self.judges} at a time instead of {JUDGED}, for want of memory"
         )
         found = {}
         for one, spread, score, control in zip(done, spreads, ends, starts, strict=True):
@@ -136,7 +136,7 @@ class Work:
                 starts = jury.scores([(one.party.objective, one.start) for one in done])
                 for one, *measured in zip(done, ends, starts, strict=True):
                     self._check(one.party.objective, *measured)
-                others = never_climbed(recipe, images, _JUDGED)
+                others = never_climbed(recipe, images, JUDGED)
                 return jury.spreads(others, [one.party.objective for one in done]), ends, starts
             except (RuntimeError, MemoryError) as error:
                 if not out_of_memory(error):
