@@ -110,6 +110,8 @@ def _fastest(private: nn.Module, example: Tensor, targets: Sequence[str], blocke
     for faster in _faster(private, pairs, blocked):
         try:
             _, after = _watch(faster, example, targets)
+        except torch.OutOfMemoryError:
+            raise
         except Exception:  # of any kind: the network itself has just run, so it is the change that it does not take
             continue
         if all(_close(a, b) for a, b in zip(before, after, strict=True)):
@@ -127,6 +129,8 @@ def _packed(private: nn.Module, example: Tensor, targets: Sequence[str]) -> nn.M
     _, before = _watch(private, example, targets)
     try:
         _, after = _watch(ready, example, targets)
+    except torch.OutOfMemoryError:
+        raise
     except Exception:
         return private
     tolerance = FOLD_TOLERANCE if example.dtype == torch.float32 else HALF_TOLERANCE
@@ -141,6 +145,8 @@ def _halved(private: nn.Module, example: Tensor, targets: Sequence[str]) -> nn.M
     _, before = _watch(private, example, targets)
     try:
         _, after = _watch(half, example.bfloat16(), targets)
+    except torch.OutOfMemoryError:
+        raise
     except Exception:  # numbers of two formats meet in it, an operation has no bfloat16, or it asks for float32
         return private
     same = all(_alike(a.float(), b.float(), HALF_TOLERANCE) for a, b in zip(before, after, strict=True))

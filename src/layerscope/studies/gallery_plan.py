@@ -172,7 +172,7 @@ def gallery_plan(
 
     The work of each picture is counted, and its time predicted from a few real steps at an early and a deep layer.
     What is in `out` already costs nothing; a unit counts as made where a gallery of the same network, recipe, seeds and
-    probe (by its name) lists it and its record is there. Pictures that settle early make the time shorter.
+    probe (by its name) lists it and its record is there.
     workers: processes that share the work; None: this process. Raises what `gallery` raises for its arguments.
     """
     if not isinstance(model, VisionModel):

@@ -158,9 +158,9 @@ class Work:
         asked, largest = recipe.together, max(len(party.places) for party in parties)
         size = max(min(asked, self.most or asked), largest)
         while len(done) < len(parties):
-            private, picked = self._private(parties[0], recipe, size)
-            ascent = Ascent(private, self.normalise, recipe, images, self.seed, self.on_step, self.frames, picked)
             try:
+                private, picked = self._private(parties[0], recipe, size)
+                ascent = Ascent(private, self.normalise, recipe, images, self.seed, self.on_step, self.frames, picked)
                 for one in ascent([party for party in parties if party.places not in done], size):
                     done[one.party.places] = one
             except (RuntimeError, MemoryError) as error:
