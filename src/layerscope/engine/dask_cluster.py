@@ -7,6 +7,7 @@ are done once more, one after the other.
 
 from __future__ import annotations
 
+import gc
 import importlib
 import uuid
 from collections.abc import Callable, Iterator
@@ -131,13 +132,29 @@ def _connected(distributed: Any, address: str) -> Any:
     if "/" in address and "://" not in address and not file.is_file():
         raise InputError(f"no scheduler file {address!r}; give the one that 'dask scheduler --scheduler-file' wrote")
     try:
-        return distributed.Client(**where, timeout=PATIENCE, set_as_default=False)
+        with _nothing_collected():
+            return distributed.Client(**where, timeout=PATIENCE, set_as_default=False)
     except (OSError, ValueError, TypeError) as error:
         said = " ".join(str(error).split())[:160]
-        raise InputError(
-            f"no Dask scheduler answers at {address!r} ({said}); start one with 'dask scheduler', and give its address "
-            "as dask:tcp://HOST:PORT"
-        ) from None
+    gc.collect()  # it closes itself now
+    raise InputError(
+        f"no Dask scheduler answers at {address!r} ({said}); start one with 'dask scheduler', and give its address as "
+        "dask:tcp://HOST:PORT"
+    )
+
+
+@contextmanager
+def _nothing_collected() -> Iterator[None]:
+    """No garbage collection meanwhile. A client that could not connect closes itself when it is collected; if that
+    falls into the start of another client, which holds the lock that closing asks for, both wait for ever."""
+    gc.collect()
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _slots(client: Any, address: str) -> int:
