@@ -13,7 +13,7 @@ from layerscope.benchmarks.synthesis.settings import Target
 from layerscope.cli import main
 from layerscope.models.model import wrap
 
-TINY = measure.Extent((Target("conv2", 16, 1.0, 1.0),), 0.02, 2, 2, 1, 2, ("menagerie",), ("conv4",))
+TINY = measure.Extent(*[(Target("conv2", 16, 1.0, 1.0),)] * 2, 0.02, 2, 2, 1, 2, ("menagerie",), ("conv4",))
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import socket
 import sys
@@ -77,8 +78,7 @@ def test_deaths_of_dask_workers_cost_their_tasks_only(dask, tmp_path):
 
 def test_a_scheduler_file_is_an_address(cluster, tmp_path):
     file = tmp_path / "scheduler.json"
-    with distributed.Client(cluster, set_as_default=False) as client:
-        client.write_scheduler_file(str(file))
+    file.write_text(json.dumps({"type": "Scheduler", "address": cluster.scheduler_address, "workers": {}}))
     with open_engine(f"dask:{file}") as executor:
         assert executor is not None
         assert executor.submit(max, 1, 2).result(60) == 2

@@ -38,6 +38,9 @@ class Extent:
     """How much is measured."""
 
     targets: tuple[Target, ...]
+    """Layers whose steps are timed."""
+    judged: tuple[Target, ...]
+    """Those whose pictures are judged."""
     goal: float
     """About how many seconds one measurement of time takes."""
     units: int
@@ -49,8 +52,8 @@ class Extent:
     layers: tuple[str, ...]
 
 
-FULL = Extent(TARGETS, 3.0, 8, LUCENT_STEPS // 2, 8, 64, trained.NETWORKS, trained.LAYERS)
-SHORT = Extent(QUICK, 1.0, 4, 48, 2, 16, trained.NETWORKS[1:], trained.LAYERS[1::2])
+FULL = Extent(TARGETS, TARGETS, 3.0, 8, LUCENT_STEPS // 2, 8, 64, trained.NETWORKS, trained.LAYERS)
+SHORT = Extent(TARGETS, QUICK, 1.0, 4, 48, 2, 16, trained.NETWORKS[1:], trained.LAYERS[1::2])
 
 
 def measure(options: Options, on_progress: Progress) -> Report:
@@ -68,14 +71,15 @@ def tables_of(
 ) -> tuple[dict[str, list[Row]], list[str]]:
     """The tables by title, and sentences about what was left out or written."""
     targets, said = extent.targets, [why] if (why := lucent.why_not()) else []
-    kept, layers = Kept.of(options), [target.layer for target in extent.targets]
-    judged = {
+    kept, layers = Kept.of(options), [target.layer for target in targets]
+    judged = [target.layer for target in extent.judged]
+    of_pictures = {
         "exactness": kept.table(
-            "exactness", lambda: _exactness(model, extent, on_progress), layers, extent.exact_units, extent.exact_steps
+            "exactness", lambda: _exactness(model, extent, on_progress), judged, extent.exact_units, extent.exact_steps
         ),
         "objective": [
             row
-            for target in targets
+            for target in extent.judged
             for row in kept.table(
                 "objective",
                 partial(_objective, model, target, extent, on_progress),
@@ -97,7 +101,7 @@ def tables_of(
         "rows": speed.rows_of(times, targets),
         "roof": speed.roof_rows(model, times, targets),
         "gallery": kept.table("gallery", lambda: hours.rows_of(model, times, targets, on_progress), measured),
-        **judged,
+        **of_pictures,
     }
     if options.out is not None:
         said.append(f"pictures in {options.out / trained.FILE}")
@@ -120,7 +124,7 @@ def _objective(model: VisionModel, target: Target, extent: Extent, on_progress: 
 def _exactness(model: VisionModel, extent: Extent, on_progress: Progress) -> list[Row]:
     return [
         row
-        for network, some in ((model, extent.targets), (load_model(extent.networks[-1]), trained.EXACT))
+        for network, some in ((model, extent.judged), (load_model(extent.networks[-1]), trained.EXACT))
         for row in exactness.rows_of(network, some, extent.exact_units, extent.exact_steps, on_progress)
     ]
 
