@@ -15,6 +15,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from layerscope.capture.hooks import capture
 from layerscope.models.private_copy import _watch, private_copy
 
+SAME = 1e-5
+"""Of the length of all activations: rounding alone."""
 IMAGES = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(5))
 
 
@@ -34,7 +36,7 @@ def test_a_batchnorm_that_is_called_by_keyword_is_left() -> None:
         def forward(self, x: Tensor) -> Tensor:
             return self.fc(self.conv3(self.bn1(input=self.conv1(x))).mean((2, 3)))
 
-    _same(seeded(Keyword()), ["conv3"])
+    assert _apart(seeded(Keyword()), "conv3") < SAME
 
 
 class Attributes(SmallNet):
@@ -65,8 +67,8 @@ class Masks(SmallNet):
 
 @pytest.mark.parametrize("kind", [Attributes, Contiguous, InPlace, Masks])
 def test_what_networks_do(kind: type[SmallNet]) -> None:
-    _same(seeded(kind()), ["conv3"])
-    _same(seeded(kind()), ["conv1"])
+    assert _apart(seeded(kind()), "conv3") < SAME
+    assert _apart(seeded(kind()), "conv1") < SAME
 
 
 def test_a_network_that_changes_its_input_is_still_folded() -> None:
@@ -89,7 +91,7 @@ def test_activations_that_a_network_keeps_are_no_obstacle() -> None:
     module = seeded(Keeping())
     module(IMAGES).sum().backward()
     seen = module.seen["first"][0]
-    _same(module, ["conv3"])
+    assert _apart(module, "conv3") < SAME
     assert module.seen["first"][0] is not seen  # of the forward in the check itself
     assert seen.grad_fn is not None
 
@@ -101,7 +103,7 @@ def test_weight_norm_of_the_old_kind_is_copied() -> None:
         nn.utils.weight_norm(module.conv2)
     module(IMAGES).sum().backward()
     assert module.conv2.weight.grad_fn is not None
-    _same(module, ["conv3"])
+    assert _apart(module, "conv3") < SAME
 
 
 class Products(TorchDispatchMode):
@@ -174,12 +176,13 @@ def _joint(module: nn.Module, layers: list[str], images: Tensor) -> tuple[dict[s
     return {layer: value.detach() for layer, value in values.items()}, gradient
 
 
-def _same(module: nn.Module, layers: list[str]) -> None:
-    private = private_copy(module, IMAGES[:1].clone(), layers, blocked=True)
+def _apart(module: nn.Module, layer: str) -> float:
+    """How far the private copy's activations are from the network's own, in lengths of these; inf for another shape."""
+    private = private_copy(module, IMAGES[:1].clone(), [layer], blocked=True)
     values = []
     for one in (module, private):
-        with torch.no_grad(), capture(one, layers) as activations:
+        with torch.no_grad(), capture(one, [layer]) as activations:
             one(IMAGES.clone())
-        values.append(activations)
-    for layer in layers:
-        torch.testing.assert_close(values[1][layer], values[0][layer], atol=1e-5, rtol=1e-4)
+        values.append(activations[layer])
+    own, copied = values
+    return float((copied - own).norm() / own.norm()) if copied.shape == own.shape else float("inf")
