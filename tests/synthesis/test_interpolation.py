@@ -21,7 +21,7 @@ def seen(model: VisionModel, images: np.ndarray, unit: str) -> np.ndarray:
 
 
 def test_the_first_unit_falls_along_the_row_and_the_second_rises(model: VisionModel) -> None:
-    art = interpolate(model, ob.neuron("conv2:1"), ob.neuron("conv3:2"), steps=5, align=0.0, recipe=FAST)
+    art = interpolate(model, ob.neuron("conv2:1"), ob.neuron("conv3:2"), pictures=5, align=0.0, recipe=FAST)
     first, second = seen(model, art.images, "conv2:1"), seen(model, art.images, "conv3:2")
     assert art.images.shape == (5, 32, 32, 3)
     assert first[0] > first[2] > first[4]
@@ -59,7 +59,7 @@ def test_a_row_is_the_same_in_any_company(model: VisionModel) -> None:
 
 def test_what_is_refused(model: VisionModel) -> None:
     with pytest.raises(InputError, match="a row of 1 pictures"):
-        interpolate(model, "conv2:1", "conv2:2", steps=1)
+        interpolate(model, "conv2:1", "conv2:2", pictures=1)
     with pytest.raises(InputError, match="align=-1"):
         interpolate(model, "conv2:1", "conv2:2", align=-1)
     with pytest.raises(InputError, match="gains nothing"):

@@ -22,6 +22,7 @@ from layerscope.errors import InputError
 from layerscope.models.private_copy import private_copy
 from layerscope.objectives import Objective
 from layerscope.synthesis.ascent import bound_objective, maximise
+from layerscope.synthesis.depth import map_at
 from layerscope.synthesis.recipes import Recipe, recipe_for
 from layerscope.types import Images, Progress, no_progress
 
@@ -163,11 +164,10 @@ def _fitted(model: VisionModel, recipe: Recipe) -> Recipe:
 
 
 def _halfway(model: VisionModel) -> str:
-    """The map (units at several positions) at KEPT_AT of the network's depth."""
-    maps = [layer.name for layer in model.layers() if len(layer.shape) > 1 and np.prod(layer.shape) > layer.units]
-    if not maps:
+    found = map_at(model, KEPT_AT)
+    if found is None:
         raise InputError(f"{model.name!r} has no layer with positions; name the one to keep with layer=, or keep=0")
-    return maps[int(KEPT_AT * (len(maps) - 1))]
+    return found
 
 
 def _worth(model: VisionModel, images: Images, bound: Sequence[Objective], leak: float) -> list[float]:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from layerscope import objectives as ob
 from layerscope.errors import InputError
 from layerscope.objectives import Objective
 from layerscope.synthesis.ascent import bound_objective, maximise
+from layerscope.synthesis.depth import map_at
 from layerscope.types import Progress, no_progress
 
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ def interpolate(
     model: VisionModel,
     first: Objective | Unit | str,
     second: Objective | Unit | str,
-    steps: int = 5,
+    pictures: int = 5,
     *,
     align: float = 0.5,
     layer: str | None = None,
@@ -37,18 +36,18 @@ def interpolate(
     frames: int = 0,
     on_progress: Progress = no_progress,
 ) -> Synthesis:
-    """A row of `steps` pictures: the first climbs `first`, the last `second`, those between a mix of both.
+    """A row of `pictures` pictures: the first climbs `first`, the last `second`, those between a mix of both.
 
     Each end is climbed alone before, and counts in units of what it gained there, so that neither drowns the other;
     scores and controls are in these units: picture i of n scores (1 - i/(n-1)) of the first and i/(n-1) of the second.
     `align`: how strongly the pictures are held alike in `layer` (by default the one at a quarter of the network's
     depth), so that the same thing stays in the same place; 0: each on its own, from the same noise.
 
-    Raises InputError for fewer than 2 steps, more than a batch holds, or an end that gains nothing, and what `maximise`
-    raises.
+    Raises InputError for fewer than 2 pictures, more than a batch holds, or an end that gains nothing, and what
+    `maximise` raises.
     """
-    if steps < 2:
-        raise InputError(f"a row of {steps} pictures leads nowhere; give 2 or more steps")
+    if pictures < 2:
+        raise InputError(f"a row of {pictures} pictures leads nowhere; give 2 or more")
     if not align >= 0:
         raise InputError(f"align={align} holds nothing; give a number of at least 0")
     ends = [bound_objective(one, model) for one in (first, second)]
@@ -57,7 +56,7 @@ def interpolate(
     row = ob.penalised(ob.interpolation(*shares), -align * ob.alignment(_layer(model, layer)))
     return maximise(
         model,
-        [row] * steps,
+        [row] * pictures,
         recipe=recipe,
         seed=seed,
         spectrum=spectrum,
@@ -76,5 +75,4 @@ def _share(end: Objective, gain: float) -> Objective:
 def _layer(model: VisionModel, name: str | None) -> str:
     if name is not None:
         return model.layer(name).name
-    maps = [layer.name for layer in model.layers() if len(layer.shape) > 1 and np.prod(layer.shape) > layer.units]
-    return maps[int(ALIGNED_AT * (len(maps) - 1))] if maps else model.layers()[0].name
+    return map_at(model, ALIGNED_AT) or model.layers()[0].name
