@@ -9,7 +9,7 @@ from small_nets import small_model, small_network
 from torch import nn
 
 from layerscope.capture.hooks import capture
-from layerscope.faithfulness.seen_means import TOGETHER, Spot, as_shown, position_means, seen_means
+from layerscope.faithfulness.seen_means import TOGETHER, UnitSpot, as_shown, position_means, seen_means
 from layerscope.models.model import VisionModel, wrap
 
 
@@ -32,7 +32,7 @@ def test_means_are_over_exactly_the_positions_that_the_unit_depends_on():
     model, images = plain(), pixels(3)
     layer, earlier = model.layer("4"), [model.layer("0"), model.layer("2")]
     for unit in range(layer.units):
-        found = seen_means(model, images, [Spot(image, unit) for image in range(3)], layer, earlier)
+        found = seen_means(model, images, [UnitSpot(image, unit) for image in range(3)], layer, earlier)
         for image in range(3):
             with capture(model, ["0", "2", "4"], detach=False) as activations:
                 model(images[image : image + 1].float() / 255)
@@ -49,8 +49,8 @@ def test_means_are_over_exactly_the_positions_that_the_unit_depends_on():
 def test_a_row_is_the_same_in_any_company_and_order():
     model, images = small_model(), pixels(2 * TOGETHER + 3)
     layer, earlier = model.layer("conv3"), [model.layer("conv1"), model.layer("conv2")]
-    spots = [Spot(image, unit) for image in (20, 3, 34, 3) for unit in (7, 0)]
-    whole = seen_means(model, images, [*spots, *(Spot(image, 1) for image in range(35))], layer, earlier)
+    spots = [UnitSpot(image, unit) for image in (20, 3, 34, 3) for unit in (7, 0)]
+    whole = seen_means(model, images, [*spots, *(UnitSpot(image, 1) for image in range(35))], layer, earlier)
     for place, spot in enumerate(spots):
         alone = seen_means(model, images, [spot], layer, earlier)
         for name in ("conv1", "conv2"):
@@ -60,7 +60,7 @@ def test_a_row_is_the_same_in_any_company_and_order():
 def test_without_places_all_positions_count():
     model, images = small_network(), pixels(4)
     output = model.layers()[-1]
-    found = seen_means(model, images, [Spot(2, 1)], output, [model.layer("2")])["2"]
+    found = seen_means(model, images, [UnitSpot(2, 1)], output, [model.layer("2")])["2"]
     np.testing.assert_allclose(found, position_means(model, images[2:3].float() / 255, model.layer("2")), atol=1e-7)
 
 
@@ -71,7 +71,7 @@ def test_pictures_are_shown_at_the_size_that_is_asked():
     assert (shown.amin() >= 0) & (shown.amax() <= 1)
 
 
-@pytest.mark.parametrize("spots", [[], [Spot(0, 0)]])
+@pytest.mark.parametrize("spots", [[], [UnitSpot(0, 0)]])
 def test_no_earlier_layers_or_no_spots_are_nothing(spots):
     model = small_model()
     earlier = [model.layer("conv1")] if not spots else []

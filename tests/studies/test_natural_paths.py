@@ -9,7 +9,7 @@ import pytest
 from scipy.stats import rankdata
 from small_nets import small_model
 
-from layerscope.faithfulness.seen_means import TOGETHER, Spot, seen_means
+from layerscope.faithfulness.seen_means import TOGETHER, UnitSpot, seen_means
 from layerscope.studies.crew import Crew
 from layerscope.studies.exemplars import Naturals, find_naturals
 from layerscope.studies.natural_paths import drawn_units, layers_before, natural_paths, other_spots, own_spots
@@ -54,8 +54,8 @@ def test_ranks_are_those_of_each_image_looked_at_alone(network, naturals):
     strongest = {int(top.images[unit, 0]): unit for unit in reversed(drawn)}  # the first of those drawn counts
     for at, unit in enumerate(UNITS):
         own, other = found.of(at)
-        spots = [Spot(spot.image, unit) for spot in own_spots(shown, unit)]
-        rest = [Spot(spot.image, strongest[spot.image]) for spot in other_spots(shown, unit, drawn)]
+        spots = [UnitSpot(spot.image, unit) for spot in own_spots(shown, unit)]
+        rest = [UnitSpot(spot.image, strongest[spot.image]) for spot in other_spots(shown, unit, drawn)]
         assert len(spots) == 8
         assert rest
         for rows, wanted in ((own, spots), (other, rest)):

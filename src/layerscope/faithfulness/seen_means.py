@@ -22,7 +22,7 @@ TOGETHER = 16
 """Images in a batch, always: in a batch of another size a convolution may round differently."""
 
 
-class Spot(NamedTuple):
+class UnitSpot(NamedTuple):
     """Where a unit of the layer in question is strongest in one of the images."""
 
     image: int
@@ -43,7 +43,7 @@ Look = tuple[int, Window | None]
 
 
 def seen_means(
-    model: VisionModel, pixels: Tensor, spots: Sequence[Spot], layer: Layer, earlier: Sequence[Layer], side: int = 0
+    model: VisionModel, pixels: Tensor, spots: Sequence[UnitSpot], layer: Layer, earlier: Sequence[Layer], side: int = 0
 ) -> dict[str, NDArray[np.float64]]:
     """For each of `earlier`, [spots, units]: the mean of each unit over the positions that reach the spot.
 

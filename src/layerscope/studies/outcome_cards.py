@@ -22,7 +22,7 @@ from layerscope.capture.units import Unit
 from layerscope.errors import InputError
 from layerscope.faithfulness.agreement import Agreement, agreement
 from layerscope.faithfulness.picture_paths import paths_through
-from layerscope.faithfulness.seen_means import Spot, as_shown, position_means, seen_means
+from layerscope.faithfulness.seen_means import UnitSpot, as_shown, position_means, seen_means
 from layerscope.models.model import VisionModel
 from layerscope.studies.natural_paths import NaturalPaths, drawn_units, layers_before
 from layerscope.synthesis.ascent import maximise
@@ -140,7 +140,7 @@ def _picture_means(
 ) -> dict[str, Floats]:
     """[units, seeds, features] of each earlier layer, where each picture excites its unit most."""
     pixels = torch.stack([some[at] for at in range(len(units)) for some in shown])
-    spots = [Spot(place, units[place // len(shown)]) for place in range(len(pixels))]
+    spots = [UnitSpot(place, units[place // len(shown)]) for place in range(len(pixels))]
     found = seen_means(model, pixels, spots, layer, layers_before(model, layer), made.shown)
     return {name: rows.reshape(len(units), len(shown), -1) for name, rows in found.items()}
 
