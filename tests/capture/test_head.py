@@ -19,7 +19,7 @@ from layerscope.capture.interventions import replace
 from layerscope.capture.layers import list_layers
 from layerscope.conformance.trace import differences, state_of
 from layerscope.errors import CaptureError, InputError, UnknownNameError
-from layerscope.models.private_copy import LeakyBackwardReLU
+from layerscope.models.leaky import LeakyBackwardReLU
 
 
 def whole(net: nn.Module, layer: str, images: Tensor, activation: Tensor) -> Tensor:

@@ -10,8 +10,9 @@ from small_nets import SmallNet, ViewingNet, seeded, small_model
 from torch import Tensor, nn
 
 from layerscope.capture.hooks import capture
+from layerscope.models.leaky import LeakyBackwardReLU
 from layerscope.models.model import VisionModel
-from layerscope.models.private_copy import LeakyBackwardReLU, private_copy
+from layerscope.models.private_copy import private_copy
 
 IMAGES = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(5))
 

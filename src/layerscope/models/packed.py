@@ -18,7 +18,8 @@ _OPERATIONS = (
     "_reorder_convolution_transpose_weight",
     "_convolution_transpose_pointwise",
 )
-_PLAIN: tuple[str, list[float], str] = ("none", [], "")  # nothing fused into the operation
+_PLAIN: tuple[str, list[float], str] = ("none", [], "")  # nothing done to its result on the way
+_RECTIFIED: tuple[str, list[float], str] = ("relu", [], "")
 
 
 class PackedConv(nn.Module):
@@ -32,14 +33,20 @@ class PackedConv(nn.Module):
         self.packed: tuple[Tensor, Tensor] | None = None
         self.shape = torch.Size()
 
-    def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = _PackedConv.apply(x, self)
+    def forward(self, x: Tensor, skip: Tensor | None = None, rectified: bool = False) -> Tensor:
+        """skip: is added on the way. rectified: a ReLU on the way, of which the gradient knows nothing."""
+        y: Tensor = _PackedConv.apply(x, self, skip, rectified)
         return y
 
-    def forwards(self, x: Tensor) -> Tensor:
+    def forwards(self, x: Tensor, skip: Tensor | None = None, rectified: bool = False) -> Tensor:
         packed, _ = self._packed(x)
-        y: Tensor = torch.ops.mkldnn._convolution_pointwise(
-            x, packed, self.bias, self.padding, self.stride, self.dilation, 1, *_PLAIN
+        how = self.padding, self.stride, self.dilation, 1
+        last = _RECTIFIED if rectified else _PLAIN
+        pointwise = torch.ops.mkldnn._convolution_pointwise
+        y: Tensor = (
+            pointwise(x, packed, self.bias, *how, *last)
+            if skip is None
+            else pointwise.binary(x, skip, packed, self.bias, *how, "add", None, *last)
         )
         return y
 
@@ -83,13 +90,14 @@ class PackedConv(nn.Module):
 
 class _PackedConv(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, conv: PackedConv) -> Tensor:
+    def forward(ctx: Any, x: Tensor, conv: PackedConv, skip: Tensor | None, rectified: bool) -> Tensor:
         ctx.conv, ctx.sides = conv, (x.shape[2], x.shape[3])
-        return conv.forwards(x)
+        return conv.forwards(x, skip, rectified)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        return ctx.conv.backwards(gradients[0], ctx.sides), None
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, Tensor | None, None]:
+        by_skip = gradients[0] if ctx.needs_input_grad[2] else None
+        return ctx.conv.backwards(gradients[0], ctx.sides), None, by_skip, None
 
 
 def can_pack() -> bool:

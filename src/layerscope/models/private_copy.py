@@ -19,6 +19,8 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
 from layerscope.models.depthwise import depthwise_in_float32
+from layerscope.models.fused import fuse
+from layerscope.models.leaky import LeakyBackwardReLU
 from layerscope.models.packed import can_pack, packed
 from layerscope.models.precision import Precision
 from layerscope.models.stem import blocked_stem, is_stem
@@ -27,35 +29,6 @@ FOLD_TOLERANCE = 1e-4  # of the largest activation; rounding alone stays below
 HALF_TOLERANCE = 0.1
 """Of the length of all activations: what bfloat16 may change. Its numbers have three digits, and resnet50's logits of
 noise differ by .02."""
-
-
-class LeakyBackwardReLU(nn.Module):
-    """ReLU whose gradient where it is closed is `leak` instead of 0."""
-
-    def __init__(self, leak: float, inplace: bool = False) -> None:
-        super().__init__()
-        self.leak, self.inplace = leak, inplace
-
-    def forward(self, x: Tensor) -> Tensor:
-        result: Tensor = _LeakyBackward.apply(x, self.leak, self.inplace and x.requires_grad and not x.is_leaf)
-        return result
-
-
-class _LeakyBackward(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, leak: float, inplace: bool) -> Tensor:
-        if inplace:
-            ctx.mark_dirty(x)
-        result = x.relu_() if inplace else x.relu()
-        ctx.save_for_backward(result)
-        ctx.leak = leak
-        return result
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        (result,) = ctx.saved_tensors
-        leaky: Tensor = torch.ops.aten.leaky_relu_backward(gradients[0], result, ctx.leak, False)
-        return leaky, None, None
 
 
 def private_copy(
@@ -84,11 +57,11 @@ def private_copy(
     private = _fastest(private, example, wanted, blocked)
     if precision == "bfloat16":
         private = _halved(private, example, wanted)
-    if blocked and can_pack():
-        private = _packed(private, example, wanted)
-    if leak:  # otherwise they may stay in place, which is faster
+    if leak or blocked:
         alone = len(set(wanted)) == 1  # of several layers, one that is kept could be overwritten by a later one
         _replace(private, lambda child: _leaky(child, leak, alone))
+    if blocked and can_pack():
+        private = _packed(private, example, wanted)
     for part in private.modules():
         if isinstance(part, nn.MultiheadAttention):
             part.requires_grad_(True)
@@ -120,7 +93,8 @@ def _fastest(private: nn.Module, example: Tensor, targets: Sequence[str], blocke
 
 
 def _packed(private: nn.Module, example: Tensor, targets: Sequence[str]) -> nn.Module:
-    """With packed weights but in the targets, where that runs and computes the same, else as it is."""
+    """With packed weights but in the targets, and what follows fused into these convolutions, where that runs and
+    computes the same, else as it is."""
     example = example.to(next(private.parameters(), example).dtype)
     ready = copy.deepcopy(private)
     layers = dict(ready.named_modules())
@@ -128,6 +102,7 @@ def _packed(private: nn.Module, example: Tensor, targets: Sequence[str]) -> nn.M
     _replace(ready, lambda child: child if id(child) in asked else packed(child))
     _, before = _watch(private, example, targets)
     try:
+        fuse(ready, targets)
         _, after = _watch(ready, example, targets)
     except torch.OutOfMemoryError:
         raise

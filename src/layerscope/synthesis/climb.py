@@ -20,7 +20,7 @@ from layerscope.errors import InputError
 from layerscope.objectives import Activations, Objective
 from layerscope.synthesis.images import Parametrisation
 from layerscope.synthesis.outcome import first_not_finite, to_bytes
-from layerscope.synthesis.picked import PickedConv
+from layerscope.synthesis.picked import SomeChannels
 from layerscope.synthesis.recipes import Recipe, climbed
 from layerscope.synthesis.slots import DRAWN, Place, Slots, middles
 from layerscope.types import Images
@@ -67,7 +67,7 @@ class Ascent:
     seed: int
     on_step: Callable[[str], None]
     frames: int = 0
-    picked: PickedConv | None = None
+    picked: SomeChannels | None = None
     """The layer that is climbed, where it computes only the units of these parties, of one picture each."""
 
     def __call__(self, parties: Sequence[Party], together: int) -> Iterator[Climbed]:
@@ -182,9 +182,11 @@ def _scores(activations: Activations, held: Sequence[_Held], size: int) -> Tenso
         score = one.climbs({layer: torch.stack([rows[layer][row] for row in one.place.rows]) for layer in layers})
         for row, value in zip(one.place.rows, score, strict=True):
             scores[row] = value
-        if (wrong := first_not_finite(score.detach())) is not None:
-            raise InputError(
-                f"objective {str(one.party.objective)!r} is {score[wrong].item()} at step {one.place.steps}; a picture "
-                "needs finite scores: look for inf or nan in the network's weights, or lower the recipe's lr"
-            )
-    return torch.stack(scores)
+    stacked = torch.stack(scores)
+    if (wrong := first_not_finite(stacked.detach())) is not None:
+        one = next(one for one in held if wrong in one.place.rows)
+        raise InputError(
+            f"objective {str(one.party.objective)!r} is {stacked[wrong].item()} at step {one.place.steps}; a picture "
+            "needs finite scores: look for inf or nan in the network's weights, or lower the recipe's lr"
+        )
+    return stacked

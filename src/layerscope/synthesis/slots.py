@@ -70,11 +70,11 @@ class Slots:
 
     def step(self, places: Sequence[Place], scores: Tensor, gradient: Tensor) -> None:
         """One step of Adam for the rows of `places`; scores [size] and gradient [size, ...] are of all rows."""
-        recipe = self.recipe
+        recipe, rows = self.recipe, [row for place in places for row in place.rows]
+        self.trace[rows, [place.steps for place in places for _ in place.rows]] = scores[rows].to(self.trace.dtype)
         for place in places:
             lr = recipe.lr * recipe.lr_end ** (place.steps / recipe.steps)
             for row in place.rows:
-                self.trace[row, place.steps] = scores[row]
                 self.parameters[row].grad = gradient[row]
                 self.adam.param_groups[row]["lr"] = lr
                 if place.steps == 0:

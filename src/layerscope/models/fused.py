@@ -1,0 +1,125 @@
+"""Sums and ReLUs that a packed convolution does on the way, while its result is still in the processor's registers.
+
+A residual block reads and writes its largest maps three times more than it has to: the convolution, the sum with the
+skip and the ReLU each go through memory, which at the first layers takes as long as a third of the convolution. The
+forward pass of a module is traced (torch.fx) to find these where they follow each other and nothing else reads what is
+between. A module whose forward cannot be traced stays as it is.
+"""
+
+from __future__ import annotations
+
+import operator
+import types
+from collections.abc import Callable, Collection
+from typing import Any
+
+import torch
+from torch import fx, nn
+
+from layerscope.models.leaky import LeakyBackwardReLU
+from layerscope.models.packed import PackedConv
+
+_SUMS = (operator.add, operator.iadd, torch.add)
+
+
+def fuse(private: nn.Module, targets: Collection[str]) -> None:
+    """Let the packed convolutions of a private copy do the sums and ReLUs after them; none of the targets is changed.
+
+    Its modules keep their names and places: only the `forward` of those that hold the convolutions is another.
+    """
+    for name, module in private.named_modules():
+        if any(type(child) is PackedConv for child in module.children()):
+            kept = {target.removeprefix(f"{name}.") for target in targets} if name else set(targets)
+            _fuse_in(module, kept)
+
+
+def _fuse_in(module: nn.Module, kept: Collection[str]) -> None:
+    try:
+        graph = _Calls().trace(module)
+    except Exception:  # of any kind: whatever a forward does with what is no tensor
+        return
+    chains = [chain for node in graph.nodes if (chain := _Chain.to(node, module, kept)) is not None]
+    for chain in chains:
+        chain.fuse(graph)
+    if chains:
+        traced = type(fx.GraphModule(module, graph))
+        module.forward = types.MethodType(traced.forward, module)  # type: ignore[method-assign]
+
+
+class _Calls(fx.Tracer):
+    """All modules within are called, none is looked into."""
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return True
+
+    def call_module(
+        self, m: nn.Module, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        if not any(isinstance(value, fx.Proxy) for value in (*args, *kwargs.values())):
+            return forward(*args, **kwargs)  # of another thread: a trace sees the calls of all modules there are
+        return super().call_module(m, forward, args, kwargs)
+
+
+class _Chain:
+    """A convolution, perhaps a sum, and a ReLU, with nothing else that reads what is between."""
+
+    def __init__(self, conv: fx.Node, between: list[fx.Node], skip: fx.Node | None, relu: fx.Node) -> None:
+        self.conv, self.between, self.skip, self.relu = conv, between, skip, relu
+
+    @classmethod
+    def to(cls, relu: fx.Node, module: nn.Module, kept: Collection[str]) -> _Chain | None:
+        """The one that ends at this node."""
+        if type(_called(relu, module)) is not LeakyBackwardReLU or not _takes_one(relu):
+            return None
+        (last,) = relu.all_input_nodes
+        for at, skip in ((last, None), *_summands(last)):
+            found = _conv_before(at, module, kept)
+            if found is not None and (skip is None or len(last.users) == 1):
+                conv, between = found
+                return cls(conv, between if skip is None else [last, *between], skip, relu)
+        return None
+
+    def fuse(self, graph: fx.Graph) -> None:
+        """At the place of the ReLU, where the skip has been computed."""
+        with graph.inserting_before(self.relu):
+            summands = self.conv.args if self.skip is None else (*self.conv.args, self.skip)
+            all_in_one = graph.call_module(str(self.conv.target), summands, {"rectified": True})
+        self.relu.args, self.relu.kwargs = (all_in_one,), {"rectified": True}
+        for node in (*self.between, self.conv):
+            graph.erase_node(node)
+
+
+def _summands(node: fx.Node) -> list[tuple[fx.Node, fx.Node]]:
+    """Each of two summands with the other one; none where the node is no plain sum of two."""
+    is_sum = (node.op == "call_function" and node.target in _SUMS) or (
+        node.op == "call_method" and node.target in ("add", "add_")
+    )
+    if not is_sum or len(node.args) != 2 or node.kwargs:
+        return []
+    a, b = node.args
+    return [(a, b), (b, a)] if isinstance(a, fx.Node) and isinstance(b, fx.Node) and a is not b else []
+
+
+def _conv_before(node: fx.Node, module: nn.Module, kept: Collection[str]) -> tuple[fx.Node, list[fx.Node]] | None:
+    """The packed convolution whose result comes here, and what is between: modules that do nothing, the last first."""
+    between: list[fx.Node] = []
+    while len(node.users) == 1 and _takes_one(node) and str(node.target) not in kept:
+        called = _called(node, module)
+        if called is None or called._forward_hooks or called._forward_pre_hooks:
+            return None
+        if type(called) is PackedConv:
+            return node, between
+        if type(called) is not nn.Identity:
+            return None
+        between.append(node)
+        node = node.all_input_nodes[0]
+    return None
+
+
+def _takes_one(node: fx.Node) -> bool:
+    """Whether it is a call with one value and nothing else."""
+    return len(node.args) == 1 and isinstance(node.args[0], fx.Node) and not node.kwargs
+
+
+def _called(node: fx.Node, module: nn.Module) -> nn.Module | None:
+    return module.get_submodule(str(node.target)) if node.op == "call_module" else None
