@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, Bottleneck
 
+from layerscope.capture.hooks import capture
 from layerscope.models.fused import fuse
 from layerscope.models.leaky import LeakyBackwardReLU
 from layerscope.models.packed import PackedConv, can_pack, packed
@@ -150,6 +151,20 @@ def test_a_residual_block_is_fused_in_a_private_copy(
     assert calls.count((False, True)) == convolutions  # all but the last, and the one before the block
     torch.testing.assert_close(got.double(), wanted, atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(gradient.double(), slope, atol=1e-5, rtol=1e-5)
+
+
+def test_a_function_that_is_asked_for_is_still_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    part = nn.Sequential(nn.Conv2d(3, 8, 3), BasicBlock(8, 8), BasicBlock(8, 8)).eval()
+    x = torch.randn(2, 3, 12, 11)
+    fast = private_copy(part, x, ["2/add"], LEAK, blocked=True)
+    calls = _watched(monkeypatch)
+    with capture(fast, ["2/add"]) as activations, torch.no_grad():
+        fast(x)
+        got = activations["2/add"]
+    assert calls == [(False, False), (False, True), (True, True), (False, False), (False, False)]
+    with capture(part, ["2/add"]) as activations, torch.no_grad():
+        part(x)
+        torch.testing.assert_close(got, activations["2/add"], atol=1e-5, rtol=1e-5)
 
 
 def test_a_copy_of_a_fused_copy_reads_its_own_weights() -> None:

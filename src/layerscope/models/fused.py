@@ -25,10 +25,12 @@ _SUMS = (operator.add, operator.iadd, torch.add)
 def fuse(private: nn.Module, targets: Collection[str]) -> None:
     """Let the packed convolutions of a private copy do the sums and ReLUs after them; none of the targets is changed.
 
-    Its modules keep their names and places: only the `forward` of those that hold the convolutions is another.
+    Its modules keep their names and places: only the `forward` of those that hold the convolutions is another. That of
+    one whose functions are asked for ("layer1.0/add") stays.
     """
     for name, module in private.named_modules():
-        if any(type(child) is PackedConv for child in module.children()):
+        asked = any(target.startswith(f"{name}/") for target in targets)
+        if not asked and any(type(child) is PackedConv for child in module.children()):
             kept = {target.removeprefix(f"{name}.") for target in targets} if name else set(targets)
             _fuse_in(module, kept)
 
@@ -43,7 +45,7 @@ def _fuse_in(module: nn.Module, kept: Collection[str]) -> None:
         chain.fuse(graph)
     if chains:
         traced = type(fx.GraphModule(module, graph))
-        module.forward = types.MethodType(traced.forward, module)  # type: ignore[method-assign]
+        module.forward = types.MethodType(traced.forward, module)
 
 
 class _Calls(fx.Tracer):
