@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -137,6 +139,7 @@ def test_ours_are_judged_beside_those_of_lucent(monkeypatch):
     assert (alone["lucent"], alone["like_by_lucent"], alone["lucent_contrast"], alone["held"]) == (None,) * 4
 
 
+HALF = torch.arange(32) < 16
 RECIPE = Recipe("tried", "fourier", view=32, steps=6, leak=0.0)
 
 
@@ -146,22 +149,51 @@ def test_the_literal_loop_makes_the_same_pictures():
     rows = exactness.rows_of(model, [target], 3, 6, no_progress)
     ascents = {row["ascent"]: row for row in rows}
     assert [*ascents][:2] == ["literal, float64", "fast, float32"]
-    assert all(abs(ascents[name]["worst_percent"]) < 0.5 for name in [*ascents][:2])
+    for name in [*ascents][:2]:
+        assert abs(ascents[name]["worst_percent"]) < 0.5
+        assert ascents[name]["step_percent"] < 1e-3
+        assert ascents[name]["least_cosine"] > 0.9999
     assert (ascents["literal, float64"]["held"], ascents["fast, float32"]["held"]) == (None, True)
 
 
 def test_the_literal_loop_is_an_ascent_of_its_own():
     model = small()
-    one, other = (exactness.literal_picture(model, "conv2", channel, RECIPE) for channel in (1, 2))
+    one, other = (exactness.literal_path(model, "conv2", channel, RECIPE) for channel in (1, 2))
     fast = exactness.maximise(model, exactness._objectives("conv2", [1]), recipe=RECIPE)
-    assert one.shape == (1, 32, 32, 3)
-    assert np.abs(one.astype(int) - fast.images).max() <= 1
-    assert np.abs(one.astype(int) - other).max() > 20
+    assert one.picture.shape == (32, 32, 3)
+    assert np.abs(one.picture.astype(int) - fast.images[0]).max() <= 1
+    assert np.abs(one.picture.astype(int) - other.picture).max() > 20
+    assert len(one.views) == len(one.values) == len(one.gradients) == 6
+    np.testing.assert_allclose(one.values, fast.trace[0], rtol=1e-3)
+
+
+@pytest.mark.parametrize("turned", ["value", "gradient"])
+def test_a_network_that_is_another_is_told_along_the_path(turned):
+    """Of twice the values, which has the same direction of the gradient; and of a part of the image without one."""
+    model = small()
+    path = exactness.literal_path(model, "conv2", 1, RECIPE)
+    other = copy.deepcopy(model.module)
+    if turned == "value":
+        other.get_submodule("conv2").weight.data.mul_(2)
+        other.get_submodule("conv2").bias.data.mul_(2)
+    else:
+        other.register_forward_pre_hook(lambda module, inputs: (inputs[0].detach().where(HALF, inputs[0]),))
+    told = exactness.along(other, model, "conv2", [1], [path])
+    assert told["step_percent"] == pytest.approx(100 if turned == "value" else 0, abs=0.5)
+    assert (told["least_cosine"] > 0.9999) is (turned == "value")
 
 
 def test_changes_are_told_in_percent_and_the_worst_with_its_sign():
-    told = exactness._change(np.array([1.0, 2.0, 2.7], np.float32), np.array([1.0, 2.0, 3.0], np.float32), True)
-    assert (told["mean_percent"], told["worst_percent"], told["held"]) == (-5.0, -10.0, False)
+    told = exactness.at_the_end(np.array([1.0, 2.0, 2.7], np.float32), np.array([1.0, 2.0, 3.0], np.float32))
+    assert (told["end_percent"], told["worst_percent"]) == (-5.0, -10.0)
+
+
+@pytest.mark.parametrize(
+    ("end", "step", "rounding", "held"),
+    [(0.9, 0.1, 0.1, True), (1.1, 0.1, 0.1, False), (-4.0, 0.1, 8.0, True), (0.0, 1.2, 0.0, False)],
+)
+def test_where_rounding_alone_changes_the_end_each_step_is_judged(end, step, rounding, held):
+    assert exactness._held({"end_percent": end, "step_percent": step}, rounding) is held
 
 
 def test_the_sheet_shows_the_pictures(tmp_path):
