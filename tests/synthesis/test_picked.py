@@ -14,7 +14,7 @@ import layerscope.objectives as ob
 from layerscope.models.model import VisionModel, wrap
 from layerscope.synthesis import work
 from layerscope.synthesis.ascent import maximise
-from layerscope.synthesis.picked import PickedConv, picked_alike, picked_in
+from layerscope.synthesis.picked import SomeChannels, picked_alike, picked_in
 from layerscope.synthesis.recipes import Recipe
 
 RECIPE = Recipe("of the test", "fourier", view=32, steps=16, settle=0.2, together=4)
@@ -45,7 +45,7 @@ def test_pictures_are_those_of_the_whole_convolution_after_refills_too(
     part = maximise(wide, sought, recipe=RECIPE)
     monkeypatch.setattr(work, "picked_alike", lambda *given: None)
     whole = maximise(wide, sought, recipe=RECIPE)
-    assert isinstance(used[0], PickedConv)
+    assert isinstance(used[0], SomeChannels)
     assert np.abs(part.images.astype(int) - whole.images.astype(int)).max() <= 1  # sums in another order
     np.testing.assert_allclose(part.trace, whole.trace, rtol=1e-4)
     np.testing.assert_allclose(part.scores, whole.scores, rtol=1e-3)
@@ -55,7 +55,7 @@ def test_pictures_are_those_of_the_whole_convolution_after_refills_too(
 def test_rows_have_their_units() -> None:
     conv = seeded(nn.Sequential(nn.Conv2d(3, 9, 3)))[0]
     x = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
-    picked = PickedConv(conv, 3)
+    picked = SomeChannels(conv, 3)
     torch.testing.assert_close(picked(x), conv(x)[:, :3])
     picked.pick(1, 8)
     picked.pick(0, 8)
@@ -96,6 +96,25 @@ class Asking(Wide):
     def forward(self, x: Tensor) -> Tensor:
         assert self.second.out_channels == self.fc.in_features
         return super().forward(x)
+
+
+@pytest.mark.parametrize(
+    "shortage",
+    [
+        torch.OutOfMemoryError("CUDA out of memory"),
+        MemoryError(),
+        RuntimeError("DefaultCPUAllocator: not enough memory"),
+    ],
+)
+def test_want_of_memory_is_not_taken_for_a_network_that_does_not_take_it(
+    monkeypatch: pytest.MonkeyPatch, shortage: Exception
+) -> None:
+    def short(self: SomeChannels, x: torch.Tensor) -> torch.Tensor:
+        raise shortage
+
+    monkeypatch.setattr(SomeChannels, "forward", short)
+    with pytest.raises(type(shortage)):
+        picked_alike(seeded(Wide()), "second", 4, torch.rand(1, 3, 32, 32))
 
 
 @pytest.mark.parametrize("kind", [Past, Asking])

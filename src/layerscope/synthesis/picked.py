@@ -11,13 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from layerscope.capture.hooks import capture
+from layerscope.synthesis.batching import out_of_memory
 
 _SAME = 1e-2
 """Of the length of all activations: what the order of a sum may change in bfloat16."""
 
 
-class PickedConv(nn.Module):
-    """A convolution with `size` of its output channels, which may be changed."""
+class SomeChannels(nn.Module):
+    """A convolution with `size` of its output channels; which ones may be changed."""
 
     def __init__(self, conv: nn.Conv2d, size: int) -> None:
         super().__init__()
@@ -41,7 +42,7 @@ class PickedConv(nn.Module):
         self.bias = None if self.conv.bias is None else self.conv.bias[self.rows]
 
 
-def picked_in(private: nn.Module, layer: str, size: int) -> PickedConv | None:
+def picked_in(private: nn.Module, layer: str, size: int) -> SomeChannels | None:
     """Put a picked convolution in the place of a layer of a private copy, and give it.
 
     None, with nothing changed, where the layer is no plain convolution of more than `size` channels.
@@ -51,12 +52,12 @@ def picked_in(private: nn.Module, layer: str, size: int) -> PickedConv | None:
     if type(conv) is not nn.Conv2d or call not in ("", "0") or conv.groups > 1 or conv.out_channels <= size:
         return None
     parent, _, last = name.rpartition(".")
-    picked = PickedConv(conv, size)
+    picked = SomeChannels(conv, size)
     setattr(private.get_submodule(parent), last, picked)
     return picked
 
 
-def picked_alike(private: nn.Module, layer: str, size: int, example: Tensor) -> PickedConv | None:
+def picked_alike(private: nn.Module, layer: str, size: int, example: Tensor) -> SomeChannels | None:
     """As `picked_in`, where the network then gives the same at the layer; otherwise None, with nothing changed.
 
     It does not where the layer has hooks that change its output, or is called past its parent's attribute. `example`
@@ -70,8 +71,9 @@ def picked_alike(private: nn.Module, layer: str, size: int, example: Tensor) -> 
         part = _values(private, layer, example)
         if part.shape == whole[:, :size].shape and bool((part - whole[:, :size]).norm() <= _SAME * whole.norm()):
             return picked
-    except Exception:  # of any kind: the network itself has just run, so it is the change that it does not take
-        pass
+    except Exception as error:  # of any kind: the network itself has just run, so it does not take the change,
+        if out_of_memory(error):  # unless memory ran out: with fewer pictures it may
+            raise
     parent, _, last = name.rpartition(".")
     setattr(private.get_submodule(parent), last, picked.conv)
     return None

@@ -19,7 +19,7 @@ from layerscope.synthesis.climb import Ascent, Climbed, Party, never_climbed
 from layerscope.synthesis.closed_form import EXACT, written_down
 from layerscope.synthesis.images import Parametrisation
 from layerscope.synthesis.outcome import Jury
-from layerscope.synthesis.picked import PickedConv, picked_alike
+from layerscope.synthesis.picked import SomeChannels, picked_alike
 from layerscope.synthesis.pictures import Picture, judged, noted
 from layerscope.synthesis.plan import example_of, normaliser, pictures_of
 from layerscope.synthesis.recipes import Recipe, parametrisation
@@ -46,7 +46,7 @@ class Work:
         self.model, self.spectrum, self.seed, self.frames, self.on_step = model, spectrum, seed, frames, on_step
         self.written = written
         self.normalise = normaliser(model)
-        self.copies: dict[_CopyKey, tuple[nn.Module, PickedConv | None]] = {}
+        self.copies: dict[_CopyKey, tuple[nn.Module, SomeChannels | None]] = {}
         self.most: int | None = None
         self.judges = JUDGED
 
@@ -171,7 +171,7 @@ class Work:
         note = "" if size == asked else f"climbed {size} at a time instead of {asked}, for want of memory"
         return [done[party.places] for party in parties], note
 
-    def _private(self, party: Party, recipe: Recipe, size: int) -> tuple[nn.Module, PickedConv | None]:
+    def _private(self, party: Party, recipe: Recipe, size: int) -> tuple[nn.Module, SomeChannels | None]:
         """The copy that parties like this one climb, `size` at a time, and its last convolution if that is picked."""
         layers, one = party.climbs.layers, _reads_one_unit(party)
         key = (layers, recipe.leak, recipe.precision, size if one else 0)
