@@ -4,7 +4,9 @@ reads what is between."""
 from __future__ import annotations
 
 import copy
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -64,6 +66,12 @@ def _by_value(part: Part, x: Tensor) -> Tensor:
     return part.relu(part.conv(x)) if x.sum() > 0 else x
 
 
+def _without_gradients(part: Part, x: Tensor) -> Tensor:
+    with torch.no_grad():
+        y = part.relu(part.conv(x))
+    return y + x
+
+
 ELSEWHERE = nn.Linear(1, 1).requires_grad_(False)
 # what is called, and of each call of a convolution: whether it adds a skip, whether it rectifies
 CALLS: dict[str, tuple[Call, list[tuple[bool, bool]]]] = {
@@ -87,6 +95,7 @@ CALLS: dict[str, tuple[Call, list[tuple[bool, bool]]]] = {
     "read before the ReLU too": (_both_ways, [(False, False)]),
     "the sum is read again": (_sum_is_read_again, [(False, False)]),
     "twice the same": (lambda part, x: part.relu((y := part.conv(x)) + y), [(False, False)]),
+    "without gradients": (_without_gradients, [(False, False)]),
     "cannot be traced": (_by_value, [(False, False)]),
 }
 
@@ -165,6 +174,33 @@ def test_a_function_that_is_asked_for_is_still_called(monkeypatch: pytest.Monkey
     with capture(part, ["2/add"]) as activations, torch.no_grad():
         part(x)
         torch.testing.assert_close(got, activations["2/add"], atol=1e-5, rtol=1e-5)
+
+
+def test_traces_of_two_threads_leave_the_class_as_it_was() -> None:
+    """The second begins while the first is under way, and would end after it."""
+    before = nn.Module.__call__, nn.Module.__getattr__
+    first_in, second_in, first_done = threading.Event(), threading.Event(), threading.Event()
+
+    def first(part: Part, x: Tensor) -> Tensor:
+        first_in.set()
+        second_in.wait(0.3)  # in vain, where one waits for the other
+        return part.relu(part.conv(x))
+
+    def second(part: Part, x: Tensor) -> Tensor:
+        second_in.set()
+        first_done.wait(5)
+        return part.relu(part.conv(x))
+
+    parts = [_packed(Part(call)) for call in (first, second)]
+    with ThreadPoolExecutor(2) as pool:
+        done = pool.submit(fuse, parts[0], [])
+        first_in.wait(5)
+        other = pool.submit(fuse, parts[1], [])
+        done.result()
+        first_done.set()
+        other.result()
+    assert (nn.Module.__call__, nn.Module.__getattr__) == before
+    assert all("forward" in vars(part) for part in parts)
 
 
 def test_a_copy_of_a_fused_copy_reads_its_own_weights() -> None:

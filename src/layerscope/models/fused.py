@@ -9,6 +9,7 @@ between. A module whose forward cannot be traced stays as it is.
 from __future__ import annotations
 
 import operator
+import threading
 import types
 from collections.abc import Callable, Collection
 from typing import Any
@@ -19,6 +20,8 @@ from torch import fx, nn
 from layerscope.models.leaky import LeakyBackwardReLU
 from layerscope.models.packed import PackedConv
 
+_TRACING = threading.Lock()
+"""A trace changes the class nn.Module for its time; two at once would not put it back."""
 _SUMS = (operator.add, operator.iadd, torch.add)
 
 
@@ -37,7 +40,8 @@ def fuse(private: nn.Module, targets: Collection[str]) -> None:
 
 def _fuse_in(module: nn.Module, kept: Collection[str]) -> None:
     try:
-        graph = _Calls().trace(module)
+        with _TRACING:
+            graph = _Calls().trace(module)
     except Exception:  # of any kind: whatever a forward does with what is no tensor
         return
     chains = [chain for node in graph.nodes if (chain := _Chain.to(node, module, kept)) is not None]
@@ -49,7 +53,16 @@ def _fuse_in(module: nn.Module, kept: Collection[str]) -> None:
 
 
 class _Calls(fx.Tracer):
-    """All modules within are called, none is looked into."""
+    """All modules within are called, none is looked into. A trace forgets `with torch.no_grad()`, so it ends there."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gradients = torch.is_grad_enabled()
+
+    def create_node(self, *args: Any, **kwargs: Any) -> fx.Node:
+        if torch.is_grad_enabled() != self.gradients:
+            raise RuntimeError("a part of this forward is without gradients")
+        return super().create_node(*args, **kwargs)
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         return True
