@@ -179,6 +179,7 @@ def test_an_unbound_objective_says_so(model: VisionModel) -> None:
         (ob.channel("Conv:1"), "no layer 'Conv'"),
         (ob.neuron("0:1@8,0"), "no position 8,0; the map here is 8 x 8"),
         (ob.neuron("3:1@0,0"), "no position 0,0; the map here is one value"),
+        (ob.direction("0", [1.0]), "a direction of 1 value does not fit 0; it has 4 units"),
         (ob.direction("0", [1.0, 2.0]), "a direction of 2 values does not fit 0; it has 4 units"),
         (ob.logit("dog"), "no class 'dog'"),
     ],

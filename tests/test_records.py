@@ -20,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from layerscope.errors import InputError, StorageError
-from layerscope.records import Store, content_key, write_whole
+from layerscope.records import Store, check_writable, content_key, write_whole
 
 FACTS = {"layer": "conv3", "unit": 5, "score": 1.5, "label": "\u202eowl <b>", "ratio": None}
 KEY = content_key(**FACTS)
@@ -344,3 +344,39 @@ def test_new_files_have_the_permissions_of_any_other_new_file(tmp_path):
     write_whole(tmp_path / "deep" / "page", b"whole")
     (tmp_path / "other").touch()
     assert (tmp_path / "deep" / "page").stat().st_mode == (tmp_path / "other").stat().st_mode
+
+
+def test_what_can_be_written_is_found_out_and_nothing_is_left(tmp_path):
+    check_writable(tmp_path / "new" / "folder" / "file.gif")
+    (tmp_path / "old.gif").write_bytes(b"as it was")
+    check_writable(tmp_path / "old.gif")
+    assert [path.name for path in tmp_path.iterdir()] == ["old.gif"]
+    assert (tmp_path / "old.gif").read_bytes() == b"as it was"
+
+
+@pytest.mark.parametrize(
+    ("place", "message"),
+    [
+        ("folder", r"cannot write .*folder: there is a folder of that name; give another path or move it away$"),
+        ("file/x.gif", r"cannot write .*x\.gif: .*file is a file, not a folder; give another folder"),
+        ("file/new/x.gif", r"cannot write .*x\.gif: .*file is a file, not a folder; give another folder"),
+        (300 * "n", r"cannot write .*n: File name too long; give another folder$"),
+    ],
+)
+def test_what_cannot_be_written_is_said_as_writing_says_it(tmp_path, place, message):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    for ask in (check_writable, lambda path: write_whole(path, b"x")):
+        with pytest.raises(StorageError, match=message):
+            ask(tmp_path / place)
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]
+
+
+def test_a_folder_that_may_not_be_written_is_found_before(tmp_path, monkeypatch):
+    def refused(self, *args, **kwargs):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "touch", refused)
+    with pytest.raises(StorageError, match=r"cannot write .*: permission denied; give another folder or change its"):
+        check_writable(tmp_path / "new" / "x.gif")
+    assert not list(tmp_path.iterdir())

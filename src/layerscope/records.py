@@ -13,6 +13,7 @@ import json
 import os
 import re
 import secrets
+import stat
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -69,6 +70,24 @@ def write_whole(path: Path | str, data: bytes) -> None:
             partial.unlink(missing_ok=True)
             raise
         _sync_folder(target.parent)
+
+
+def check_writable(path: Path) -> None:
+    """Say before any work what `write_whole` would say of the path, and leave nothing there. Raises StorageError."""
+    with storage_errors("write", path):
+        with contextlib.suppress(FileNotFoundError):
+            if stat.S_ISDIR(path.stat().st_mode):
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        made = [folder for folder in path.parents if not folder.exists()]
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            tried = path.with_name(f".{secrets.token_hex(8)}.partial")
+            tried.touch(exist_ok=False)
+            tried.unlink()
+        finally:
+            for folder in made:  # the innermost first
+                with contextlib.suppress(OSError):  # it was never made, or somebody else uses it by now
+                    folder.rmdir()
 
 
 class Store:

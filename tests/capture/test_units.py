@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -40,8 +42,27 @@ def test_text_that_is_no_unit(text: str) -> None:
         Unit.parse(text)
 
 
-def test_negative_indices() -> None:
-    with pytest.raises(InputError, match=r"'a:-1' has a negative index"):
-        Unit("a", -1)
-    with pytest.raises(InputError, match=r"count from 0"):
-        Unit("a", 1, (0, -1))
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        (("a", -1), r"^unit index=-1; give a whole number of at least 0$"),
+        (("a", 1.5), r"^unit index=1.5; give a whole number"),
+        (("a", float("nan")), r"^unit index=nan; give a whole number"),
+        (("a", "b"), r"^unit index='b'; give a whole number"),
+        (("a", True), r"^unit index=True; give a whole number"),
+        (("a", 1, (0, -1)), r"^unit position=-1; give a whole number of at least 0$"),
+        (("a", 1, (0.5, 1)), r"^unit position=0.5; give a whole number"),
+        (("a", 1, (0,)), r"^\(0,\) is no position of a unit; give \(row, column\), or None for all of them$"),
+        (("a", 1, 3), r"^3 is no position of a unit"),
+        ((5, 1), r"^5 is no name of a unit's layer; give a text, as in 'layer4.1.conv2'$"),
+    ],
+)
+def test_what_is_no_unit(asked: tuple[Any, ...], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Unit(*asked)
+
+
+def test_numbers_of_numpy_are_indices_as_others() -> None:
+    made = Unit("a", np.int64(3), [np.int64(1), 2])  # type: ignore[arg-type]
+    assert made == Unit("a", 3, (1, 2))
+    assert repr(made) == repr(Unit("a", 3, (1, 2)))

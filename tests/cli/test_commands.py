@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 from layerscope.cli import main
@@ -92,6 +93,25 @@ def test_gallery_makes_records_and_a_site(capsys, network, tmp_path):
     assert main(["figure", facts["folder"], "unit", "2:3", "--out", str(drawn)]) == 0
     assert capsys.readouterr().out == f"figure in {drawn}\n"
     assert "<svg" in drawn.read_text()
+    folder, sheet = facts["folder"], str(tmp_path / "all.png")
+    assert main(["spritemap", folder, "--tile", "16", "--columns", "2", "--out", sheet, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told == {"sheets": [sheet], "positions": str(tmp_path / "all.json"), "pictures": 3}
+    with Image.open(sheet) as image:
+        assert image.size == (32, 32)
+    places = json.loads(Path(told["positions"]).read_text())["units"]
+    assert {name: (one["x"], one["y"]) for name, one in places.items()} == {
+        "2:3": (0, 0),
+        "6:0": (16, 0),
+        "6:1": (0, 16),
+    }
+    assert main(["spritemap", folder, "--layer", "2", "--out", str(tmp_path / "one.webp")]) == 0
+    assert capsys.readouterr().out == (
+        f"1 picture in {tmp_path / 'one.webp'}; where each lies, in {tmp_path / 'one.json'}\n"
+    )
+    assert refused(capsys, "spritemap", folder, "--layer", "3").startswith("error: no layer '3'; there are: 2, 6")
+    assert refused(capsys, "spritemap", folder, "--out", str(drawn)).startswith("error: cannot write a spritemap as")
+    assert refused(capsys, "spritemap", str(out)).startswith("error: no gallery.json in ")
     said = refused(capsys, "figure", facts["folder"], "unit")
     assert said.startswith("error: the figure 'unit' takes ")
     assert said.endswith(" after its name, and nothing was given")

@@ -17,6 +17,7 @@ from layerscope.benchmarks.subjects import SUBJECTS
 from layerscope.cli import bash_words, completion
 from layerscope.cli import tables_in_source as tables
 from layerscope.cli.commands import app
+from layerscope.engine import FORMS, usable_cores
 from layerscope.models.sources import import_torchvision
 from layerscope.models.zoo import NAMES, load
 from layerscope.studies.hierarchy import PROFILES
@@ -85,6 +86,22 @@ def test_values(tmp_path, monkeypatch):
     assert completion.classes(Context(), "ow") == ["owl"]
 
 
+def test_engines(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "scheduler.json").write_text("{}")
+    (tmp_path / "notes.txt").write_text("")
+    monkeypatch.setattr(completion, "find_spec", lambda name: name if name in ("distributed", "ray") else None)
+    offered = completion.engines("")
+    assert offered == ["local", f"processes:{usable_cores()}", "dask:", "ray", "ray:"]
+    assert {engine.partition(":")[0] for engine in offered} == {form.partition(":")[0] for form in FORMS}
+    assert completion.engines("r") == ["ray", "ray:"]
+    assert completion.engines("dask:") == ["dask:", "dask:scheduler.json"]
+    assert completion.engines("dask:s") == ["dask:scheduler.json"]
+    monkeypatch.setattr(completion, "find_spec", lambda name: None)
+    assert completion.engines("") == ["local", f"processes:{usable_cores()}"]
+    assert completion.engines("da") == []
+
+
 WORDS = [
     ("layerscope gal", 1, ["gallery"]),
     ("layerscope layers torchvision:resnet1", 2, ["torchvision:resnet101", "torchvision:resnet152", "torchvision:resnet18"]),
@@ -93,6 +110,7 @@ WORDS = [
     ("layerscope explain x.png --methods deeplift,sal", 4, ["deeplift,saliency"]),
     ("layerscope hierarchy --profile ", 3, ["quick", "full"]),
     ("layerscope benchmark c", 2, ["capture"]),
+    ("layerscope gallery --engine lo", 3, ["local"]),
     ("layerscope gallery --js", 2, ["--json"]),
 ]  # fmt: skip
 

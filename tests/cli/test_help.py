@@ -47,7 +47,7 @@ def words_of(line: str) -> list[str]:
 def test_commands_stand_in_the_order_in_which_people_want_them():
     making, looking = (
         ["tour", "gallery", "atlas", "animate", "explain", "hierarchy"],
-        ["models", "layers", "site", "figure"],
+        ["models", "layers", "site", "figure", "spritemap"],
     )
     assert [*making, *looking, "train", "benchmark", "doctor"] == COMMANDS
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import re
+from concurrent.futures import Executor
 from itertools import pairwise
 
 import pytest
+import torch
 from small_exhibits import small_reports
 from small_nets import seeded
 from torch import nn
 
 from layerscope.cli import main, making
 from layerscope.cli.hierarchy import planned
+from layerscope.errors import InputError
 from layerscope.models.model import VisionModel, wrap
 from layerscope.studies.hierarchy import Plan
 
@@ -86,6 +89,7 @@ def test_json_has_all_facts(folder, capsys):
     ("arguments", "message"),
     [
         (["--profile", "thorough"], "error: no profile 'thorough'; there are: quick, full"),
+        (["--engine", "process:2"], "error: no engine 'process:2'; nearest: processes:N"),
         (["--probe", "menagery"], "error: no folder 'menagery'; give 'menagerie', or a folder that holds one folder of pictures per class"),
     ],
 )  # fmt: skip
@@ -93,6 +97,22 @@ def test_refusals_are_one_line(tmp_path, capsys, arguments, message):
     assert hierarchy("--out", str(tmp_path), *arguments) == 2
     assert capsys.readouterr().err.splitlines()[-1] == message
     assert not list(tmp_path.iterdir())
+
+
+def test_the_engine_gets_the_work(tmp_path, capsys, monkeypatch):
+    found = []
+
+    def made(model: VisionModel, *given: object, executor: Executor, **how: object) -> None:
+        found.append(executor.submit(torch.get_num_threads).result())
+        raise InputError("that was all")
+
+    monkeypatch.setattr("layerscope.studies.hierarchy.hierarchy", made)
+    assert hierarchy("--out", str(tmp_path), "--engine", "processes:1") == 2
+    assert found == [1]
+    said = capsys.readouterr().err.splitlines()
+    assert said[0].startswith("hierarchy: 4 networks, ")
+    assert said[0].endswith(" without an engine")
+    assert said[-1] == "error: that was all"
 
 
 def test_plans_are_said_in_seconds_or_minutes():

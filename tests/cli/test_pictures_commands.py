@@ -13,6 +13,7 @@ from PIL import Image
 from layerscope.cli import main
 from layerscope.studies import atlas as study
 from layerscope.studies.probe import open_probe
+from layerscope.synthesis import ascent
 from layerscope.synthesis.recipes import EFFORTS
 
 
@@ -52,6 +53,16 @@ def test_ascents_are_written_as_one_moving_picture(capsys):
     told = json.loads(capsys.readouterr().out)
     assert (told["file"], told["pictures"], told["frames"]) == ("two.gif", 2, 3)
     assert list(told["scores"]) == ["conv2:3", "conv2:5"]
+
+
+def test_a_place_that_cannot_be_written_is_found_before_the_ascent(capsys, monkeypatch):
+    monkeypatch.setattr(ascent, "maximise", None)  # whoever calls it fails
+    Path("file").touch()
+    assert main(["animate", "--units", "conv2:3", "--out", "file/a.gif"]) == 2
+    assert capsys.readouterr().err == (
+        "error: cannot write file/a.gif: file is a file, not a folder; give another folder or move the file away\n"
+    )
+    assert [path.name for path in Path().iterdir()] == ["file"]
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from layerscope.capture.hooks import capture
 from layerscope.dissection.areas import RATES, Areas, _thresholds, measure_areas
 from layerscope.dissection.early import early_tuning
 from layerscope.dissection.measures import EXEMPLARS, LayerMeasures, Site, measure
-from layerscope.dissection.pictures import UNTEXTURED, Concept, Control, TruthMasks, in_batches
+from layerscope.dissection.pictures import UNTEXTURED, Concept, Control, TruthMasks
 from layerscope.errors import InputError
 from layerscope.models.model import wrap
 
@@ -194,7 +194,6 @@ def test_pictures_need_classes_and_enough_of_each():
     pictures = small_pictures()
     with pytest.raises(InputError, match="0 controls of 15 images"):
         replace(pictures, controls=())
-    assert sum(len(batch) for batch in in_batches(pictures.pixels, 7)) == 30
     renamed = replace(pictures, controls=(replace(pictures.controls[0], name="other"),))
     assert renamed.fingerprint() != pictures.fingerprint()
     assert pictures.fingerprint() == small_pictures().fingerprint() != small_pictures(seed=1).fingerprint()

@@ -131,7 +131,7 @@ def test_what_maximise_keeps_can_be_shown(tmp_path):
         (SimpleNamespace(**{**vars(made()), "frames": made().frames[:, :1]}), {}, "one frame does not move"),
         (made(65), {}, "65 pictures; a moving sheet shows 1 to 64"),
         (made(), {"path": "ascent.mp4"}, "cannot write a moving picture as 'ascent.mp4'"),
-        (made(), {"seconds": 0}, "seconds=0, hold=2.0; give times above 0"),
+        (made(), {"seconds": 0}, "seconds=0; give a number above 0 and at most 600"),
         (made(), {"columns": 0}, "columns=0; give a whole number of at least 1"),
     ],
 )  # fmt: skip

@@ -115,7 +115,7 @@ def test_a_gallery_shows_twelve_units_of_each_layer_with_their_ratios(gallery):
     np.testing.assert_array_equal(pixels(found.pictures[1]), made_up.picture(3))
     assert "unit 0, owl: 0.50×, converged" in [one["alt"] for one in found.pictures]
     assert repr(Gallery(gallery, "menagerie", ("conv1",), 3, 81, 1.0)).startswith(
-        "Gallery('menagerie': 84 units of 1 layers, 3 made now; in "
+        "Gallery('menagerie': 84 units of 1 layer, 3 made now; in "
     )
 
 

@@ -176,6 +176,25 @@ def _joint(module: nn.Module, layers: list[str], images: Tensor) -> tuple[dict[s
     return {layer: value.detach() for layer, value in values.items()}, gradient
 
 
+@pytest.mark.parametrize("run", [2, 3, 4, 5])
+@pytest.mark.parametrize("words", ["can't allocate memory", "not enough memory: you tried to allocate"])
+def test_memory_that_is_short_for_a_faster_copy_is_no_reason_for_a_slower_one(run: int, words: str) -> None:
+    """Another copy rounds otherwise, so the same picture would have other bytes without a word about it."""
+    runs = 0
+
+    class Short(SmallNet):
+        def forward(self, x: Tensor) -> Tensor:
+            nonlocal runs
+            runs += 1
+            if runs == run:
+                raise RuntimeError(f"DefaultCPUAllocator: {words}")
+            return super().forward(x)
+
+    with pytest.raises(RuntimeError, match=words):
+        private_copy(seeded(Short()), IMAGES[:1], ["conv3"], precision="bfloat16", blocked=True)
+    assert runs == run
+
+
 def _apart(module: nn.Module, layer: str) -> float:
     """How far the private copy's activations are from the network's own, in lengths of these; inf for another shape."""
     private = private_copy(module, IMAGES[:1].clone(), [layer], blocked=True)

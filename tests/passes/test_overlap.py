@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 import torch
@@ -116,6 +118,38 @@ def test_tokens_are_the_square_of_patches_and_single_values_the_whole_image() ->
     np.testing.assert_allclose(
         flat.iou.numpy(), literal_iou(units.amax((2, 3), keepdim=True), masks, thresholds), rtol=1e-12
     )
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 8), st.integers(1, 9), orders())
+def test_only_some_images_count(first: int, many: int, order: list[tuple[int, int]]) -> None:
+    """As if there were no others; also with the masks of the images alone that are seen in one go."""
+    units, masks, thresholds = activations(4), drawn_masks(4, 9, 5, 8, 8), torch.tensor([[0.0, 2.0]] * 3)
+    some = range(first, min(first + many, 9))
+    wanted = seen_in(
+        Overlap(ConceptMasks(masks[first : some.stop]), thresholds), units[first : some.stop], [(0, len(some))]
+    )
+    whole, joined = (Overlap(ConceptMasks(masks), thresholds, some) for _ in range(2))
+    for start, stop in order:
+        part = whole.for_images(start, stop)
+        part.update(units[start:stop], start)
+        joined.absorb(part.state())
+    for found in (seen_in(whole, units, order), joined.compute()):
+        assert torch.equal(found.active, wanted.active)
+        assert found.positions == wanted.positions == len(some) * 20
+        np.testing.assert_allclose(found.intersection.numpy(), wanted.intersection.numpy(), rtol=1e-12)
+        np.testing.assert_allclose(found.labelled.numpy(), wanted.labelled.numpy(), rtol=1e-12)
+
+
+def test_whoever_sees_some_images_gets_their_masks_alone() -> None:
+    masks = ConceptMasks(drawn_masks(5, 9, 5, 8, 8))
+    part = masks.of(2, 5)
+    assert part is masks.of(2, 5)  # shared by all layers
+    assert len(pickle.dumps(part)) < 3 * 5 * 8 * 8 + 1000 < len(pickle.dumps(masks))
+    assert torch.equal(part.fractions(3, 2, (4, 4)), masks.fractions(3, 2, (4, 4)))
+    for first in (0, 1, 4):
+        with pytest.raises(InputError, match=f"for images {first} to {first + 1}"):
+            part.fractions(first, 2, (4, 4))
 
 
 def test_layers_share_the_work_on_the_masks() -> None:

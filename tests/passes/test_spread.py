@@ -9,8 +9,10 @@ from collections.abc import Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from seen_units import assert_same
 from small_nets import small_network
 from torch import Tensor
@@ -78,7 +80,8 @@ def processes() -> Iterator[Executor]:
 
 def test_a_sweep_in_shards_sees_what_one_sweep_sees():
     whole, found = made(), made()
-    sweep(small_network(), PIXELS.float() / 255, whole, batch_size=3)
+    images = (PIXELS.float() / 255).contiguous(memory_format=small_network().layout)
+    sweep(small_network(), images, whole, batch_size=3)
     sweep_over(None, small_network(), PIXELS, found, shard=6, batch_size=3)
     for layer, some in whole.items():
         for one, other in zip(some, found[layer], strict=True):
@@ -104,6 +107,42 @@ def test_a_set_that_gives_slices_when_asked_is_swept_too():
             return PIXELS[images].float() / 255
 
     assert swept(None, Images()) == swept(None)
+
+
+class Stripes:
+    """Rendered from their numbers: of each image a stripe, somewhere."""
+
+    def __len__(self) -> int:
+        return COUNT
+
+    def render(self, numbers: NDArray[np.int64]) -> Tensor:
+        at = torch.arange(32) - torch.from_numpy(numbers)[:, None]
+        return (0.5 + at.sin() / 2)[:, None, None].expand(-1, 3, 32, -1).contiguous()
+
+
+def test_images_are_rendered_where_they_are_swept():
+    pixels = Stripes().render(np.arange(COUNT))
+    travelled: list[int] = []
+
+    class Weighing(ThreadPoolExecutor):
+        def submit(self, task: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+            travelled.append(len(pickle.dumps(args[2])))
+            return super().submit(task, *args, **kwargs)
+
+    assert swept(None, Stripes()) == swept(None, pixels)
+    with Weighing(2) as executor:
+        assert swept(executor, Stripes()) == swept(None, pixels)
+    assert len(travelled) == 6
+    assert max(travelled) < 100
+
+
+def test_networks_get_images_in_their_own_number_format():
+    model = small_network()
+    model.module.double()
+    found, wanted = {"6": [ImageMeans()]}, {"6": [ImageMeans()]}
+    sweep_over(None, model, PIXELS, found, shard=4)
+    sweep(model, PIXELS.double() / 255, wanted)
+    torch.testing.assert_close(found["6"][0].compute(), wanted["6"][0].compute(), rtol=1e-5, atol=1e-6)
 
 
 def test_a_sweep_that_was_stopped_goes_on_from_its_shards(tmp_path):

@@ -26,6 +26,7 @@ from layerscope.studies import atlas_cells as cells
 from layerscope.studies.atlas import atlas
 from layerscope.studies.atlas_layout import TSNE, UMAP, grid_cells, lay_out, methods
 from layerscope.studies.atlas_vectors import linear_readers, sample_vectors
+from layerscope.studies.crew import Crew
 from layerscope.studies.probe import Probe, open_probe
 from layerscope.synthesis.ascent import maximise
 from layerscope.synthesis.recipes import EFFORTS
@@ -74,7 +75,7 @@ def drawn(place: int, positions: int, seed: int) -> int:
 @pytest.mark.parametrize("seed", [0, 5])
 def test_each_image_gives_one_vector_at_its_position(model: VisionModel, probe: Probe, seed: int):
     layer = model.layer("2")
-    found = sample_vectors(model, layer, probe, seed)
+    found = sample_vectors(Crew(model), layer, probe, seed)
     side = layer.shape[1]
     assert found.values.shape == (IMAGES - found.silent, 10)
     assert len(set(zip(found.rows.tolist(), found.columns.tolist(), strict=True))) > side
@@ -88,7 +89,7 @@ def test_each_image_gives_one_vector_at_its_position(model: VisionModel, probe: 
 
 def test_class_tokens_are_no_positions(probe: Probe):
     model = wrap(seeded(Tokens()), 32)
-    found = sample_vectors(model, model.layer("mix"), probe, 0)
+    found = sample_vectors(Crew(model), model.layer("mix"), probe, 0)
     for row, image in enumerate(found.images):
         with torch.no_grad(), capture(model, "mix") as seen:
             model(probe.data.pixels[int(image)][None].float() / 255)
@@ -107,7 +108,7 @@ def test_layers_without_positions_give_their_vector_and_silent_images_are_counte
     with torch.no_grad(), capture(model, "2") as seen:
         model(probe.data.pixels.float() / 255)
     heard = seen["2"].abs().amax(1) > 0
-    found = sample_vectors(model, model.layer("2"), probe, 0)
+    found = sample_vectors(Crew(model), model.layer("2"), probe, 0)
     assert 0 < found.silent == int((~heard).sum())
     np.testing.assert_allclose(found.values, seen["2"][heard], atol=1e-5)
     assert found.images.tolist() == heard.nonzero()[:, 0].tolist()
@@ -203,7 +204,7 @@ def test_an_atlas_is_measured(model: VisionModel, probe: Probe, tmp_path: Path):
     assert made.made == len(made.cells) > 2
     assert (made.found, made.layer) == (0, "2")
     assert made.layout["kept"] > made.layout["kept_shuffled"]
-    vectors = sample_vectors(model, model.layer("2"), probe, 0)
+    vectors = sample_vectors(Crew(model), model.layer("2"), probe, 0)
     shares = grid_cells(lay_out(vectors.values, TSNE, 0).points, 3, 5)
     means = [vectors.values[members].astype(float).mean(0) for _, _, members in shares]
     aims = cells.directions(vectors.values, np.array(means))

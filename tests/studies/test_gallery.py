@@ -53,6 +53,30 @@ def test_unknown_units_are_said(model, tmp_path, units, message):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"units": 5}, "^units=5 names no units; give texts, as 'layer4.\\*' for layers or 'layer4.1.conv2:37'$"),
+        ({"units": None}, "^units=None names no units"),
+        ({"units": ["2:1", 5]}, r"^units=\['2:1', 5\] names no units"),
+        ({"first": 5}, "^first=5 names no units"),
+        ({"seed": "a"}, "^seed='a'; give a whole number of at least 0$"),
+        ({"seed": -1}, "^seed=-1; give a whole number of at least 0$"),
+        (
+            {"seeds": 1 << 70},
+            r"^seeds=\d+; give a whole number from 1 to 1,000, or None for as many as the recipe has$",
+        ),
+        ({"probe": 5}, "^probe=5 is no path; give a text or a pathlib.Path$"),
+        ({"out": None}, "^out=None is no path; give a text or a pathlib.Path$"),
+        ({"recipe": []}, r"^no recipe '\[\]'; there are: draft, standard, fine$"),
+    ],
+)
+def test_what_no_gallery_can_be_made_of_is_said(model, tmp_path, options, message):
+    with pytest.raises(InputError, match=message):
+        gallery(model, **{"units": "2:1", "out": tmp_path, "probe": None, **options})
+    assert not list(tmp_path.iterdir())
+
+
 def test_units_are_rows_of_what_was_measured(model, tmp_path):
     made = gallery(model, ["0:1", "0:4", "6"], tmp_path, recipe="draft", probe=None)
     assert [(row["layer"], row["unit"]) for row in made.units] == [("0", 1), ("0", 4), ("6", 0), ("6", 1), ("6", 2)]

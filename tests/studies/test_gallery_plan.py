@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 
 import pytest
 import torch
+from PIL import Image
 
 import layerscope as ls
 from layerscope.errors import InputError, UnknownNameError
+from layerscope.studies import planned_naturals
 from layerscope.studies.gallery import gallery
 from layerscope.studies.gallery_plan import duration, gallery_plan
 from layerscope.studies.natural_paths import layers_before
@@ -97,6 +100,40 @@ def test_what_is_there_already_costs_nothing(model, tmp_path, known_rates):
     assert not any(row.found for row in gallery_plan(model, "*", tmp_path, recipe="draft", probe=None).rows)
 
 
+def test_pictures_of_another_recipe_by_the_same_name_are_not_there(model, tmp_path, known_rates, monkeypatch):
+    """As those are that were made on a machine of another number format."""
+    asked = {"out": tmp_path, "recipe": "draft", "probe": None}
+    gallery(model, ["2:1", "6"], **asked)
+    assert [row.found for row in gallery_plan(model, ["2", "6"], **asked).rows] == [1, 3]
+    whole = recipe_for
+
+    def elsewhere(name, layer, network):
+        made = whole(name, layer, network)
+        return made if layer is None or layer.name == "6" else replace(made, precision="bfloat16")
+
+    for module in ("gallery", "gallery_plan"):
+        monkeypatch.setattr(f"layerscope.studies.{module}.recipe_for", elsewhere)
+    assert [row.found for row in gallery_plan(model, ["2", "6"], **asked).rows] == [0, 3]
+    made = gallery(model, ["2:1", "6"], **asked)
+    assert (made.made, made.found) == (1, 3)
+    assert [row.found for row in gallery_plan(model, ["2", "6"], **asked).rows] == [1, 3]
+
+
+def test_pictures_beside_other_natural_images_are_not_there(model, tmp_path, known_rates, monkeypatch):
+    for number in range(6):
+        path = tmp_path / "photos" / f"class {number % 2}" / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (40, 40), (number, 90, 200)).save(path)
+    asked = {"out": tmp_path / "out", "recipe": "draft", "probe": str(tmp_path / "photos")}
+    gallery(model, "6", **asked)
+    monkeypatch.setattr(planned_naturals, "read_pictures", None)  # no picture is read to find out
+    assert gallery_plan(model, "6", **asked).rows[0].found == 3
+    path.with_name("another.png").write_bytes(path.read_bytes())
+    monkeypatch.undo()
+    monkeypatch.setattr(cost, "calibrate", lambda *given: RATES)
+    assert gallery_plan(model, "6", **asked).rows[0].found == 0
+
+
 def test_nothing_is_measured_where_all_is_there(model, tmp_path, known_rates):
     gallery(model, "6", tmp_path, recipe="draft", probe=None)
     plan = gallery_plan(model, "6", tmp_path, recipe="draft", probe=None)
@@ -141,8 +178,6 @@ def test_natural_images_are_run_once_for_all_units_that_memory_holds(model, monk
 
 
 def test_a_folder_of_pictures_is_counted_and_not_all_read(model, tmp_path, known_rates, monkeypatch):
-    from PIL import Image
-
     for number in range(30):
         path = tmp_path / "photos" / f"class {number % 3}" / f"{number}.png"
         path.parent.mkdir(parents=True, exist_ok=True)

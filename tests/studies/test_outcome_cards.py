@@ -95,7 +95,7 @@ def test_small_transforms_differ_from_their_picture_a_little():
 
 @pytest.mark.parametrize("seeds", [0, -1, 1.5, True])
 def test_less_than_one_seed_is_refused(seeds):
-    with pytest.raises(InputError, match="give a whole number of at least 1"):
+    with pytest.raises(InputError, match="give a whole number from 1 to 1,000, or None"):
         seeds_of("draft", seeds)
 
 

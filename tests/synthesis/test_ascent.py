@@ -126,7 +126,7 @@ def _other_seeds(model: VisionModel, objective: ob.Objective) -> np.ndarray:
 
 def test_a_group_fits_in_a_batch(model: VisionModel) -> None:
     diverse = ob.channel("conv2:1") - ob.diversity("conv2")
-    with pytest.raises(InputError, match=r"9 pictures of 'channel conv2:1 - diversity conv2'; .* at most 8"):
+    with pytest.raises(InputError, match=r"9 pictures of 'channel conv2:1 - diversity conv2', and one batch holds 8; "):
         maximise(model, [diverse] * 9, steps=1)
 
 
@@ -211,7 +211,7 @@ def test_an_infinite_score_is_an_error_that_names_the_objective(model: VisionMod
 @pytest.mark.parametrize(
     ("objectives", "message"),
     [
-        ([], "got 0 objectives"),
+        ([], r"^\[\] names nothing to climb; give an objective or a unit, or a list of them$"),
         (["conv9:1"], "no layer 'conv9'; nearest: conv"),
         (["conv1:8"], "no unit 'conv1:8'; conv1 has units 0 to 7"),
         (["dog"], "no class 'dog'"),

@@ -14,9 +14,13 @@ from torch import Tensor
 
 import layerscope.objectives as ob
 from layerscope.errors import InputError
+from layerscope.models.memory import out_of_memory
 from layerscope.models.model import VisionModel, wrap
+from layerscope.synthesis import work
 from layerscope.synthesis.ascent import maximise
-from layerscope.synthesis.batching import halved, in_batches, out_of_memory
+from layerscope.synthesis.batching import halved, in_batches
+from layerscope.synthesis.picked import picked_alike
+from layerscope.synthesis.plan import that_fits
 from layerscope.synthesis.recipes import Recipe, at_size, recipe_for, together
 
 RECIPE = Recipe("of the test", "fourier", view=32, steps=6)
@@ -71,21 +75,29 @@ def test_halves_down_to_the_largest_group() -> None:
         halved(6, 6, MemoryError())
 
 
+SHORTAGES = [
+    torch.OutOfMemoryError("CUDA out of memory"),
+    MemoryError("std::bad_alloc"),
+    RuntimeError("[enforce fail at alloc_cpu.cpp:1] err == 0. DefaultCPUAllocator: can't allocate memory"),
+    RuntimeError("[enforce fail at alloc_cpu.cpp:1] data. DefaultCPUAllocator: not enough memory: you tried to"),
+]
+
+
 class Hungry(SmallNet):
     """Takes `most` images, and of images that are climbed `climbing`."""
 
-    def __init__(self, most: int, climbing: int) -> None:
+    def __init__(self, most: int, climbing: int, shortage: Exception) -> None:
         super().__init__()
-        self.most, self.climbing = most, climbing
+        self.most, self.climbing, self.shortage = most, climbing, shortage
 
     def forward(self, x: Tensor) -> Tensor:
         if len(x) > (self.climbing if x.requires_grad else self.most):
-            raise torch.OutOfMemoryError(f"no memory for {len(x)} images")
+            raise type(self.shortage)(*self.shortage.args)
         return super().forward(x)
 
 
-def hungry(most: int, climbing: int) -> VisionModel:
-    return wrap(seeded(Hungry(most, climbing)), 32, class_names=("owl", "cat", "hut", "tree", "cup"))
+def hungry(most: int, climbing: int, shortage: Exception = SHORTAGES[0]) -> VisionModel:
+    return wrap(seeded(Hungry(most, climbing, shortage)), 32, class_names=("owl", "cat", "hut", "tree", "cup"))
 
 
 def test_batches_are_halved_and_the_notes_say_so() -> None:
@@ -110,6 +122,40 @@ def test_scoring_is_halved_too() -> None:
     )
     assert all(note.startswith(words) for note in art.notes)
     assert maximise(hungry(8, 8), UNITS, recipe=RECIPE).scores == pytest.approx(art.scores, rel=1e-3)
+
+
+@pytest.mark.parametrize("shortage", SHORTAGES, ids=[type(one).__name__ + str(one)[-9:] for one in SHORTAGES])
+def test_work_goes_on_in_halves_whatever_words_say_that_memory_is_short(shortage: Exception) -> None:
+    art = maximise(hungry(3, 4, shortage), UNITS, recipe=RECIPE)
+    words = "climbed 4 at a time instead of 8, for want of memory; scored 2 at a time instead of 8, for want of memory"
+    assert all(note.startswith(words) for note in art.notes)
+    four = maximise(hungry(8, 8), UNITS, recipe=dataclasses.replace(RECIPE, together=4))
+    assert art.images.tobytes() == four.images.tobytes()
+
+
+@pytest.mark.parametrize("shortage", SHORTAGES, ids=[type(one).__name__ + str(one)[-9:] for one in SHORTAGES])
+def test_a_copy_that_memory_does_not_hold_is_tried_again_with_half(
+    monkeypatch: pytest.MonkeyPatch, shortage: Exception
+) -> None:
+    tried: list[int] = []
+
+    def short(private: torch.nn.Module, layer: str, size: int, example: Tensor) -> object:
+        tried.append(size)
+        if size > 4:
+            raise shortage
+        return picked_alike(private, layer, size, example)
+
+    monkeypatch.setattr(work, "picked_alike", short)
+    art = maximise(hungry(8, 8), UNITS, recipe=RECIPE)
+    assert tried == [8, 4]
+    assert all(note.startswith("climbed 4 at a time instead of 8, for want of memory") for note in art.notes)
+
+
+@pytest.mark.parametrize("shortage", SHORTAGES, ids=[type(one).__name__ + str(one)[-9:] for one in SHORTAGES])
+def test_want_of_memory_is_no_refusal_of_a_size(shortage: Exception) -> None:
+    small = dataclasses.replace(RECIPE, view=16)
+    with pytest.raises(InputError, match=r"^memory does not hold one picture of this network; draw smaller pictures"):
+        that_fits(hungry(0, 0, shortage), small, ("conv3",))
 
 
 def test_a_group_after_a_halving_still_has_its_rows() -> None:

@@ -58,7 +58,7 @@ def test_a_row_is_the_same_in_any_company(model: VisionModel) -> None:
 
 
 def test_what_is_refused(model: VisionModel) -> None:
-    with pytest.raises(InputError, match="a row of 1 pictures"):
+    with pytest.raises(InputError, match="pictures=1; give a whole number from 2 to 4,096"):
         interpolate(model, "conv2:1", "conv2:2", pictures=1)
     with pytest.raises(InputError, match="align=-1"):
         interpolate(model, "conv2:1", "conv2:2", align=-1)

@@ -13,8 +13,9 @@ import layerscope.objectives as ob
 from layerscope.errors import InputError
 from layerscope.models.model import VisionModel, wrap
 from layerscope.synthesis.ascent import bound_objective, maximise
+from layerscope.synthesis.checks import checked
 from layerscope.synthesis.plan import plan_of, ticker
-from layerscope.synthesis.recipes import Recipe, checked
+from layerscope.synthesis.recipes import Recipe
 
 RECIPE = Recipe("of the test", "fourier", view=16, steps=6, together=32)
 SEEDED = dataclasses.replace(RECIPE, parametrisation="seeded")
@@ -55,7 +56,9 @@ def test_a_group_fits_into_the_batch_of_the_size_that_it_gets() -> None:
     """32 pictures of 16 pixels would go together, of 224 only 8."""
     group = ob.channel("conv2:1") - ob.diversity("conv2")
     model = wrap(seeded(AsLarge()), 224)
-    with pytest.raises(InputError, match=r"9 pictures of .* a group with diversity has at most 8"):
+    with pytest.raises(
+        InputError, match=r"9 pictures of .*, and one batch holds 8; give fewer, or a recipe with a larger together="
+    ):
         maximise(model, [group] * 9, recipe=RECIPE)
     small = wrap(seeded(SmallNet()), 224)
     (made, _), *_ = plan_of(small, bound(small, *[group] * 9), RECIPE, None, None)
@@ -78,7 +81,7 @@ def test_starts_go_with_their_objectives_on_the_canvas_of_the_recipe(model: Visi
 @pytest.mark.parametrize(
     ("starts", "message"),
     [
-        (torch.zeros(2, 3, 16, 16), "2 starts for 1 objectives; give one for each"),
+        (torch.zeros(2, 3, 16, 16), "2 starts for 1 objective; give one for each"),
         (torch.zeros(1, 3, 15, 16), r"an image of \[3, 15, 16\] cannot start a picture of \[3, 16, 16\]"),
         (torch.zeros(1, 3, 32, 32), r"an image of \[3, 32, 32\] cannot start a picture of \[3, 16, 16\]"),
         (torch.zeros(1, 3, 8, 8), r"an image of \[3, 8, 8\] cannot start a picture of \[3, 16, 16\]"),
@@ -97,7 +100,7 @@ def test_starts_that_are_none_are_named(model: VisionModel, starts: Tensor, mess
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"steps": 0}, "recipe 'of the test' has steps=0; give a whole number of at least 1"),
+        ({"steps": 0}, "recipe 'of the test' has steps=0; give a whole number from 1 to 1,000,000"),
         ({"steps": 2.5}, "has steps=2.5; give a whole number"),
         ({"view": 0}, "has view=0; give a whole number"),
         ({"together": 0}, "has together=0; give a whole number"),
@@ -108,6 +111,18 @@ def test_starts_that_are_none_are_named(model: VisionModel, starts: Tensor, mess
         ({"lr_end": 0.0}, "has lr_end=0.0; give a number above 0"),
         ({"leak": -1.0}, "has leak=-1.0; give a number of at least 0"),
         ({"shift": float("inf")}, "has shift=inf; give a number of at least 0"),
+        ({"steps": True}, "has steps=True; give a whole number"),
+        ({"together": 1 << 40}, "has together=1099511627776; give a whole number from 1 to 4,096"),
+        ({"lr": "a"}, "has lr='a'; give a number of at least 0"),
+        ({"flatten": None}, "has flatten=None; give a finite number"),
+        ({"decay": "a"}, "has decay='a'; give a finite number"),
+        ({"window": 1.5}, "has window=1.5; give a number of at least 0 and at most 1"),
+        ({"scale": 1.0}, "has scale=1.0; give the least and the most, above 0"),
+        ({"scale": (0.0, 1.0)}, "has scale=0.0; give a number above 0"),
+        ({"shift": 1e9}, r"draws on \d+ pixels a side and shows the network 16; .* keep both within 1 to 16,384"),
+        ({"magnify": 1e-9}, "draws on 24 pixels a side and shows the network 0; give a view"),
+        ({"name": 5}, "a recipe has name=5; give a text"),
+        ({"parametrisation": []}, r"no parametrisation '\[\]'; there are: fourier"),
         ({"scale": (1.2, 1.0)}, r"has scale=\(1.2, 1.0\); give the least and the most, above 0"),
         ({"parametrisation": "foury"}, "no parametrisation 'foury'; nearest: fourier"),
         ({"precision": "float16"}, "has precision='float16'; give 'float32' or 'bfloat16'"),

@@ -19,6 +19,7 @@ from layerscope.capture.forward import bare_module, eager, tensors_in, unwatched
 from layerscope.capture.functions import FunctionSites
 from layerscope.capture.probe_forward import as_it_came, black_images
 from layerscope.capture.sites import leaves
+from layerscope.figures.words import plural
 from layerscope.types import HasModule
 
 
@@ -74,12 +75,12 @@ class Layers(tuple[Layer, ...]):
     def __repr__(self) -> str:
         names = [layer.name for layer in self]
         shown = names if len(names) <= 6 else [*names[:3], "…", *names[-2:]]
-        return f"{len(names)} layers: {', '.join(shown)}"
+        return f"{plural(len(names), 'layer')}: {', '.join(shown)}"
 
     def _repr_html_(self) -> str:
         from layerscope.figures.value_cards import table_card
 
-        return table_card(f"{len(self)} layers", {}, LAYER_HEADS, layer_cells(self), (3, 4, 5))
+        return table_card(plural(len(self), "layer"), {}, LAYER_HEADS, layer_cells(self), (3, 4, 5))
 
 
 LAYER_HEADS = ("layer", "kind", "shape", "units", "sees", "stride")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import total_ordering
 
 from layerscope.errors import InputError
+from layerscope.given import shown, whole_number
 
 _FORM = re.compile(r"(?P<layer>[^:@\s]*):(?P<index>\d+)(@(?P<row>\d+),(?P<column>\d+))?")
 
@@ -19,7 +20,7 @@ class Unit:
     `layer` is a name as `list_layers` gives it: "layer4.1.conv2", or "layer4.1.relu#1" for the second call of a
     module that is called several times. "" is the output of the network. All indices count from 0. Units sort by
     layer, then index, then position (a whole channel before its positions).
-    Raises InputError for a negative index or position.
+    Raises InputError for what is no layer's name, index or position, and for negative ones.
     """
 
     layer: str
@@ -27,16 +28,25 @@ class Unit:
     position: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
-        if self.index < 0 or min(self.position or (0,)) < 0:
-            raise InputError(f"unit {str(self)!r} has a negative index; channels, rows and columns count from 0")
+        if not isinstance(self.layer, str):
+            raise InputError(f"{shown(self.layer)} is no name of a unit's layer; give a text, as in 'layer4.1.conv2'")
+        object.__setattr__(self, "index", whole_number("unit index", self.index, 0))
+        if self.position is not None:
+            object.__setattr__(self, "position", self._checked(self.position))
+
+    def _checked(self, position: object) -> tuple[int, ...]:
+        if not isinstance(position, (tuple, list)) or len(position) != 2:
+            raise InputError(f"{shown(position)} is no position of a unit; give (row, column), or None for all of them")
+        return tuple(whole_number("unit position", one, 0) for one in position)
 
     @classmethod
     def parse(cls, text: str) -> Unit:
         """Read "layer:channel" or "layer:channel@row,column"; `str(unit)` writes it. Raises InputError."""
-        found = _FORM.fullmatch(text.strip())
+        found = _FORM.fullmatch(text.strip()) if isinstance(text, str) else None
         if found is None:
             raise InputError(
-                f"{text!r} is no unit; write layer:channel or layer:channel@row,column, as in 'layer4.1.conv2:37'"
+                f"{shown(text, 200)} is no unit; write layer:channel or layer:channel@row,column, as in "
+                "'layer4.1.conv2:37'"
             )
         position = None if found["row"] is None else (int(found["row"]), int(found["column"]))
         return cls(found["layer"], int(found["index"]), position)

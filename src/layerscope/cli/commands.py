@@ -9,7 +9,7 @@ __all__ = ["app"]
 
 for _command in (
     *(making.tour, making.gallery, pictures.atlas, pictures.animate, making.explain, making.hierarchy),
-    *(looking.models, looking.layers, looking.site, looking.figure),
+    *(looking.models, looking.layers, looking.site, looking.figure, looking.spritemap),
     *(measuring.train, measuring.benchmark, looking.doctor),
 ):
     app.command()(_command)

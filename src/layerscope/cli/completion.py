@@ -98,10 +98,15 @@ def subjects(incomplete: str) -> list[str]:
 
 
 def engines(incomplete: str) -> list[str]:
-    """Where work can run."""
+    """Where work can run; of clusters the beginning, since nobody knows their addresses here, and schedulers' files."""
     from layerscope.engine import usable_cores
 
-    return _starting(["local", f"processes:{usable_cores()}"], incomplete)
+    known = ["local", f"processes:{usable_cores()}"]
+    known += ["dask:"] if find_spec("distributed") is not None else []
+    known += ["ray", "ray:"] if find_spec("ray") is not None else []
+    kind, colon, typed = incomplete.partition(":")
+    found = _paths(typed, (".json",)) if (kind, colon) == ("dask", ":") else []
+    return [*_starting(known, incomplete), *(f"dask:{path}" for path in found)]
 
 
 def architectures(incomplete: str) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import Executor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,13 +19,18 @@ _SHOWN = ("edge", "colour", "colour-edge", "texture", "part", "object")
 _READ = ("edge", "texture", "shape", "object", "configuration")
 
 
-def report(model: VisionModel, probe: str, profile: str, out: Path, seed: int) -> Hierarchy:
-    """Make the report in `<out>/hierarchy`; what it will take is said before it starts."""
+def report(
+    model: VisionModel, probe: str, profile: str, out: Path, seed: int, executor: Executor | None = None
+) -> Hierarchy:
+    """Make the report in `<out>/hierarchy`; what it would take in this process is said before it starts."""
     from layerscope.studies.hierarchy import hierarchy, plan_hierarchy
 
-    remark(f"hierarchy: {planned(plan_hierarchy(model, probe, profile))}")
+    alone = "" if executor is None else " without an engine"
+    remark(f"hierarchy: {planned(plan_hierarchy(model, probe, profile))}{alone}")
     with progress_bar("hierarchy") as on_progress:
-        return hierarchy(model, probe, profile, out / "hierarchy", seed=seed, on_progress=on_progress)
+        return hierarchy(
+            model, probe, profile, out / "hierarchy", seed=seed, executor=executor, on_progress=on_progress
+        )
 
 
 def planned(plan: Plan) -> str:

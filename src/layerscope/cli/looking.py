@@ -1,4 +1,4 @@
-"""The commands that say what there is: models, layers, site, figure, doctor."""
+"""The commands that say what there is: models, layers, site, figure, spritemap, doctor."""
 
 from __future__ import annotations
 
@@ -13,17 +13,22 @@ from layerscope.cli import output
 from layerscope.cli.opening import open_network
 from layerscope.cli.options import (
     OUTPUTS,
+    Columns,
     Effective,
     FigureFile,
     FigureName,
     FigureOf,
     Functions,
+    GalleryFolder,
     Json,
     Model,
+    OneLayer,
     Place,
     Quiet,
     Result,
     Results,
+    SpriteFile,
+    Tile,
     Verbose,
     Weights,
 )
@@ -136,6 +141,41 @@ def figure(
 
     path = draw(folder, name, what or [], out or Path(f"{name}.pdf"))
     typer.echo(json.dumps({"figure": name, "file": str(path)}) if as_json else f"figure in {path}")
+
+
+def spritemap(
+    folder: GalleryFolder,
+    layer: OneLayer = None,
+    tile: Tile = 64,
+    columns: Columns = None,
+    out: SpriteFile = Path("spritemap.png"),
+    as_json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Put all pictures of a gallery on one image.
+
+    Beside it, a JSON file says where each lies, and what it scores. Of very many pictures there are several images.
+
+    \b
+    Examples:
+      layerscope spritemap outputs/gallery/menagerie
+      layerscope spritemap outputs/gallery/menagerie --layer conv3 --out c3.webp
+      layerscope spritemap outputs/gallery/menagerie --tile 96 --columns 32 --json
+    """
+    from layerscope.figures.spritemap import spritemap as write_spritemap
+    from layerscope.figures.words import plural
+
+    *sheets, listed = write_spritemap(folder, out, tile=tile, columns=columns, layer=layer)
+    count = len(json.loads(listed.read_bytes())["units"])
+    if as_json:
+        typer.echo(
+            json.dumps({"sheets": [str(sheet) for sheet in sheets], "positions": str(listed), "pictures": count})
+        )
+        return
+    typer.echo(
+        f"{plural(count, 'picture')} in {', '.join(str(sheet) for sheet in sheets)}; where each lies, in {listed}"
+    )
 
 
 def doctor(

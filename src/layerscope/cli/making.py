@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -37,6 +38,9 @@ from layerscope.cli.options import (
 )
 from layerscope.cli.output import heard
 from layerscope.cli.progress import progress_bar
+
+if TYPE_CHECKING:
+    from layerscope.studies.gallery import Gallery
 
 
 def tour(
@@ -124,12 +128,19 @@ def gallery(
             on_progress=report,
         )
     page = write_site(out).resolve().as_uri()
-    if as_json:
-        facts = {name: getattr(made, name) for name in ("network", "layers", "made", "found")}
-        typer.echo(json.dumps({**facts, "folder": str(made.folder), "seconds": round(made.seconds, 1), "site": page}))
-        return
-    typer.echo(f"{made.made} pictures made, {made.found} found, {len(made.layers)} layers, {made.seconds:.0f} s")
-    typer.echo(f"open {page}")
+    typer.echo(_gallery_facts(made, page) if as_json else f"{_gallery_words(made)}\nopen {page}")
+
+
+def _gallery_facts(made: Gallery, page: str) -> str:
+    facts = {name: getattr(made, name) for name in ("network", "layers", "made", "found")}
+    return json.dumps({**facts, "folder": str(made.folder), "seconds": round(made.seconds, 1), "site": page})
+
+
+def _gallery_words(made: Gallery) -> str:
+    from layerscope.figures.words import plural
+
+    pictures, layers = plural(made.made, "picture"), plural(len(made.layers), "layer")
+    return f"{pictures} made, {made.found:,} found, {layers}, {made.seconds:.0f} s"
 
 
 def explain(
@@ -200,6 +211,7 @@ def hierarchy(
     profile: Profile = "quick",
     out: Out = OUTPUTS,
     seed: Seed = 0,
+    engine: Engine = "local",
     as_json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -207,18 +219,23 @@ def hierarchy(
     """Measure what the layers of MODEL code, edges to objects.
 
     Everything is told beside networks of the same architecture with random weights; where no hierarchy survives that,
-    none is shown. What it will take is said before it starts, and it goes on where it was stopped.
+    none is shown. What it will take is said before it starts, and it goes on where it was stopped. The engine shows
+    the images to the networks, a chunk at a time, and draws pictures.
 
     \b
     Examples:
       layerscope hierarchy
       layerscope hierarchy menagerie:robust --profile full
       layerscope hierarchy torchvision:resnet50 --probe path/to/class/folders
+      layerscope hierarchy torchvision:resnet18 --engine processes:4
     """
     from layerscope.cli import hierarchy as command
+    from layerscope.engine import open_engine
     from layerscope.site.pages import check_site, write_site
 
     check_site(out)
-    made = command.report(open_network(model, weights), probe, profile, out, seed)
+    opened = open_network(model, weights)
+    with open_engine(engine) as executor:
+        made = command.report(opened, probe, profile, out, seed, executor)
     page = write_site(out).resolve().as_uri()
     typer.echo(command.as_json(made) if as_json else f"{command.summary(made)}\n\nopen {page}")

@@ -181,7 +181,7 @@ Records = Annotated[
     ),
 ]
 
-# --- layers, site, figure, doctor
+# --- layers, site, figure, spritemap, doctor
 Effective = Annotated[bool, _flag("--effective", "measure effective receptive fields too, by gradients: takes a while")]
 Functions = Annotated[bool, _flag("--functions", "also what modules compute between their parts, as layer4.0/add")]
 Results = Annotated[
@@ -200,5 +200,12 @@ FigureName = Annotated[
 FigureOf = Annotated[
     list[str] | None, typer.Argument(metavar="WHAT", help="what it is of, where it asks: a layer, a unit, a network")
 ]
+GalleryFolder = Annotated[
+    Path, typer.Argument(metavar="FOLDER", help="of one gallery", autocompletion=completion.folders)
+]
+SpriteFile = Annotated[Path, _option("FILE", "a .png or .webp file; the JSON lies beside it")]
+Tile = Annotated[int, _option("N", "side of each picture, pixels", least=1)]
+Columns = Annotated[int | None, _option("N", "pictures in a row (default: about as many as rows)", least=1)]
+OneLayer = Annotated[str | None, _option("LAYER", "of which the pictures are (default: all)", completion.units)]
 FigureFile = Annotated[Path | None, _option("FILE", "a .pdf, .svg or .png file (default: NAME.pdf)")]
 Place = Annotated[Path, _option("DIR", "folder that results would go to", completion.folders)]

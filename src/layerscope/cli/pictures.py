@@ -57,6 +57,7 @@ def atlas(
       layerscope atlas --layer relu5 --recipe draft --engine processes:4 --json
     """
     from layerscope.engine import open_engine
+    from layerscope.figures.words import plural
     from layerscope.site.pages import check_site, write_site
     from layerscope.studies.atlas import atlas as make_atlas
 
@@ -83,7 +84,7 @@ def atlas(
         beside = {"nearest_to_own": nearest, "ranked": len(ranked), "seconds": round(made.seconds, 1)}
         typer.echo(json.dumps({**facts, **beside, "folder": str(made.folder), "site": page}))
         return
-    typer.echo(f"{made.made} cells made, {made.found} found, {made.seconds:.0f} s")
+    typer.echo(f"{plural(made.made, 'cell')} made, {made.found} found, {made.seconds:.0f} s")
     typer.echo(f"{nearest} of {len(ranked)} pictures are most like their own cell; chance is 1")
     typer.echo(
         f"{found['kept']:.0%} of nearest neighbours kept by {found['method']}, {found['kept_shuffled']:.0%} shuffled"
@@ -117,6 +118,7 @@ def animate(
     from layerscope.errors import InputError
     from layerscope.figures.animation import MOST, check_moving
     from layerscope.figures.animation import animate as write_moving
+    from layerscope.figures.words import plural
     from layerscope.studies.selection import choose_units
     from layerscope.synthesis.ascent import maximise
 
@@ -133,4 +135,4 @@ def animate(
         scores = dict(zip(map(str, wanted), map(float, made.scores), strict=True))
         typer.echo(json.dumps({**facts, "scores": scores, "seconds": round(made.seconds, 1)}))
         return
-    typer.echo(f"{len(wanted)} ascents, {path.stat().st_size / 1024:.0f} KiB, in {path}")
+    typer.echo(f"{plural(len(wanted), 'ascent')}, {path.stat().st_size / 1024:.0f} KiB, in {path}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from contextlib import AbstractContextManager
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -19,6 +20,7 @@ from layerscope.cli.pages import Pages
 from layerscope.cli.workers import workers
 from layerscope.figures.contact_sheet import write_sheet
 from layerscope.figures.galleries import spread
+from layerscope.figures.words import plural
 from layerscope.models.model import VisionModel
 from layerscope.models.python_file import run_file
 from layerscope.models.sources import load_model
@@ -63,9 +65,9 @@ class Tour:
             self._gallery(robust, recipe=recipe, executor=executor)
             self._explanations(robust, SCENES[:1])
             self._gallery(standard, recipe=recipe, executor=executor)
-        with as_file(files("sklearn.datasets.images") / PHOTOGRAPH) as photograph:
-            self._explanations(standard, [*SCENES, str(photograph)])
-        self._hierarchy(standard)
+            with as_file(files("sklearn.datasets.images") / PHOTOGRAPH) as photograph:
+                self._explanations(standard, [*SCENES, str(photograph)])
+            self._hierarchy(standard, executor)
         for model in (robust, standard):
             self._leaderboard(model)
         self._explanations(own_network(self._out / "tour", self._bar), SCENES[:1])
@@ -86,12 +88,12 @@ class Tour:
             made = gallery(model, out=self._out / "gallery", first=early, on_progress=progress, **options)
         sheet = write_sheet(made.folder)
         self.pages.write()
-        self._say(f"{model.name}: {made.made} pictures made, {made.found} found, {made.seconds:.0f} s")
+        self._say(f"{model.name}: {plural(made.made, 'picture')} made, {made.found:,} found, {made.seconds:.0f} s")
         self._say(f"  from edges to objects on one page: {sheet}")
         self._note("galleries", model, made.folder, made.seconds, made=made.made, found=made.found, sheet=str(sheet))
 
-    def _hierarchy(self, model: VisionModel) -> None:
-        made = hierarchy.report(model, "menagerie", "quick", self._out, 0)
+    def _hierarchy(self, model: VisionModel, executor: Executor | None) -> None:
+        made = hierarchy.report(model, "menagerie", "quick", self._out, 0, executor)
         self.pages.write()
         self._say(f"\n{model.name}\n{hierarchy.summary(made)}\n")
         self._note("hierarchies", model, made.folder, made.seconds, shown=made.shown, words=made.words)

@@ -11,14 +11,13 @@ import torch
 from torch import Tensor
 
 from layerscope.dissection import concepts
-from layerscope.dissection.pictures import UNTEXTURED, Pictures, TruthMasks, in_batches
-from layerscope.dissection.responses import as_the_network_takes_them
+from layerscope.dissection.pictures import UNTEXTURED, Pictures, TruthMasks
 from layerscope.passes.histogram import Histogram
 from layerscope.passes.masks import ConceptMasks
 from layerscope.passes.overlap import Overlap
 from layerscope.passes.overlap import Overlaps as Counts
 from layerscope.passes.ranges import Range
-from layerscope.passes.sweep import sweep
+from layerscope.passes.spread import HERE, Workers, sweep_over
 from layerscope.types import Progress, Steps, no_progress
 
 if TYPE_CHECKING:
@@ -75,32 +74,31 @@ def measure_areas(
     pictures: Pictures,
     *,
     blocks: int = 1,
+    workers: Workers = HERE,
     on_progress: Progress = no_progress,
 ) -> dict[str, Areas]:
     """Areas by layer; nothing for pictures without masks. Progress counts images."""
     if pictures.masks is None:
         return {}
-    step = Steps(on_progress, pictures.for_masks)
-    thresholds = _thresholds(model, names, pictures, step)
-    masks, half = ConceptMasks(pictures.masks), pictures.chosen
+    step, half = Steps(on_progress, pictures.for_masks), pictures.chosen
+    thresholds = _thresholds(model, names, pictures, workers, step)
     batch = _batch_size(pictures.masks, pictures.pixels)
     step.on(half)
 
-    def counted(pixels: Tensor, first: int) -> dict[str, Counts]:
-        """Of some pixels, whose masks are those from number `first` on."""
-        kept = {name: [Overlap(masks, thresholds[name])] for name in names}
-        images = as_the_network_takes_them(model, in_batches(pixels, batch))
-        sweep(model, images, kept, first=first, on_progress=step)
+    def counted(pixels: Tensor, masks: ConceptMasks, blocks: Sequence[range]) -> dict[str, list[Counts]]:
+        """Of some pixels with these masks, block by block of their numbers."""
+        kept = {name: [Overlap(masks, thresholds[name], block) for block in blocks] for name in names}
+        sweep_over(workers.executor, model, pixels, kept, network=workers.network, batch_size=batch, on_progress=step)
         step.on(len(pixels))
-        return {name: kept[name][0].compute() for name in names}
+        return {name: [each.compute() for each in some] for name, some in kept.items()}
 
-    choice = counted(pictures.pixels[:half], 0)
+    choosing, scoring = (ConceptMasks(pictures.masks.part(part)) for part in (slice(half), slice(half, None)))
+    choice = counted(pictures.pixels[:half], choosing, [range(half)])
     ends = [round(block * pictures.scored / blocks) for block in range(blocks + 1)]
-    kinds = [
-        [counted(pixels[first:stop], half + first) for first, stop in itertools.pairwise(ends)]
-        for pixels in (pictures.pixels[half:], *pictures.twins(UNTEXTURED))
-    ]
-    return {name: _areas(choice[name], [[part[name] for part in parts] for parts in kinds]) for name in names}
+    parts = list(itertools.starmap(range, itertools.pairwise(ends)))
+    shown = (pictures.pixels[half:], *pictures.twins(UNTEXTURED))
+    kinds = [counted(pixels, scoring, parts) for pixels in shown]
+    return {name: _areas(choice[name][0], [kind[name] for kind in kinds]) for name in names}
 
 
 def _batch_size(masks: TruthMasks, pixels: Tensor) -> int:
@@ -108,15 +106,19 @@ def _batch_size(masks: TruthMasks, pixels: Tensor) -> int:
 
 
 def _thresholds(
-    model: VisionModel, names: Sequence[str], pictures: Pictures, on_progress: Progress = no_progress
+    model: VisionModel,
+    names: Sequence[str],
+    pictures: Pictures,
+    workers: Workers = HERE,
+    on_progress: Progress = no_progress,
 ) -> dict[str, Tensor]:
     """[units, rates] by layer, of the images that choose."""
     ranges = {name: [Range()] for name in names}
     pixels = pictures.pixels[: pictures.chosen]
-    sweep(model, as_the_network_takes_them(model, in_batches(pixels[:PILOT])), ranges)
+    sweep_over(workers.executor, model, pixels[:PILOT], ranges, network=workers.network)
     extents = {name: ranges[name][0].compute().raised() for name in names}
     counts = {name: [Histogram(extents[name].low, extents[name].high)] for name in names}
-    sweep(model, as_the_network_takes_them(model, in_batches(pixels)), counts, on_progress=on_progress)
+    sweep_over(workers.executor, model, pixels, counts, network=workers.network, on_progress=on_progress)
     return {name: counts[name][0].compute().quantiles(RATES) for name in names}
 
 

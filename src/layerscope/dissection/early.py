@@ -19,6 +19,7 @@ from layerscope.dissection.stimuli.hues import Hues
 from layerscope.dissection.stimuli.stimuli import Stimuli
 from layerscope.dissection.tuning import GratingTuning, grating_tuning
 from layerscope.errors import InputError
+from layerscope.passes.spread import HERE, Workers
 from layerscope.types import Progress, Steps, no_progress
 
 if TYPE_CHECKING:
@@ -96,6 +97,7 @@ def early_responses(
     stimuli: EarlyStimuli,
     *,
     batch_size: int = 64,
+    workers: Workers = HERE,
     on_progress: Progress = no_progress,
 ) -> dict[str, list[NDArray[np.float32]]]:
     """By layer what its units answer, [stimuli, units] for each set: baselines, gratings, those along hues, hues."""
@@ -103,7 +105,7 @@ def early_responses(
     shown: dict[str, list[NDArray[np.float32]]] = {layer: [] for layer in layers}
     step = Steps(on_progress, len(stimuli))
     for one in sets:
-        found = respond(model, one, layers, batch_size=batch_size, on_progress=step)
+        found = respond(model, one, layers, batch_size=batch_size, workers=workers, on_progress=step)
         step.on(len(one))
         for layer, responses in found.items():
             shown[layer].append(responses.numpy())

@@ -17,16 +17,16 @@ from torch import Tensor
 from layerscope.dissection.areas import Areas, measure_areas
 from layerscope.dissection.colour import ColourTuning
 from layerscope.dissection.early import EarlyStimuli, EarlyTuning, early_responses, tuning_of
-from layerscope.dissection.pictures import Pictures, in_batches
+from layerscope.dissection.pictures import Pictures
 from layerscope.dissection.redraws import early_draws, texture_draws
-from layerscope.dissection.responses import as_the_network_takes_them, respond
+from layerscope.dissection.responses import respond
 from layerscope.dissection.stimuli.textures import Textures
 from layerscope.dissection.texture import TextureTuning, texture_tuning
 from layerscope.dissection.tuning import GratingTuning
 from layerscope.errors import InputError
 from layerscope.passes.accumulators import ImageMaxima, ImageMeans, Top, TopK
 from layerscope.passes.moments import Moments, Statistics
-from layerscope.passes.sweep import sweep
+from layerscope.passes.spread import HERE, Workers, sweep_over
 from layerscope.types import Progress, Steps, no_progress
 
 if TYPE_CHECKING:
@@ -136,24 +136,27 @@ def measure(
     *,
     draws: int = 0,
     seed: int = 0,
+    workers: Workers = HERE,
     on_progress: Progress = no_progress,
 ) -> dict[str, LayerMeasures]:
     """Measure the units of all sites at once, by name. Progress counts images, to `exhibits.forwards`.
 
     draws: how often stimuli are drawn anew, for the confidence of labels; twins need none, nor `top`, and 0 leaves both
-    out. Memory: 4 bytes for each unit, of all sites together, and image. Raises InputError where the images do not fit
+    out. workers: do all the sweeps; the bytes are the same whoever they are. Memory: 4 bytes for each unit, of all
+    sites together, and image. Raises InputError where the images do not fit
     the network, and for activations that are no numbers.
     """
     step = Steps(on_progress, exhibits.forwards)
     names, before = [site.name for site in sites], list(dict.fromkeys(site.early for site in sites))
     strongest = {name: TopK(EXEMPLARS) for name in names} if draws else {}
-    seen, statistics = _see(model, names, exhibits.pictures, strongest, step)
+    seen, statistics = _see(model, names, exhibits.pictures, strongest, workers, step)
     _refuse_what_is_no_number(model, seen["means"])
-    shown = early_responses(model, before, exhibits.early, on_progress=step)
+    shown = early_responses(model, before, exhibits.early, workers=workers, on_progress=step)
     step.on(len(exhibits.early))
-    swatches = respond(model, exhibits.textures, names, reading="excitation", on_progress=step)
+    swatches = respond(model, exhibits.textures, names, reading="excitation", workers=workers, on_progress=step)
     step.on(len(exhibits.textures))
-    areas = measure_areas(model, names, exhibits.pictures, blocks=8 if draws else 1, on_progress=step)
+    blocks = 8 if draws else 1
+    areas = measure_areas(model, names, exhibits.pictures, blocks=blocks, workers=workers, on_progress=step)
     bootstraps = 200 if draws else 0
     found = {}
     for site in sites:
@@ -179,7 +182,12 @@ def measure(
 
 
 def _see(
-    model: VisionModel, names: Sequence[str], pictures: Pictures, strongest: Mapping[str, TopK], step: Steps
+    model: VisionModel,
+    names: Sequence[str],
+    pictures: Pictures,
+    strongest: Mapping[str, TopK],
+    workers: Workers,
+    step: Steps,
 ) -> tuple[dict[str, dict[str, Tensor]], dict[str, Statistics]]:
     """Means and maxima of the pictures and of their twins, and statistics of the pictures alone; these also go to
     `strongest`, by layer."""
@@ -189,7 +197,7 @@ def _see(
         kept = {name: (ImageMeans(), ImageMaxima(), Moments()) for name in names}
         also = {} if label else strongest
         every = {name: (*kept[name], also[name]) if name in also else kept[name] for name in names}
-        sweep(model, as_the_network_takes_them(model, in_batches(pixels)), every, on_progress=step)
+        sweep_over(workers.executor, model, pixels, every, network=workers.network, on_progress=step)
         step.on(len(pixels))
         found[f"{label}means"] = {name: kept[name][0].compute() for name in names}
         found[f"{label}maxima"] = {name: kept[name][1].compute() for name in names}

@@ -7,7 +7,7 @@ parts scattered or in silhouette, with other textures or none, tiles shuffled, p
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -15,7 +15,6 @@ import torch
 from torch import Tensor
 
 from layerscope.errors import InputError
-from layerscope.types import Images
 
 TEXTURE_SWAPPED = "texture swapped"
 """The control whose twins keep the shape of the class, and of its textures nothing."""
@@ -46,6 +45,10 @@ class TruthMasks:
 
     def __getitem__(self, images: slice, /) -> Tensor:
         return torch.stack([self.truth[one.category][images] == one.value for one in self.concepts], 1)
+
+    def part(self, images: slice, /) -> TruthMasks:
+        """Those of some images alone, in memory of their own."""
+        return TruthMasks({name: pixels[images].clone() for name, pixels in self.truth.items()}, self.concepts)
 
     def seen(self) -> Tensor:
         """bool [images, concepts]: which concepts each picture shows, on more than 1/512 of it."""
@@ -164,9 +167,3 @@ def check_halves(name: str, chosen: Tensor, scored: Tensor, classes: int) -> Non
 def one_hot(labels: Tensor, classes: int) -> Tensor:
     """bool [images, classes]."""
     return labels[:, None] == torch.arange(classes)
-
-
-def in_batches(pixels: Tensor, batch_size: int = 64) -> Iterator[Images]:
-    """uint8 images as float32 in [0, 1], a few at a time."""
-    for batch in pixels.split(batch_size):
-        yield batch.float() / 255

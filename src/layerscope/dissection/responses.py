@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-import torch
 from torch import Tensor
 
 from layerscope.capture.positions import Units, grid_of
 from layerscope.dissection.stimuli.stimuli import Stimuli
 from layerscope.errors import InputError, UnknownNameError
 from layerscope.passes.accumulators import ImageValues
-from layerscope.passes.sweep import sweep
-from layerscope.types import Images, Progress, no_progress
+from layerscope.passes.spread import HERE, Workers, sweep_over
+from layerscope.types import Progress, no_progress
 
 if TYPE_CHECKING:
     from layerscope.models.model import VisionModel
@@ -58,7 +57,7 @@ class Responses(ImageValues):
             raise UnknownNameError.among("reading", reading, _READINGS)
         self.reading = reading
 
-    def _values(self, units: Units) -> Tensor:
+    def _values(self, units: Units, first: int) -> Tensor:
         return _READINGS[self.reading](units.detach())
 
     def _settings(self) -> dict[str, Any]:
@@ -72,29 +71,26 @@ def respond(
     *,
     reading: Reading = "centre",
     batch_size: int = 64,
+    workers: Workers = HERE,
     on_progress: Progress = no_progress,
 ) -> dict[str, Tensor]:
     """Show all stimuli to the network once, and give each layer's responses: float32 [stimuli, units] on the CPU.
 
     For tuning, `layers` are those whose units are not rectified yet (convolutions, or the BatchNorm after them).
-    Memory: 4 bytes per stimulus and unit, and `batch_size` images. Progress counts images.
+    Memory: 4 bytes per stimulus and unit, and `batch_size` images. `workers` render the stimuli that they show.
+    Progress counts images.
     Raises UnknownNameError for a layer that does not exist, InputError for stimuli of other channels.
     """
     if stimuli.channels != model.channels:
         raise InputError(f"stimuli of {stimuli.channels} channels; {model.name!r} takes {model.channels}")
     kept = {layer: Responses(reading) for layer in layers}
-
-    def counted(done: int, total: int, what: str) -> None:
-        on_progress(done, len(stimuli), what)
-
-    images = as_the_network_takes_them(model, stimuli.batches(batch_size))
-    sweep(model, images, {layer: [kept[layer]] for layer in layers}, on_progress=counted)
+    sweep_over(
+        workers.executor,
+        model,
+        stimuli,
+        {layer: [kept[layer]] for layer in layers},
+        network=workers.network,
+        batch_size=batch_size,
+        on_progress=on_progress,
+    )
     return {layer: accumulator.compute() for layer, accumulator in kept.items()}
-
-
-def as_the_network_takes_them(model: VisionModel, batches: Iterable[Images]) -> Iterator[Images]:
-    """Batches on the network's device, in its precision and in the order of memory that it is fastest with."""
-    weights = (weight for weight in model.module.parameters() if weight.is_floating_point())
-    weight = next(weights, torch.empty(0, dtype=torch.float32))
-    layout = model.layout
-    return (batch.to(weight.device, weight.dtype, memory_format=layout) for batch in batches)

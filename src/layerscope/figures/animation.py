@@ -15,17 +15,21 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from layerscope.errors import InputError
-from layerscope.figures.galleries import at_least_one
 from layerscope.figures.palette import ACCENT, INK, LINE, QUIET
 from layerscope.figures.pictures import Pixels, as_rgb
 from layerscope.figures.words import number, tail
-from layerscope.records import write_whole
+from layerscope.given import finite_number, path_to, whole_number
+from layerscope.records import check_writable, write_whole
 
 MOST = 64
 """Pictures that can be told apart on one screen."""
 _GAP, _CURVE, _TEXT = 12, 28, 12  # pixels: between pictures, height of the curve, size of the letters
+_BELOW = 2 * _TEXT + _CURVE + 14  # height of what stands under a picture
 _FINE = 4  # the curve is drawn so many times larger, since lines have no soft edges otherwise
 _WIDEST = 960  # pixels, up to which pictures are enlarged
+_LARGEST_SIDE = 16_383  # pixels of the sheet: WebP's own limit
+_MOST_PIXELS = 1 << 29  # of all frames, which are held in memory: 1.6 GB
+_LONGEST = 600  # seconds
 _FIRST = 500  # milliseconds that the start stands still
 _ON_PALETTE = 12  # frames that the colours of a GIF are chosen from
 
@@ -82,16 +86,17 @@ def animate(
     has all. Raises InputError without frames, for another suffix or times that are none, StorageError where the path
     cannot be written.
     """
-    target = Path(path)
+    target = path_to("path", path)
     check_moving(target)
-    if not all(math.isfinite(time) and 0 < time <= 600 for time in (seconds, hold)):
-        raise InputError(f"seconds={seconds!r}, hold={hold!r}; give times above 0, at most 600 s")
-    panels = _panels(synthesis)
-    wide = min(
-        len(panels), math.ceil(math.sqrt(1.6 * len(panels))) if columns is None else at_least_one("columns", columns)
+    seconds, hold = (
+        finite_number(name, time, 0, _LONGEST, above=True) for name, time in (("seconds", seconds), ("hold", hold))
     )
-    side = _side(panels, wide) if tile is None else at_least_one("tile", tile)
+    panels = _panels(synthesis)
+    columns = math.ceil(math.sqrt(1.6 * len(panels))) if columns is None else whole_number("columns", columns, 1)
+    wide = min(len(panels), columns)
+    side = _side(panels, wide) if tile is None else whole_number("tile", tile, 1)
     many = len(panels[0].frames)
+    _check_size(_size(len(panels), wide, side), many)
     times = [_FIRST, *[max(20, round(100 * seconds / (many - 1)) * 10)] * (many - 2), round(1000 * hold)]
     shown = list(_shown(panels, wide, side))
     write_whole(target, (_gif if target.suffix.lower() == ".gif" else _webp)(shown, times, loop))
@@ -99,9 +104,22 @@ def animate(
 
 
 def check_moving(path: Path) -> None:
-    """Say before any work what `animate` would say of the path. Raises InputError for another suffix."""
+    """Say before any work what `animate` would say of the path.
+
+    Raises InputError for another suffix, StorageError where it cannot be written.
+    """
     if path.suffix.lower() not in (".gif", ".webp"):
         raise InputError(f"cannot write a moving picture as {path.name!r}; give a path that ends in .gif or .webp")
+    check_writable(path)
+
+
+def _check_size(size: tuple[int, int], frames: int) -> None:
+    wide, high = size
+    if max(size) > _LARGEST_SIDE or wide * high * frames > _MOST_PIXELS:
+        raise InputError(
+            f"{frames:,} frames of {wide:,} x {high:,} pixels are more than one file holds; give a smaller tile=, or "
+            "fewer pictures or frames"
+        )
 
 
 def _panels(synthesis: object) -> list[_Panel]:
@@ -128,11 +146,15 @@ def _side(panels: Sequence[_Panel], columns: int) -> int:
     return max(96, largest * max(1, min(round(192 / largest), room // largest)))
 
 
+def _size(count: int, columns: int, side: int) -> tuple[int, int]:
+    """Width and height of the sheet, pixels."""
+    rows = math.ceil(count / columns)
+    return columns * (side + _GAP) + _GAP, rows * (side + _BELOW + _GAP) + _GAP
+
+
 def _shown(panels: Sequence[_Panel], columns: int, side: int) -> Iterator[Image.Image]:
     """The sheet at each frame, in order."""
-    low = side + 2 * _TEXT + _CURVE + 14
-    rows = math.ceil(len(panels) / columns)
-    size = (columns * (side + _GAP) + _GAP, rows * (low + _GAP) + _GAP)
+    low, size = side + _BELOW, _size(len(panels), columns, side)
     # matplotlib brings it along, so the letters are the same everywhere
     font = ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", _TEXT)
     for frame in range(len(panels[0].frames)):

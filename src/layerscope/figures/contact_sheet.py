@@ -8,7 +8,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from PIL import Image
 
-from layerscope.figures.galleries import GalleryLayer, at_least_one, evenly, how_chosen, layers_of
+from layerscope.figures.galleries import GalleryLayer, evenly, how_chosen, layers_of
 from layerscope.figures.layer_plots import caption
 from layerscope.figures.palette import QUIET
 from layerscope.figures.paper import (
@@ -25,6 +25,8 @@ from layerscope.figures.paper import (
     sheet_of,
 )
 from layerscope.figures.pictures import as_rgb
+from layerscope.figures.words import plural
+from layerscope.given import whole_number
 from layerscope.records import Record, content_key, write_whole
 
 COLUMNS = 12
@@ -45,7 +47,7 @@ def sheet(source: object, *, columns: int = COLUMNS, width: float = DOUBLE) -> P
     """
     with drawing("gallery", source) as gallery:
         layers = layers_of(gallery)
-        rows = [row for layer in layers for row in _rows(layer, at_least_one("columns", columns))]
+        rows = [row for layer in layers for row in _rows(layer, whole_number("columns", columns, 1))]
         label = 0.13 * width
         cell = (width - label) / columns
         figure = sheet_of(width, len(rows) * (cell + 0.19) + 0.45)
@@ -79,7 +81,8 @@ def write_sheet(folder: Path) -> Path:
 
 def _rows(layer: GalleryLayer, columns: int) -> list[Row]:
     records = list(layer.records(evenly(layer, _CLASSES if layer.is_classes else columns)))
-    titles = [(layer_name(layer.name, 13), f"{layer.facts['units']} units\n{_seen(layer)}"), *[("", "")] * len(records)]
+    told = f"{plural(layer.facts['units'], 'unit')}\n{_seen(layer)}"
+    titles = [(layer_name(layer.name, 13), told), *[("", "")] * len(records)]
     return [(*titles[start // columns], records[start : start + columns]) for start in range(0, len(records), columns)]
 
 

@@ -87,10 +87,3 @@ def unit_named(text: str) -> tuple[str, int]:
     if not colon or not number.isdecimal():
         raise InputError(f"{text!r} is no unit; write layer:number, as in 'conv3:26'")
     return layer, int(number)
-
-
-def at_least_one(name: str, value: int) -> int:
-    """The value of an argument that is a count. Raises InputError for what is none, or below one."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise InputError(f"{name}={value!r}; give a whole number of at least 1")
-    return value

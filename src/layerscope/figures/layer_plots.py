@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from layerscope.figures.galleries import GalleryLayer, at_least_one, evenly, how_chosen, layer_of
+from layerscope.figures.galleries import GalleryLayer, evenly, how_chosen, layer_of
 from layerscope.figures.palette import ACCENT, INK, QUIET, STRONG_LINE
 from layerscope.figures.paper import (
     DOUBLE,
@@ -27,6 +27,7 @@ from layerscope.figures.paper import (
 )
 from layerscope.figures.pictures import as_rgb, crops_of
 from layerscope.figures.words import number, plural, ratio
+from layerscope.given import whole_number
 from layerscope.records import Record, content_key
 
 _EXEMPLARS = 4  # under a picture
@@ -85,8 +86,8 @@ def layer(source: object, layer: str, *, columns: int = 8, units: int = 24, widt
     """
     with drawing("gallery", source) as gallery:
         shown = layer_of(gallery, layer)
-        records = list(shown.records(evenly(shown, min(at_least_one("units", units), _MOST))))
-        rows = max(1, -(-len(records) // at_least_one("columns", columns)))
+        records = list(shown.records(evenly(shown, min(whole_number("units", units, 1), _MOST))))
+        rows = max(1, -(-len(records) // whole_number("columns", columns, 1)))
         cell = width / columns
         tall = 1.28 * cell + 0.16
         figure = sheet_of(width, 0.95 + rows * tall)

@@ -14,6 +14,7 @@ from layerscope.errors import InputError
 from layerscope.figures.paper import DPI, PaperFigure
 from layerscope.figures.source import Said
 from layerscope.figures.words import short
+from layerscope.given import path_to
 from layerscope.records import write_whole
 
 _FORMATS = ("pdf", "svg", "png")
@@ -26,7 +27,7 @@ def save(figure: Figure, path: str | Path) -> Path:
     metadata of figures that were drawn from a result. Raises InputError for another suffix, StorageError where the path
     cannot be written.
     """
-    target = Path(path)
+    target = path_to("path", path)
     form = target.suffix.lower().removeprefix(".")
     if form not in _FORMATS:
         raise InputError(f"cannot save a figure as {target.name!r}; give a path that ends in .pdf, .svg or .png")

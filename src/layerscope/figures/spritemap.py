@@ -15,13 +15,16 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from layerscope.errors import InputError
-from layerscope.figures.galleries import at_least_one, layer_of, layers_of
+from layerscope.figures.galleries import layer_of, layers_of
 from layerscope.figures.pictures import Pixels, as_rgb
 from layerscope.figures.source import opened
-from layerscope.records import write_whole
+from layerscope.given import path_to, whole_number
+from layerscope.records import check_writable, write_whole
 
 _LARGEST_SIDE = {".webp": 16_383, ".png": 65_500}
 """Pixels: of WebP the format's own limit, of PNG what image programs still open."""
+_LARGEST_TILE, _MOST_PIXELS = 4096, 1 << 28
+"""Of a sheet, which is held in memory: 0.8 GB."""
 
 
 @runtime_checkable
@@ -59,29 +62,32 @@ def spritemap(
     The JSON is `{"tile": 64, "columns": 8, "sheets": ["conv3.webp"], "units": {"conv3:5": {"sheet": 0, "x": 320,
     "y": 0, "score": 2.1, "control": 0.3, "status": "converged"}, ...}}`, of a gallery with "natural" and "ratio"; the
     pictures of a synthesis are named by their objectives. Where one image would be larger than its format allows
-    (16,383 pixels a side in WebP), there are several sheets: "conv3-0.webp", "conv3-1.webp".
+    (16,383 pixels a side in WebP) or have over 268 million pixels, there are several: "conv3-0.webp", "conv3-1.webp".
     Returns the paths of the sheets, and last that of the JSON. Raises InputError for another suffix, no pictures, or
     columns that do not fit, UnknownNameError for a layer that is not shown, StorageError where nothing can be written.
     """
-    target, most = Path(path), _LARGEST_SIDE.get(Path(path).suffix.lower())
+    target = path_to("path", path)
+    most = _LARGEST_SIDE.get(target.suffix.lower())
     if most is None:
         raise InputError(f"cannot write a spritemap as {target.name!r}; give a path that ends in .png or .webp")
-    at_least_one("tile", tile)
+    tile = whole_number("tile", tile, 1, _LARGEST_TILE)
     tiles = _of_synthesis(source, layer) if isinstance(source, Pictures) else _of_gallery(source, layer)
     if not tiles:
         raise InputError("no pictures to put on a spritemap; make some with ls.gallery or ls.maximise")
-    wide = math.ceil(math.sqrt(len(tiles))) if columns is None else at_least_one("columns", columns)
+    wide = math.ceil(math.sqrt(len(tiles))) if columns is None else whole_number("columns", columns, 1)
     wide = min(wide, most // tile) if columns is None else wide
-    if wide < 1 or wide * tile > most:
-        raise InputError(f"{wide or 1} columns of {tile} pixels are wider than the {most} that {target.suffix} allows")
-    per_sheet = wide * (most // tile)
+    if wide * tile > most:
+        raise InputError(f"{wide} columns of {tile} pixels are wider than the {most} that {target.suffix} allows")
+    per_sheet = wide * max(1, min(most // tile, _MOST_PIXELS // (wide * tile * tile)))
     groups = [tiles[start : start + per_sheet] for start in range(0, len(tiles), per_sheet)]
     sheets = [target if len(groups) == 1 else target.with_stem(f"{target.stem}-{one}") for one in range(len(groups))]
+    listed = target.with_suffix(".json")
+    for file in (*sheets, listed):
+        check_writable(file)  # all of them or none
     for sheet, group in zip(sheets, groups, strict=True):
         write_whole(sheet, _encoded(_sheet(group, tile, wide), sheet.suffix.lower()))
     units = {one.name: {**_place(at, per_sheet, wide, tile), **one.told} for at, one in enumerate(tiles)}
     facts = {"tile": tile, "columns": wide, "sheets": [sheet.name for sheet in sheets], "units": units}
-    listed = target.with_suffix(".json")
     write_whole(listed, json.dumps(facts, indent=1).encode())
     return (*sheets, listed)
 

@@ -20,6 +20,7 @@ from layerscope.capture.layers import LAYER_HEADS, Layer, layer_cells, list_laye
 from layerscope.capture.sites import first_name
 from layerscope.capture.uncalled import Uncalled, uncalled
 from layerscope.errors import InputError, LayerscopeError, UnknownNameError
+from layerscope.given import shown
 from layerscope.models.layout import fast_layout
 from layerscope.types import Images
 
@@ -138,7 +139,9 @@ class VisionModel:
 
         Raises UnknownNameError.
         """
-        named = {layer.name: layer for layer in self.layers(functions="/" in name)}
+        named = {layer.name: layer for layer in self.layers(functions="/" in str(name))}
+        if not isinstance(name, str):
+            raise UnknownNameError.among("layer", shown(name), named)
         asked, name = name, first_name(self.module, name)
         for spelling in (name, f"{name}#0", name.removesuffix("#0")):
             if spelling in named:

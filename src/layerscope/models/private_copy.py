@@ -21,6 +21,7 @@ from torch.utils._pytree import tree_leaves
 from layerscope.models.depthwise import depthwise_in_float32
 from layerscope.models.fused import fuse
 from layerscope.models.leaky import LeakyBackwardReLU
+from layerscope.models.memory import out_of_memory
 from layerscope.models.packed import can_pack, packed
 from layerscope.models.precision import Precision
 from layerscope.models.stem import blocked_stem, is_stem
@@ -83,9 +84,9 @@ def _fastest(private: nn.Module, example: Tensor, targets: Sequence[str], blocke
     for faster in _faster(private, pairs, blocked):
         try:
             _, after = _watch(faster, example, targets)
-        except torch.OutOfMemoryError:
-            raise
-        except Exception:  # of any kind: the network itself has just run, so it is the change that it does not take
+        except Exception as error:  # of any kind: the network itself has just run, so it does not take the change
+            if out_of_memory(error):
+                raise
             continue
         if all(_close(a, b) for a, b in zip(before, after, strict=True)):
             return faster
@@ -104,9 +105,9 @@ def _packed(private: nn.Module, example: Tensor, targets: Sequence[str]) -> nn.M
     try:
         fuse(ready, targets)
         _, after = _watch(ready, example, targets)
-    except torch.OutOfMemoryError:
-        raise
-    except Exception:
+    except Exception as error:
+        if out_of_memory(error):
+            raise
         return private
     tolerance = FOLD_TOLERANCE if example.dtype == torch.float32 else HALF_TOLERANCE
     same = all(_alike(a.float(), b.float(), tolerance) for a, b in zip(before, after, strict=True))
@@ -120,9 +121,9 @@ def _halved(private: nn.Module, example: Tensor, targets: Sequence[str]) -> nn.M
     _, before = _watch(private, example, targets)
     try:
         _, after = _watch(half, example.bfloat16(), targets)
-    except torch.OutOfMemoryError:
-        raise
-    except Exception:  # numbers of two formats meet in it, an operation has no bfloat16, or it asks for float32
+    except Exception as error:  # numbers of two formats meet in it, an operation has no bfloat16, it asks for float32
+        if out_of_memory(error):
+            raise
         return private
     same = all(_alike(a.float(), b.float(), HALF_TOLERANCE) for a, b in zip(before, after, strict=True))
     return half if same else private

@@ -12,6 +12,8 @@ from torch import Tensor
 
 from layerscope.capture.positions import at_centre, at_position
 from layerscope.errors import InputError
+from layerscope.figures.words import plural
+from layerscope.given import finite_number, shown
 from layerscope.objectives.algebra import Activations, Objective, Scores, mean_position
 from layerscope.objectives.of_layer import OfLayer, check_position
 
@@ -44,7 +46,8 @@ class _Direction(OfLayer):
     def _check(self, layer: Layer) -> None:
         if len(self.vector) != layer.units:
             raise InputError(
-                f"a direction of {len(self.vector)} values does not fit {layer.name}; it has {layer.units} units"
+                f"a direction of {plural(len(self.vector), 'value')} does not fit {layer.name}; it has "
+                f"{plural(layer.units, 'unit')}"
             )
         if isinstance(self.at, tuple):
             check_position(self.at, layer)
@@ -63,7 +66,7 @@ def direction(layer: str, vector: Tensor | Sequence[float], *, power: float = 0.
     `at`: only at (row, column), or at the "centre" as `neuron` has it.
     Raises InputError for a vector that is all zero or not finite, or a negative power.
     """
-    values = tuple(float(value) for value in (vector.flatten().tolist() if isinstance(vector, Tensor) else vector))
+    values = _numbers(layer, vector)
     length = math.sqrt(sum(value * value for value in values))
     if not (math.isfinite(length) and length > 0):
         raise InputError(
@@ -72,6 +75,15 @@ def direction(layer: str, vector: Tensor | Sequence[float], *, power: float = 0.
     if at is not None and at != "centre" and not isinstance(at, tuple):
         raise InputError(f"at={at!r} is no place; give (row, column), 'centre', or None for the mean over all")
     return _Direction(layer, vector=values, power=checked_power(power), at=at)
+
+
+def _numbers(layer: str, vector: Tensor | Sequence[float]) -> tuple[float, ...]:
+    try:
+        return tuple(float(value) for value in (vector.flatten().tolist() if isinstance(vector, Tensor) else vector))
+    except (TypeError, ValueError, OverflowError):
+        raise InputError(
+            f"{shown(vector)} is no direction in {shown(layer)}; give numbers, one for each unit of the layer"
+        ) from None
 
 
 def by_cosine(along: Tensor, length: Tensor, power: float) -> Tensor:
@@ -83,9 +95,7 @@ def by_cosine(along: Tensor, length: Tensor, power: float) -> Tensor:
 
 def checked_power(power: float) -> float:
     """The power, as a number of at least 0; else InputError."""
-    if not (math.isfinite(power) and power >= 0):
-        raise InputError(f"power={power} is no power of a cosine to climb; give a number of at least 0")
-    return float(power)
+    return finite_number("power", power, 0)
 
 
 def power_text(power: float) -> str:

@@ -136,7 +136,7 @@ class ImageValues(Accumulator[Tensor]):
         self._later: list[Arrays] = []  # joined when they are asked for, so that each is copied once
 
     def update(self, units: Units, first: int) -> None:
-        values = self._values(units).to("cpu", torch.float32, copy=True)
+        values = self._values(units, first).to("cpu", torch.float32, copy=True)
         self._take({"images": torch.arange(first, first + len(values)), "values": values})
 
     def compute(self) -> Tensor:
@@ -148,8 +148,8 @@ class ImageValues(Accumulator[Tensor]):
         self._later = []
 
     @abstractmethod
-    def _values(self, units: Units) -> Tensor:
-        """[batch, units]."""
+    def _values(self, units: Units, first: int) -> Tensor:
+        """[batch, units], of the images from number `first` on."""
 
     def _join(self, other: Arrays) -> None:
         self._later.append(other)
@@ -164,14 +164,14 @@ class ImageValues(Accumulator[Tensor]):
 class ImageMeans(ImageValues):
     """For each image the mean of each unit over its positions: [images, units], in the order of the images."""
 
-    def _values(self, units: Units) -> Tensor:
+    def _values(self, units: Units, first: int) -> Tensor:
         return flattened(units).means
 
 
 class ImageMaxima(ImageValues):
     """For each image the maximum of each unit at any position: [images, units], in the order of the images."""
 
-    def _values(self, units: Units) -> Tensor:
+    def _values(self, units: Units, first: int) -> Tensor:
         return flattened(units).maxima
 
 

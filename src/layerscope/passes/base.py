@@ -68,6 +68,13 @@ class Accumulator(ABC, Generic[Result]):
         """How it was made, as JSON. Only those of equal facts keep comparable arrays."""
         return {"kind": type(self).__name__, **self._settings()}
 
+    def for_images(self, first: int, stop: int) -> Self:
+        """What is sent, while it is empty, to whoever shows it images `first` up to and without `stop` only.
+
+        Made in the same way; itself, unless it holds much that is of other images.
+        """
+        return self
+
     @property
     def nbytes(self) -> int:
         """Bytes of memory of what it keeps now."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
 from scipy.sparse import csr_array
@@ -55,31 +55,37 @@ class Overlaps:
 class Overlap(Accumulator[Overlaps]):
     """Counts where units exceed their `thresholds`, [units, thresholds] in any order, and which concepts are there.
 
-    Tokens count as the square of patches that they come from. Thresholds are rounded to the precision of the
-    activations. The cost grows with the number of values above the lowest threshold. Raises InputError for thresholds
-    that are no numbers, for another number of units, and as `masks` do.
+    images: the numbers of those that count; by default all. Tokens count as the square of patches that they come from.
+    Thresholds are rounded to the precision of the activations. The cost grows with the number of values above the
+    lowest threshold. Raises InputError for thresholds that are no numbers, for another number of units, and as `masks`
+    do.
     """
 
     KEPT: ClassVar[Mapping[str, int | None]] = {"intersection": 0, "active": 0, "labelled": None, "positions": None}
 
-    def __init__(self, masks: ConceptMasks, thresholds: Tensor) -> None:
+    def __init__(self, masks: ConceptMasks, thresholds: Tensor, images: range | None = None) -> None:
         super().__init__()
         if thresholds.ndim != 2 or not thresholds.numel() or thresholds.isnan().any():
             raise InputError(f"thresholds of shape {tuple(thresholds.shape)}; give numbers [units, thresholds]")
         self.masks = masks
         self.thresholds = thresholds.detach().cpu()
+        self.images = images
         self._rising, self._order = self.thresholds.sort(dim=1)
 
     def update(self, units: Units, first: int) -> None:
+        counted = self._those_that_count(first, len(units))
+        if counted.start >= counted.stop:
+            return
         grid = grid_of(units)
         if grid.shape[1] != len(self.thresholds):
             raise InputError(
                 f"{grid.shape[1]} units and thresholds for {len(self.thresholds)}; give each layer those of its own"
             )
         rows, columns = grid.shape[2:] if grid.ndim == 4 else (1, 1)
-        fractions = self.masks.fractions(first, len(grid), (rows, columns))
+        fractions = self.masks.fractions(first, len(grid), (rows, columns))[counted]  # of all: shared with the others
+        values = flattened(grid).values[counted]
         size = max(1, _PIECE // max(1, grid[0].numel()))
-        for flat, concepts in zip(flattened(grid).values.split(size), fractions.split(size), strict=True):
+        for flat, concepts in zip(values.split(size), fractions.split(size), strict=True):
             self._take(self._counted(flat, concepts))
 
     def compute(self) -> Overlaps:
@@ -89,6 +95,16 @@ class Overlap(Accumulator[Overlaps]):
         intersection = _from_above(kept["intersection"]).gather(1, back[..., None].expand_as(kept["intersection"]))
         active = _from_above(kept["active"]).gather(1, back)
         return Overlaps(intersection, active, kept["labelled"].clone(), int(kept["positions"]))
+
+    def for_images(self, first: int, stop: int) -> Self:
+        """With the masks of these images alone."""
+        return type(self)(self.masks.of(first, stop), self.thresholds, self.images)
+
+    def _those_that_count(self, first: int, count: int) -> slice:
+        """Where they are in a batch of so many images from number `first` on."""
+        if self.images is None:
+            return slice(0, count)
+        return slice(max(self.images.start - first, 0), max(min(self.images.stop - first, count), 0))
 
     def _counted(self, flat: Tensor, fractions: Tensor) -> Arrays:
         """Each value counts once, at the highest threshold below it; most are below all, so the sum is a sparse one."""
@@ -112,7 +128,8 @@ class Overlap(Accumulator[Overlaps]):
             self._kept[name] += other[name]
 
     def _settings(self) -> dict[str, Any]:
-        return {"thresholds": digest(self.thresholds)}
+        images = {} if self.images is None else {"images": [self.images.start, self.images.stop]}
+        return {"thresholds": digest(self.thresholds), **images}
 
 
 def _from_above(counts: Tensor) -> Tensor:

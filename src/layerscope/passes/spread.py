@@ -6,6 +6,7 @@ the images: neither the executor nor its number of workers changes what is added
 
 from __future__ import annotations
 
+import copy
 import itertools
 import pickle
 from collections import deque
@@ -13,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -23,7 +24,7 @@ from layerscope.errors import InputError
 from layerscope.passes.elsewhere import Shared, received, send, slots_of
 from layerscope.passes.shards import Accumulators, Shard, restored, saved
 from layerscope.passes.sweep import sweep
-from layerscope.types import Progress, no_progress
+from layerscope.types import Images, Progress, no_progress
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -45,6 +46,36 @@ class Pixels(Protocol):
     def __getitem__(self, images: slice, /) -> Tensor: ...
 
 
+@runtime_checkable
+class Rendered(Protocol):
+    """A set of images that are made where they are swept, a batch at a time; it travels whole, so it has to be small.
+
+    An image depends on its number alone.
+    """
+
+    def __len__(self) -> int: ...
+
+    def render(self, numbers: NDArray[np.int64], /) -> Images:
+        """Float in [0, 1], on the CPU."""
+        ...
+
+
+@dataclass(frozen=True)
+class Workers:
+    """Who sweeps: the workers of an executor, as they get the network; this process by default."""
+
+    executor: Executor | None = None
+    network: Shared | None = None
+
+    @staticmethod
+    def of(model: VisionModel, executor: Executor | None) -> Workers:
+        """Of an executor, to whose workers the network is sent. InputError where it cannot be."""
+        return Workers(executor, None if executor is None else send(model, executor))
+
+
+HERE = Workers()
+
+
 @dataclass(frozen=True)
 class Kept:
     """Where the shards of a sweep are recorded, so that one that was stopped goes on from there.
@@ -59,7 +90,7 @@ class Kept:
 def sweep_over(
     executor: Executor | None,
     model: VisionModel,
-    images: Pixels,
+    images: Pixels | Rendered,
     accumulators: Accumulators,
     *,
     network: Shared | None = None,
@@ -70,21 +101,21 @@ def sweep_over(
 ) -> int:
     """As `sweep`, in shards on the workers of an executor (None: here); gives how many images were seen.
 
-    `images`: [n, channel, height, width], uint8 in 0-255 or float in [0, 1]. What the accumulators had seen before is
-    forgotten. `network`: what `send` gave for this executor, where the network was sent already. `kept`: records each
-    shard as soon as it is swept, and takes those that are there. Raises InputError for no images, sizes below 1, and
-    networks that cannot be sent; WorkerError where workers end again and again; StorageError where a record cannot be
-    written; and as `sweep` does.
+    `images`: [n, channel, height, width], uint8 in 0-255 or float in [0, 1], or what renders them; the network gets
+    them where its weights are, and in their number format. What the accumulators had seen before is forgotten.
+    `network`: what `send` gave for this executor, where the network was sent already. `kept`: records each shard as
+    soon as it is swept, and takes those that are there. Raises InputError for no images, sizes below 1, and networks
+    that cannot be sent; WorkerError where workers end again and again; StorageError where a record cannot be written;
+    and as `sweep` does.
     """
     if not len(images) or min(shard, batch_size) < 1:
         raise InputError(f"{len(images)} images, shard={shard}, batch_size={batch_size}; at least 1 of each is needed")
     for accumulator in _all(accumulators):
         accumulator.restore({})
     stretches = [(first, min(first + shard, len(images))) for first in range(0, len(images), shard)]
-    empty = pickle.dumps(accumulators)
-    archive = None if kept is None else _Archive(kept, model, empty)
+    archive = None if kept is None else _Archive(kept, model, _empty(accumulators))
     todo = [stretch for stretch in stretches if archive is None or archive.find(*stretch) is None]
-    swept = _swept(executor, model, images, empty, todo, network, batch_size)
+    swept = _swept(executor, model, images, _empty(accumulators), todo, network, batch_size)
     for first, stop in stretches:
         states = archive.find(first, stop) if archive else None
         if states is None:
@@ -100,23 +131,25 @@ def sweep_over(
 def _swept(
     executor: Executor | None,
     model: VisionModel,
-    images: Pixels,
-    empty: bytes,
+    images: Pixels | Rendered,
+    empty: Accumulators,
     stretches: Sequence[tuple[int, int]],
     network: Shared | None,
     batch_size: int,
 ) -> Iterator[States]:
-    """What pickled, empty accumulators see of each stretch, one after the other."""
+    """What empty accumulators see of each stretch, one after the other."""
     if not stretches:
         return
     if executor is None:
         for first, stop in stretches:
-            yield sweep_stretch(model, empty, images[first:stop], first, batch_size)
+            some = images if isinstance(images, Rendered) else images[first:stop]
+            yield sweep_stretch(model, _packed(empty, first, stop), some, stop, first, batch_size)
         return
     sent = network or send(model, executor)
     tasks = (
-        partial(executor.submit, _elsewhere, sent, empty, images[first:stop].numpy(), first, batch_size)
+        partial(executor.submit, _elsewhere, sent, _packed(empty, first, stop), some, stop, first, batch_size)
         for first, stop in stretches
+        for some in [images if isinstance(images, Rendered) else images[first:stop].numpy()]
     )
     yield from _in_order(tasks, ahead=2 * slots_of(executor))
 
@@ -136,25 +169,61 @@ def _in_order(tasks: Iterable[partial[Future[States]]], ahead: int) -> Iterator[
             future.cancel()
 
 
-def sweep_stretch(model: VisionModel, empty: bytes, pixels: Tensor, first: int, batch_size: int) -> States:
-    """What pickled, empty accumulators have seen after a sweep over `pixels`, whose first image has this number."""
-    accumulators: Accumulators = pickle.loads(empty)
-    batches = (batch.float() / 255 if batch.dtype == torch.uint8 else batch for batch in pixels.split(batch_size))
-    sweep(model, batches, accumulators, first=first)
+def sweep_stretch(
+    model: VisionModel, packed: bytes, images: Tensor | Rendered, stop: int, first: int, batch_size: int
+) -> States:
+    """What empty accumulators, pickled, have seen after a sweep over images number `first` up to and without `stop`.
+
+    `images`: these, or what renders them.
+    """
+    accumulators: Accumulators = pickle.loads(packed)
+    sweep(model, as_the_network_takes_them(model, _batches(images, first, stop, batch_size)), accumulators, first=first)
     return {layer: [accumulator.state() for accumulator in some] for layer, some in accumulators.items()}
 
 
-def _elsewhere(network: Shared, empty: bytes, pixels: NDArray[Any], first: int, batch_size: int) -> States:
+def _batches(images: Tensor | Rendered, first: int, stop: int, batch_size: int) -> Iterator[Images]:
+    if isinstance(images, Rendered):
+        numbers = np.arange(first, stop)
+        yield from (images.render(numbers[at : at + batch_size]) for at in range(0, len(numbers), batch_size))
+    else:
+        yield from (batch.float() / 255 if batch.dtype == torch.uint8 else batch for batch in images.split(batch_size))
+
+
+def as_the_network_takes_them(model: VisionModel, batches: Iterable[Images]) -> Iterator[Images]:
+    """Batches on the network's device, in its precision and in the order of memory that it is fastest with."""
+    weights = (weight for weight in model.module.parameters() if weight.is_floating_point())
+    weight = next(weights, torch.empty(0, dtype=torch.float32))
+    layout = model.layout
+    return (batch.to(weight.device, weight.dtype, memory_format=layout) for batch in batches)
+
+
+def _elsewhere(
+    network: Shared, packed: bytes, images: NDArray[Any] | Rendered, stop: int, first: int, batch_size: int
+) -> States:
     """What a worker does."""
-    return sweep_stretch(received(network), empty, torch.from_numpy(np.array(pixels)), first, batch_size)
+    some = images if isinstance(images, Rendered) else torch.from_numpy(np.array(images))
+    return sweep_stretch(received(network), packed, some, stop, first, batch_size)
+
+
+def _empty(accumulators: Accumulators) -> Accumulators:
+    """Accumulators made alike that have seen nothing."""
+    found = {layer: [copy.copy(accumulator) for accumulator in some] for layer, some in accumulators.items()}
+    for accumulator in _all(found):
+        accumulator.restore({})
+    return found
+
+
+def _packed(empty: Accumulators, first: int, stop: int) -> bytes:
+    """What those need to know who see the images of this stretch."""
+    return pickle.dumps({layer: [each.for_images(first, stop) for each in some] for layer, some in empty.items()})
 
 
 class _Archive:
     """The records of a sweep's shards."""
 
-    def __init__(self, kept: Kept, model: VisionModel, empty: bytes) -> None:
+    def __init__(self, kept: Kept, model: VisionModel, empty: Accumulators) -> None:
         self._kept, self._network = kept, model.fingerprint
-        self._accumulators: Accumulators = pickle.loads(empty)
+        self._accumulators = empty
 
     def find(self, first: int, stop: int) -> States | None:
         """What was recorded of a shard that was swept to its end."""

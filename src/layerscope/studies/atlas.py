@@ -102,7 +102,8 @@ def atlas(
     layer: its name; tokens are taken from the square of patches, of layers without positions each image gives its one
     vector. grid: cells in a row and in a column. least: vectors that a cell needs to be shown. probe: "menagerie", or a
     folder of class folders. recipe: "draft", "standard" or "fine". layout: "umap" or "pca+t-sne"; by default UMAP where
-    umap-learn is installed. executor: makes the pictures, by default here.
+    umap-learn is installed. executor: shows the probe's images to the network, in chunks, and makes the pictures, by
+    default here; the layout is made here, and the bytes are the same whoever does the rest.
     Raises UnknownNameError for layers, recipes and layouts that do not exist, InputError for fewer than 32 vectors that
     are not zero or no cell with enough of them, StorageError where `out` cannot be written.
     """
@@ -115,13 +116,13 @@ def atlas(
     crew = Crew.of(model, executor)
     shown = open_probe(probe, model, on_progress=on_progress)
     asked = {"grid": grid, "least": least, "recipe": recipe, "seed": seed, "probe": probe, "layout": method[0]}
-    shared = common_facts(model, seed, shown)
+    shared = common_facts(model, seed, shown.fingerprint)
     key = content_key(
         kind="atlas", layer=of.name, grid=grid, least=least, layout=method, recipe=dataclasses.asdict(drawn), **shared
     )
     folder = _folder_of(Path(out), model, of, key)
     store = Store(folder)
-    record = store.find(key) or store.write(key, *laid_out(model, of, shown, asked, method[0], on_progress))
+    record = store.find(key) or store.write(key, *laid_out(crew, of, shown, asked, method[0], on_progress))
     jobs = list(_jobs(of, record))
     manifest = manifest_of(model, of, record, [job.key for job in jobs], shown, asked)
     write_whole(folder / "atlas.json", json.dumps(manifest, indent=1).encode())

@@ -17,6 +17,7 @@ from layerscope.records import Record
 from layerscope.studies import atlas_cells as cells
 from layerscope.studies.atlas_layout import grid_cells, lay_out
 from layerscope.studies.atlas_vectors import Readers, Vectors, linear_readers, sample_vectors
+from layerscope.studies.crew import Crew
 from layerscope.studies.manifest import SCHEMA, network_facts, opening
 from layerscope.studies.probe import Probe
 from layerscope.synthesis.outcome import Synthesis
@@ -25,10 +26,10 @@ from layerscope.types import Progress
 
 
 def laid_out(
-    model: VisionModel, layer: Layer, probe: Probe, asked: dict[str, Any], method: str, on_progress: Progress
+    crew: Crew, layer: Layer, probe: Probe, asked: dict[str, Any], method: str, on_progress: Progress
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Facts and arrays of the record of the layout: vectors with their places, and the cells with what they climb."""
-    vectors = sample_vectors(model, layer, probe, asked["seed"], on_progress)
+    vectors = sample_vectors(crew, layer, probe, asked["seed"], on_progress)
     on_progress(0, 1, f"laying out {len(vectors.values)} vectors")
     found = lay_out(vectors.values, method, asked["seed"])
     on_progress(1, 1, f"laying out {len(vectors.values)} vectors")
@@ -45,7 +46,7 @@ def laid_out(
     facts = {
         "schema": SCHEMA,
         "kind": "atlas",
-        "network": model.name,
+        "network": crew.model.name,
         "layer": layer.name,
         "layout": {"method": method, **numbers, "vectors": len(vectors.values), "silent": vectors.silent},
         "cells": [[row, column, len(members)] for row, column, members in full],

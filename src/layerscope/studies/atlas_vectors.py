@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,15 +17,17 @@ from torch import Tensor
 
 from layerscope.capture.evaluating import evaluating
 from layerscope.capture.head import run_from
-from layerscope.capture.hooks import capture
 from layerscope.capture.layers import Layer, units_first
-from layerscope.capture.positions import extra_tokens, grid_of
+from layerscope.capture.positions import Units, extra_tokens, grid_of
 from layerscope.errors import InputError
 from layerscope.models.model import VisionModel
+from layerscope.passes.accumulators import ImageValues
+from layerscope.passes.base import digest
+from layerscope.passes.spread import sweep_over
+from layerscope.studies.crew import Crew
 from layerscope.studies.probe import Probe
 from layerscope.types import Progress, no_progress
 
-BATCH = 64
 LINEAR = 1e-3
 """Relative difference up to which the gradients of two images, or at two positions, count as the same."""
 _TRIED = 4  # images on which it is tried whether the rest of the network is linear
@@ -51,33 +54,46 @@ class Readers:
     offset: NDArray[np.float64]
 
 
-def sample_vectors(
-    model: VisionModel, layer: Layer, probe: Probe, seed: int, on_progress: Progress = no_progress
-) -> Vectors:
+class _AtPlaces(ImageValues):
+    """For each image all units at one of the layer's positions: at `places` [images of the set]."""
+
+    def __init__(self, places: Tensor) -> None:
+        super().__init__()
+        self.places = places
+
+    def _values(self, units: Units, first: int) -> Tensor:
+        found = at_positions(units.detach())
+        places = self.places[first : first + len(found)].to(found.device)
+        return found[torch.arange(len(found), device=found.device), :, places]
+
+    def _settings(self) -> dict[str, Any]:
+        return {"places": digest(self.places)}
+
+
+def sample_vectors(crew: Crew, layer: Layer, probe: Probe, seed: int, on_progress: Progress = no_progress) -> Vectors:
     """One vector of `layer` for each probe image, at a position drawn from `seed`: the same whatever the batches are.
 
     Tokens are drawn from the square of patches, class tokens and registers are none of it. Layers without positions
     give their one vector. Raises InputError where an activation is no finite number.
     """
-    count = len(probe.data)
-    drawn = torch.rand(count, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    values = torch.empty(count, layer.units)
-    places = torch.empty(count, dtype=torch.int64)
-    for start in range(0, count, BATCH):
-        part = slice(start, min(start + BATCH, count))
-        with evaluating(model.module), capture(model, layer.name) as activations:
-            model(as_input(probe.data.pixels[part], model))
-        found = at_positions(units_first(activations[layer.name], layer.unit_axis)).float().cpu()
-        places[part] = (drawn[part] * found.shape[2]).long()
-        values[part] = found[torch.arange(len(found)), :, places[part]]
-        on_progress(part.stop, count, "probe images")
+    drawn = torch.rand(len(probe.data), generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    places = (drawn * _positions(layer)).long()
+    kept = _AtPlaces(places)
+
+    def report(done: int, total: int, what: str) -> None:
+        on_progress(done, total, "probe images")
+
+    pixels, by_layer = probe.data.pixels, {layer.name: [kept]}
+    sweep_over(crew.executor, crew.model, pixels, by_layer, network=crew.network, on_progress=report)
+    values = kept.compute()
     if not bool(values.isfinite().all()):
-        raise InputError(f"{layer.name} of {model.name!r} puts out values that are no finite numbers for probe images")
+        whose = f"{layer.name} of {crew.model.name!r}"
+        raise InputError(f"{whose} puts out values that are no finite numbers for probe images")
     heard, width = values.abs().amax(1) > 0, _width(layer)
-    kept = heard.nonzero()[:, 0]
-    rows, columns = places[kept] // width, places[kept] % width
-    drawn_from = {"images": kept.numpy(), "rows": rows.numpy(), "columns": columns.numpy()}
-    return Vectors(values[kept].numpy(), **drawn_from, silent=count - len(kept))
+    images = heard.nonzero()[:, 0]
+    rows, columns = places[images] // width, places[images] % width
+    drawn_from = {"images": images.numpy(), "rows": rows.numpy(), "columns": columns.numpy()}
+    return Vectors(values[images].numpy(), **drawn_from, silent=len(values) - len(images))
 
 
 def linear_readers(model: VisionModel, layer: Layer, probe: Probe) -> Readers | None:
@@ -125,9 +141,19 @@ def at_positions(units: Tensor) -> Tensor:
     return (grid_of(units) if tokens else units).flatten(2)
 
 
+def _positions(layer: Layer) -> int:
+    """How many there are for an image, as `at_positions` gives them."""
+    return at_positions(torch.empty(1, layer.units, *_map_of(layer))).shape[2]
+
+
+def _map_of(layer: Layer) -> list[int]:
+    """The layer's shape without its units."""
+    return [size for axis, size in enumerate(layer.shape, start=1) if axis != layer.unit_axis]
+
+
 def _width(layer: Layer) -> int:
     """Positions in a row of the layer's map; tokens that are no square of patches stand in one row."""
-    positions = [size for axis, size in enumerate(layer.shape, start=1) if axis != layer.unit_axis]
+    positions = _map_of(layer)
     if len(positions) != 1:
         return positions[-1] if positions else 1
     square = extra_tokens(positions[0]) is not None

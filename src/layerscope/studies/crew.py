@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from layerscope.models.model import VisionModel
 from layerscope.passes.elsewhere import Shared, received, send, slots_of
+from layerscope.passes.spread import Workers
 
 Key = TypeVar("Key")
 AHEAD = 2
@@ -27,6 +28,11 @@ class Crew:
     def of(model: VisionModel, executor: Executor | None) -> Crew:
         """Of an executor, to whose workers the network is sent. InputError where it cannot be."""
         return Crew(model, executor, None if executor is None else send(model, executor))
+
+    @property
+    def workers(self) -> Workers:
+        """The same, for sweeps over data sets."""
+        return Workers(self.executor, self.network)
 
     @property
     def size(self) -> int | None:

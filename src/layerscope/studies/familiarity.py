@@ -43,7 +43,8 @@ def _familiar_words(beyond: int, layers: int, reference: Reference, unlike: bool
             f"This image is unlike anything that the network knows: in {beyond} of {layers} layers its activations lie "
             f"outside those of {known}. Whatever label it gets is a guess, and so is every explanation of it."
         )
-    within = f"In all {layers} layers the activations lie within those of {known}."
+    everywhere = f"In all {layers} layers" if layers > 1 else "In the one layer that was compared"
+    within = f"{everywhere} the activations lie within those of {known}."
     if beyond:
         within = f"In {beyond} of {layers} layers the activations lie outside those of {known}; in the others within."
     return f"{within} {_weak(reference)}"

@@ -19,6 +19,8 @@ from layerscope.capture.units import Unit
 from layerscope.errors import InputError
 from layerscope.figures.galleries import layers_of
 from layerscope.figures.source import opened
+from layerscope.figures.words import plural
+from layerscope.given import path_to, whole_number
 from layerscope.models.model import VisionModel
 from layerscope.records import Store, content_key
 from layerscope.studies.crew import Crew
@@ -29,7 +31,7 @@ from layerscope.studies.identity import common_facts
 from layerscope.studies.manifest import manifest_of, write_manifest
 from layerscope.studies.outcome_cards import CARD, seeds_of
 from layerscope.studies.probe import Probe, open_probe
-from layerscope.studies.selection import choose_units
+from layerscope.studies.selection import asked_for, choose_units
 from layerscope.synthesis.cost import shares
 from layerscope.synthesis.recipes import default_objective, recipe_for
 from layerscope.types import Counted, Progress, no_progress
@@ -57,7 +59,7 @@ class Gallery:
             return tuple(record.facts for layer in layers_of(report) for record in layer.records())
 
     def __repr__(self) -> str:
-        shown = f"{self.made + self.found} units of {len(self.layers)} layers"
+        shown = f"{plural(self.made + self.found, 'unit')} of {plural(len(self.layers), 'layer')}"
         return f"Gallery({self.network!r}: {shown}, {self.made} made now; in {str(self.folder)!r})"
 
     def _repr_html_(self) -> str:
@@ -92,18 +94,19 @@ def gallery(
     """
     if not isinstance(model, VisionModel):
         raise InputError(f"a {type(model).__name__} is no VisionModel; open it with load_model, or wrap(module)")
-    began, asked = time.perf_counter(), [units] if isinstance(units, str) else list(units)
-    wanted, sooner = choose_units(model, asked), choose_units(model, first) if first else []
+    began, asked, before = time.perf_counter(), asked_for(units), asked_for(first or (), "first")
+    out, seed = path_to("out", out), whole_number("seed", seed, 0)
+    wanted, sooner = choose_units(model, asked), choose_units(model, before) if before else []
     recipe_for(recipe, None, model)  # an unknown name is said before any work
     seeds = seeds_of(recipe, seeds)
     crew = Crew.of(model, executor)
     shown = None if probe is None else open_probe(probe, model, on_progress=on_progress)
-    jobs = _jobs(model, wanted, recipe, seed, seeds, shown)
+    jobs = jobs_of(model, wanted, recipe, seed, seeds, shown.fingerprint if shown else None)
     listed = [(job.layer, job.unit.index, job.key) for job in jobs]
     manifest = manifest_of(
         model, listed, asked=asked, recipe=recipe, seed=seed, seeds=seeds, probe=shown, probe_spec=probe
     )
-    folder = write_manifest(Path(out), manifest)
+    folder = write_manifest(out, manifest)
     store = Store(folder)
     todo = [job for job in jobs if store.find(job.key) is None]
     naturals = _naturals(crew, todo, shown, on_progress)
@@ -138,9 +141,10 @@ def _counting(
     return tell
 
 
-def _jobs(
-    model: VisionModel, wanted: list[tuple[Layer, list[int]]], recipe: str, seed: int, seeds: int, probe: Probe | None
+def jobs_of(
+    model: VisionModel, wanted: list[tuple[Layer, list[int]]], recipe: str, seed: int, seeds: int, probe: str | None
 ) -> list[Job]:
+    """The units of a gallery with the keys of their records. probe: the fingerprint of its natural images, if any."""
     jobs, facts = [], common_facts(model, seed, probe) | {"seeds": seeds, "card": CARD}
     for layer, indices in wanted:
         made = recipe_for(recipe, layer, model)

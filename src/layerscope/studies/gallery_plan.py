@@ -16,7 +16,7 @@ from layerscope.names import slug
 from layerscope.objectives import Objective
 from layerscope.records import Store
 from layerscope.studies.chunks import batches_of
-from layerscope.studies.gallery import CHUNK
+from layerscope.studies.gallery import CHUNK, jobs_of
 from layerscope.studies.manifest import SCHEMA, known, network_facts
 from layerscope.studies.outcome_cards import MOVED, OTHER_PICTURES, seeds_of
 from layerscope.studies.planned_loads import picked_loads
@@ -26,6 +26,8 @@ from layerscope.synthesis import cost
 from layerscope.synthesis.cost import Load, Rates
 from layerscope.synthesis.recipes import Recipe, default_objective, recipe_for
 from layerscope.types import Progress, no_progress
+
+_Wanted = list[tuple[Layer, list[int]]]
 
 
 @dataclass(frozen=True)
@@ -171,8 +173,8 @@ def gallery_plan(
     """What `gallery` with the same arguments will take; some seconds of measuring, and nothing is written.
 
     The work of each picture is counted, and its time predicted from a few real steps at an early and a deep layer.
-    What is in `out` already costs nothing; a unit counts as made where a gallery of the same network, recipe, seeds and
-    probe (by its name) lists it and its record is there.
+    What is in `out` already costs nothing: what a gallery would find there, if the probe's images are the same as then,
+    of which only name and number are looked at.
     workers: processes that share the work; None: this process. Raises what `gallery` raises for its arguments.
     """
     if not isinstance(model, VisionModel):
@@ -183,8 +185,8 @@ def gallery_plan(
     naturals = None if probe is None else NaturalImages.of(probe, model)
     on_progress(0, 3, "counting the work")
     facts = {"recipe": recipe, "seed": seed, "seeds": seeds}
-    there = _found(model, Path(out), facts, naturals.name if naturals else None)
-    asked = _asked(model, [units] if isinstance(units, str) else list(units), recipe, there)
+    wanted = choose_units(model, [units] if isinstance(units, str) else list(units))
+    asked = _asked(model, wanted, recipe, _found(model, wanted, Path(out), facts, naturals))
     todo = [one for one in asked if one.missing]
     on_progress(1, 3, "timing a few steps")
     rates = cost.calibrate(model, _samples(model, todo), None if workers is None else 1) if todo else cost.TYPICAL
@@ -231,8 +233,7 @@ class _Asked:
         )
 
 
-def _asked(model: VisionModel, units: list[str], recipe: str, found: set[tuple[str, int]]) -> list[_Asked]:
-    wanted = choose_units(model, units)
+def _asked(model: VisionModel, wanted: _Wanted, recipe: str, found: set[tuple[str, int]]) -> list[_Asked]:
     made = [
         (recipe_for(recipe, layer, model), default_objective(Unit(layer.name, indices[0]), model).layers)
         for layer, indices in wanted
@@ -261,16 +262,21 @@ def _some(asked: _Asked) -> list[int]:
     return asked.units[: asked.recipe.together]
 
 
-def _found(model: VisionModel, out: Path, facts: dict[str, Any], probe: str | None) -> set[tuple[str, int]]:
-    """Layer and number of the units whose records are there, by the manifests of this network's galleries in `out`."""
+def _found(
+    model: VisionModel, wanted: _Wanted, out: Path, facts: dict[str, Any], naturals: NaturalImages | None
+) -> set[tuple[str, int]]:
+    """Layer and number of those wanted whose records are there, by the keys that a gallery in `out` gives them now.
+
+    The images of the probe are not read: their fingerprint is taken from the gallery that has as many of that name.
+    """
     alike = {"schema": SCHEMA, "layerscope": version("layerscope"), "network": network_facts(model), **facts}
+    images = naturals and (naturals.name, naturals.count)
     found = set()
     for path in sorted(out.glob(f"{slug(model.name)}*/gallery.json")):
         manifest, store = known(path), Store(path.parent)
         seen = manifest.get("probe")
-        if {name: manifest.get(name) for name in alike} != alike or (seen and seen["name"]) != probe:
+        if {name: manifest.get(name) for name in alike} != alike or (seen and (seen["name"], seen["images"])) != images:
             continue
-        for layer in manifest["layers"]:
-            listed = zip(layer["indices"], layer["keys"], strict=True)
-            found |= {(layer["name"], index) for index, key in listed if store.path(key).is_file()}
+        jobs = jobs_of(model, wanted, **facts, probe=seen and seen["fingerprint"])
+        found |= {(job.layer.name, job.unit.index) for job in jobs if store.path(job.key).is_file()}
     return found

@@ -22,6 +22,8 @@ from layerscope.synthesis.outcome import Synthesis
 from layerscope.synthesis.recipes import Recipe
 
 Card = dict[str, Any]
+Lost = list[tuple[list["Job"], WorkerError]]
+"""Chunks that were given up, and why."""
 
 
 @dataclass(frozen=True)
@@ -58,10 +60,11 @@ def chunks_made(
 ) -> Iterator[tuple[list[Job], Synthesis, list[Card]]]:
     """Chunks with the pictures of their first seed and their cards, as they are ready.
 
-    naturals: by layer; empty for none. WorkerError, after all others, for chunks that were given up.
+    naturals: by layer; empty for none. WorkerError, after all others, for chunks that were given up, or for which what
+    their cards are measured against was.
     """
-    lost: list[tuple[list[Job], WorkerError]] = []
-    for chunk, done in crew.each(_pictures_and_cards, _asked(crew, chunks, seeds, naturals)):
+    lost: Lost = []
+    for chunk, done in crew.each(_pictures_and_cards, _asked(crew, chunks, seeds, naturals, lost)):
         try:
             pictures, cards = done.result()
         except WorkerError as error:
@@ -75,22 +78,40 @@ def chunks_made(
 
 
 def _asked(
-    crew: Crew, chunks: Sequence[list[Job]], seeds: range, naturals: Mapping[str, Naturals]
+    crew: Crew, chunks: Sequence[list[Job]], seeds: range, naturals: Mapping[str, Naturals], lost: Lost
 ) -> Iterator[tuple[list[Job], tuple[Any, ...]]]:
-    """What `_pictures_and_cards` is given for each chunk; what cards are measured against is made on the way."""
-    others: dict[str, OtherPictures] = {}
+    """What `_pictures_and_cards` is given for each chunk; what cards are measured against is made on the way, and where
+    that was given up, the chunk goes to `lost`."""
+    others: dict[str, OtherPictures | WorkerError | None] = {}
     for chunk, natural in zip(chunks, _natural(crew, chunks, seeds[0], naturals), strict=True):
         layer, recipe = chunk[0].layer, chunk[0].recipe
-        if len(seeds) > 1 and layer.name not in others:
-            ((_, done),) = crew.each(other_pictures, [(layer.name, (layer, recipe, seeds[0]))])
-            others[layer.name] = done.result()
-        controls = Controls(natural, others.get(layer.name))
-        yield chunk, (layer, _units(chunk), [job.objective for job in chunk], recipe, seeds, controls)
+        if layer.name not in others:
+            others[layer.name] = _others(crew, layer, recipe, seeds)
+        beside = others[layer.name]
+        if isinstance(natural, WorkerError):
+            lost.append((chunk, natural))
+        elif isinstance(beside, WorkerError):
+            lost.append((chunk, beside))
+        else:
+            controls = Controls(natural, beside)
+            yield chunk, (layer, _units(chunk), [job.objective for job in chunk], recipe, seeds, controls)
+
+
+def _others(crew: Crew, layer: Layer, recipe: Recipe, seeds: range) -> OtherPictures | WorkerError | None:
+    """Of several seeds, pictures of other units of the layer, or why they were given up."""
+    if len(seeds) < 2:
+        return None
+    ((_, done),) = crew.each(other_pictures, [(layer.name, (layer, recipe, seeds[0]))])
+    try:
+        found: OtherPictures = done.result()
+    except WorkerError as error:
+        return error
+    return found
 
 
 def _natural(
     crew: Crew, chunks: Sequence[list[Job]], seed: int, naturals: Mapping[str, Naturals]
-) -> Iterator[NaturalPaths | None]:
+) -> Iterator[NaturalPaths | WorkerError | None]:
     if not naturals:
         yield from [None] * len(chunks)
         return

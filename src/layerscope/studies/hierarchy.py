@@ -11,6 +11,7 @@ import math
 import os
 import time
 from collections.abc import Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -24,13 +25,14 @@ from layerscope.capture.layers import Layer
 from layerscope.dissection.early import EarlyStimuli
 from layerscope.dissection.measures import Exhibits, Site
 from layerscope.dissection.pictures import Pictures
-from layerscope.dissection.responses import as_the_network_takes_them
 from layerscope.dissection.stimuli.textures import Textures
 from layerscope.errors import InputError, UnknownNameError
 from layerscope.figures.hierarchy_panels import hierarchy as draw
 from layerscope.figures.saving import save
 from layerscope.models.model import VisionModel
+from layerscope.passes.spread import as_the_network_takes_them
 from layerscope.records import Record, Store, content_key, write_whole
+from layerscope.studies.crew import Crew
 from layerscope.studies.hierarchy_account import Account
 from layerscope.studies.hierarchy_files import FIGURE, MANIFEST, is_complete, manifest_of, write_manifest
 from layerscope.studies.hierarchy_networks import Subject, measured
@@ -186,19 +188,24 @@ def hierarchy(
     out: str | Path = "outputs/hierarchy",
     *,
     seed: int = 0,
+    executor: Executor | None = None,
     on_progress: Progress = no_progress,
 ) -> Hierarchy:
     """Measure what the units of each main layer code, and whether that rises from edges to objects.
 
     probe: "menagerie", or a folder of class folders; without masks there is no test for parts. profile: "quick" or
     "full". seed: from 0 to 2^32 - 1. The report lies in a folder of its own below `out`; what was measured before is
-    not measured again, network by network, and what was measured of the twins goes when the report is whole. Raises
-    UnknownNameError for another profile, InputError for a network without layers to tell of, or whose activations are
-    no numbers, for a folder without classes or with too few pictures, and for another seed; StorageError where `out`
-    cannot be written.
+    not measured again, network by network, and what was measured of the twins goes when the report is whole. executor:
+    shows all networks all images, in chunks, and draws the pictures, by default here; rendering scenes, drawing twins,
+    effective receptive fields, linear readers and statistics stay here, and the bytes are the same whoever does it.
+    Raises UnknownNameError for another profile, InputError for a network without layers to tell of, or whose
+    activations are no numbers, or that cannot be sent to an executor, for a folder without classes or with too few
+    pictures, and for another seed; StorageError where `out` cannot be written, and WorkerError for a chunk that ends
+    its worker each time.
     """
     chosen, began, probe = _checked(model, profile, seed), time.perf_counter(), _named(probe)
     main = _main_layers(model)
+    crew = Crew.of(model, executor)
     pictures = _pictures(model, probe, chosen, seed, on_progress)
     size, channels = model.input_size, model.channels
     exhibits = Exhibits(
@@ -217,9 +224,9 @@ def hierarchy(
     made = 0
     if found is None:
         write_manifest(folder, {**manifest, "complete": False})  # what cannot be written is said before the work
-        own, others, made = measured(subject, store, twins, on_progress)
+        own, others, made = measured(subject, store, twins, crew, on_progress)
         account = Account(subject, main, own, others, chosen.splits, on_progress)
-        found = store.write(key, *_told(account, manifest, subject, on_progress))
+        found = store.write(key, *_told(account, manifest, subject, crew, on_progress))
     report = Hierarchy(folder, found, made, time.perf_counter() - began)
     if made or not is_complete(folder, key):
         write_whole(folder / "layers.csv", as_csv([flat(row) for row in report.layers]))
@@ -236,13 +243,13 @@ def hierarchy(
 
 
 def _told(
-    account: Account, manifest: dict[str, Any], subject: Subject, on_progress: Progress
+    account: Account, manifest: dict[str, Any], subject: Subject, crew: Crew, on_progress: Progress
 ) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     """Facts and arrays of the report, with synthetic pictures of the units that it shows."""
     facts, arrays = account.facts(), account.arrays()
     shown = {row["name"]: sorted({*row["telling"], *row["sample"]}) for row in facts["layers"]}
-    exhibits = subject.exhibits
-    drawn, pictures = synthesise(subject.model, shown, exhibits.pictures, seed=subject.seed, on_progress=on_progress)
+    probe = subject.exhibits.pictures
+    drawn, pictures = synthesise(crew, shown, probe, seed=subject.seed, on_progress=on_progress)
     rows = [{**row, "pictures": drawn[row["name"]]} for row in facts["layers"]]
     return {**manifest, **facts, "layers": rows, "recipe": RECIPE}, {**arrays, **pictures}
 

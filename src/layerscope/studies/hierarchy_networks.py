@@ -9,10 +9,11 @@ from typing import Any
 import torch
 
 from layerscope.dissection.measures import Exhibits, LayerMeasures, Site, measure
-from layerscope.dissection.responses import as_the_network_takes_them
 from layerscope.dissection.twins import random_twin
 from layerscope.models.model import VisionModel
+from layerscope.passes.spread import Workers, as_the_network_takes_them
 from layerscope.records import Record, Store, content_key
+from layerscope.studies.crew import Crew
 from layerscope.types import Images, Progress, Steps, no_progress
 
 SCHEMA = 1
@@ -50,18 +51,19 @@ class Subject:
 
 
 def measured(
-    subject: Subject, store: Store, twins: int, on_progress: Progress = no_progress
+    subject: Subject, store: Store, twins: int, crew: Crew, on_progress: Progress = no_progress
 ) -> tuple[Measured, list[Measured], int]:
     """The measures of the network, those of its twins, and how many of all these were made now.
 
-    What the store has already is not measured again. Progress counts images, over all networks.
+    What the store has already is not measured again. crew: sweeps; each twin is drawn here, one after the other, and
+    then sent to it as the network was. Progress counts images, over all networks.
     """
     each, wanted = subject.exhibits.forwards, [None, *range(twins)]
     found, made, step = [], 0, Steps(on_progress, len(wanted) * each)
     for twin in wanted:
         record = store.find(subject.key(twin))
         if record is None:
-            record = _made(subject, store, twin, step)
+            record = _made(subject, store, twin, crew, step)
             made += 1
         found.append(_read(subject, record))
         step.on(each)
@@ -69,12 +71,13 @@ def measured(
     return found[0], found[1:], made
 
 
-def _made(subject: Subject, store: Store, twin: int | None, on_progress: Progress) -> Record:
-    model = subject.model
+def _made(subject: Subject, store: Store, twin: int | None, crew: Crew, on_progress: Progress) -> Record:
+    model, workers, draws = subject.model, crew.workers, subject.draws
     if twin is not None:
-        model = random_twin(model, _calibration(subject), seed=subject.seed * 1000 + twin)
-    draws = subject.draws if twin is None else 0
-    layers = measure(model, subject.sites, subject.exhibits, draws=draws, seed=subject.seed, on_progress=on_progress)
+        model, draws = random_twin(model, _calibration(subject), seed=subject.seed * 1000 + twin), 0
+        workers = Workers.of(model, crew.executor)
+    how: dict[str, Any] = {"draws": draws, "seed": subject.seed, "workers": workers, "on_progress": on_progress}
+    layers = measure(model, subject.sites, subject.exhibits, **how)
     facts: dict[str, Any] = {
         "schema": SCHEMA,
         "kind": "measures",

@@ -11,11 +11,11 @@ from layerscope.capture.evaluating import evaluating
 from layerscope.capture.hooks import capture
 from layerscope.models.model import VisionModel
 from layerscope.studies.manifest import SCHEMA
-from layerscope.studies.probe import Probe
 
 
-def common_facts(model: VisionModel, seed: int, probe: Probe | None) -> dict[str, Any]:
-    """Versions, the network's weights and what it makes of noise, the colours of its pictures, seed and probe."""
+def common_facts(model: VisionModel, seed: int, probe: str | None) -> dict[str, Any]:
+    """Versions, the network's weights and what it makes of noise, the colours of its pictures, seed and probe, which is
+    a fingerprint."""
     return {
         "schema": SCHEMA,
         "layerscope": version("layerscope"),
@@ -23,7 +23,7 @@ def common_facts(model: VisionModel, seed: int, probe: Probe | None) -> dict[str
         "behaviour": _behaviour(model),
         "spectrum": model.card.get("spectrum"),
         "seed": seed,
-        "probe": probe.fingerprint if probe else None,
+        "probe": probe,
     }
 
 

@@ -18,6 +18,7 @@ from scipy.stats import rankdata
 from torch import Tensor
 
 from layerscope.capture.layers import Layer
+from layerscope.errors import WorkerError
 from layerscope.faithfulness.seen_means import TOGETHER, Look, Window, means_of, window_of
 from layerscope.models.model import VisionModel
 from layerscope.studies.crew import Crew
@@ -74,16 +75,18 @@ class NaturalPaths:
 
 def natural_paths(
     crew: Crew, asked: Iterable[tuple[Naturals, Sequence[int]]], seed: int, memory: int = MEMORY
-) -> Iterator[NaturalPaths]:
+) -> Iterator[NaturalPaths | WorkerError]:
     """For each of `asked`, some units of a layer, in their order; all of one probe.
 
-    Images are run for as many of them at a time as `memory` bytes hold, at least for one.
+    Images are run for as many of them at a time as `memory` bytes hold, at least for one. WorkerError, in the place of
+    those that need an image whose run was given up.
     """
     for group in _groups((_Asked.of(crew.model, *one, seed) for one in asked), memory):
         pixels = group[0].naturals.probe.data.pixels
-        ranks = _ranks(crew, pixels, dict.fromkeys(seen for one in group for seen in one.seen()))
+        ranks, lost = _ranks(crew, pixels, dict.fromkeys(seen for one in group for seen in one.seen()))
         for one in group:
-            yield one.taken(ranks)
+            error = next((lost[seen] for seen in one.seen() if seen in lost), None)
+            yield error or one.taken(ranks)
 
 
 def layers_before(model: VisionModel, layer: Layer, most: int = LAYERS) -> tuple[Layer, ...]:
@@ -184,18 +187,23 @@ def _groups(asked: Iterable[_Asked], memory: int) -> Iterator[list[_Asked]]:
         yield group
 
 
-def _ranks(crew: Crew, pixels: Tensor, wanted: Iterable[_Seen]) -> dict[_Seen, Ranks]:
-    """The ranks of all that is seen; each image is run once."""
+def _ranks(crew: Crew, pixels: Tensor, wanted: Iterable[_Seen]) -> tuple[dict[_Seen, Ranks], dict[_Seen, WorkerError]]:
+    """The ranks of all that is seen, each image being run once; and why there are none, where a run was given up."""
     by_image: dict[int, list[_Seen]] = {}
     for seen in wanted:
         by_image.setdefault(seen.image, []).append(seen)
     images = sorted(by_image)
     found: dict[_Seen, Ranks] = {}
+    lost: dict[_Seen, WorkerError] = {}
     for some, done in crew.each(_batch_ranks, _batches(pixels, images, by_image)):
-        ranks = done.result()
+        try:
+            ranks = done.result()
+        except WorkerError as error:
+            lost |= {seen: error for seen_there in some.values() for seen in seen_there}
+            continue
         for layer, seen_there in some.items():
             found.update(zip(seen_there, ranks[layer.name], strict=True))
-    return found
+    return found, lost
 
 
 def _batches(

@@ -19,10 +19,10 @@ from torch import Tensor
 
 from layerscope.capture.layers import Layer
 from layerscope.capture.units import Unit
-from layerscope.errors import InputError
 from layerscope.faithfulness.agreement import Agreement, agreement
 from layerscope.faithfulness.picture_paths import paths_through
 from layerscope.faithfulness.seen_means import UnitSpot, as_shown, position_means, seen_means
+from layerscope.given import whole_number
 from layerscope.models.model import VisionModel
 from layerscope.studies.natural_paths import NaturalPaths, drawn_units, layers_before
 from layerscope.synthesis.ascent import maximise
@@ -38,6 +38,7 @@ NO_NATURALS = "no natural images to compare with"
 ONE_SEED = "one seed only"
 SEEDS = {"fine": 3}
 """How many seeds a recipe has pictures of; one where it is not named."""
+MOST_SEEDS = 1000
 
 Floats = NDArray[np.float64]
 
@@ -94,9 +95,10 @@ def other_pictures(model: VisionModel, layer: Layer, recipe: Recipe, seed: int) 
 
 def seeds_of(recipe: str, seeds: int | None) -> int:
     """How many seeds a gallery has pictures of: as asked, or by its recipe. InputError for less than one."""
-    if seeds is not None and (isinstance(seeds, bool) or not isinstance(seeds, int) or seeds < 1):
-        raise InputError(f"seeds={seeds!r}; give a whole number of at least 1, or None for as many as the recipe has")
-    return SEEDS.get(recipe, 1) if seeds is None else seeds
+    if seeds is None:
+        return SEEDS.get(recipe, 1) if isinstance(recipe, str) else 1
+    advice = f"a whole number from 1 to {MOST_SEEDS:,}, or None for as many as the recipe has"
+    return whole_number("seeds", seeds, 1, MOST_SEEDS, advice)
 
 
 def read_in(model: VisionModel, layer: Layer) -> Layer:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from layerscope.given import path_to
 from layerscope.models.datasets import PROBE_SEED, LabelledImages, folder_images, menagerie_images
 from layerscope.models.model import VisionModel
 from layerscope.types import Progress, no_progress
@@ -45,7 +45,8 @@ def open_probe(
     Raises InputError where the folder is missing or holds no pictures.
     """
     if spec != "menagerie":
-        return Probe(Path(spec).name, folder_images(Path(spec), model.input_size, model.channels, on_progress))
+        folder = path_to("probe", spec)
+        return Probe(folder.name, folder_images(folder, model.input_size, model.channels, on_progress))
     size = min(max(model.input_size, SIZES[0]), SIZES[1])
     scenes = menagerie_images(count, PROBE_SEED, size, on_progress=on_progress)
     pixels = as_taken(scenes.pixels, model)

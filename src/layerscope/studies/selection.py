@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from layerscope.capture.layers import Layer
 from layerscope.capture.units import Unit
 from layerscope.errors import InputError, UnknownNameError
+from layerscope.given import shown
 from layerscope.models.model import VisionModel
+
+
+def asked_for(units: str | Sequence[str], name: str = "units") -> list[str]:
+    """What a study is asked for, as a list. Raises InputError for what is no text, and no list of texts."""
+    found = [units] if isinstance(units, str) else list(units) if isinstance(units, Iterable) else [units]
+    for one in found:
+        if not isinstance(one, str):
+            raise InputError(
+                f"{name}={shown(units)} names no units; give texts, as 'layer4.*' for layers or 'layer4.1.conv2:37'"
+            )
+    return found
 
 
 def choose_units(model: VisionModel, patterns: Sequence[str]) -> list[tuple[Layer, list[int]]]:

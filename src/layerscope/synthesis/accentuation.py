@@ -19,15 +19,17 @@ from layerscope import objectives as ob
 from layerscope.capture.evaluating import undisturbed
 from layerscope.capture.hooks import capture
 from layerscope.errors import InputError
+from layerscope.figures.words import plural
+from layerscope.given import finite_number, shown
 from layerscope.models.private_copy import private_copy
 from layerscope.objectives import Objective
 from layerscope.synthesis.ascent import bound_objective, maximise
+from layerscope.synthesis.checks import Asked, checked_model, listed
 from layerscope.synthesis.depth import map_at
 from layerscope.synthesis.recipes import Recipe, recipe_for
 from layerscope.types import Images, Progress, no_progress
 
 if TYPE_CHECKING:
-    from layerscope.capture.units import Unit
     from layerscope.models.model import VisionModel
     from layerscope.models.spectrum import Spectrum
     from layerscope.synthesis.outcome import Synthesis
@@ -51,7 +53,7 @@ KEPT_AT = 0.5
 def accentuate(
     model: VisionModel,
     images: Images,
-    objectives: Objective | Unit | str | Sequence[Objective | Unit | str],
+    objectives: Asked | Sequence[Asked],
     *,
     keep: float = 1.0,
     layer: str | None = None,
@@ -72,10 +74,9 @@ def accentuate(
     Scores and controls are the objective alone, after and before: the control is the image's own score. Raises
     InputError for images of another size, and what `maximise` raises.
     """
-    images = _checked(model, images)
-    if not keep >= 0:
-        raise InputError(f"keep={keep} holds nothing; give a number of at least 0")
-    bound, made = _one_each(model, images, objectives), _fitted(model, recipe or ACCENTUATION)
+    images, keep = _checked(checked_model(model), images), finite_number("keep", keep, 0)
+    made = _fitted(model, ACCENTUATION if recipe is None else recipe)
+    bound = _one_each(model, images, objectives)
     if keep:
         layer = model.layer(layer).name if layer is not None else _halfway(model)
         known, prices = ob.activations_of(model, images, layer), _worth(model, images, bound, made.leak)
@@ -110,11 +111,11 @@ def caricature(
     image than the image is; notes tell of those below. Raises InputError for images of another size, and what
     `maximise` raises.
     """
-    images = _checked(model, images)
+    images = _checked(checked_model(model), images)
+    made = _fitted(model, CARICATURE if recipe is None else recipe)
     layer = model.layer(layer).name
     known = ob.activations_of(model, images, layer)
     bound = [ob.likeness(layer, row, power).bind(model) for row in known]
-    made = _fitted(model, recipe or CARICATURE)
     starts = images if made.parametrisation == "seeded" else None
     art = maximise(
         model,
@@ -141,6 +142,8 @@ def _checked(model: VisionModel, images: Images) -> Images:
             f"images of {list(images.shape)} do not fit {model.name!r}; give [1 or more, {model.channels}, {side}, "
             f"{side}], values in [0, 1]"
         )
+    if not images.is_floating_point():
+        raise InputError(f"images are {images.dtype}; give floats with values in [0, 1]")
     images = images.detach().to("cpu", torch.float32)
     least, most = float(images.min()), float(images.max())
     if not 0 <= least <= most <= 1:
@@ -148,18 +151,19 @@ def _checked(model: VisionModel, images: Images) -> Images:
     return images
 
 
-def _one_each(
-    model: VisionModel, images: Images, objectives: Objective | Unit | str | Sequence[Objective | Unit | str]
-) -> list[Objective]:
-    given = list(objectives) if isinstance(objectives, Sequence) and not isinstance(objectives, str) else [objectives]
+def _one_each(model: VisionModel, images: Images, objectives: Asked | Sequence[Asked]) -> list[Objective]:
+    given = listed(objectives)
     if len(given) not in (1, len(images)):
-        raise InputError(f"{len(given)} objectives for {len(images)} images; give one for all, or one for each")
+        counts = f"{plural(len(given), 'objective')} for {plural(len(images), 'image')}"
+        raise InputError(f"{counts}; give one for all, or one for each")
     bound = [bound_objective(one, model) for one in given]
     return bound * len(images) if len(bound) == 1 else bound
 
 
 def _fitted(model: VisionModel, recipe: Recipe) -> Recipe:
-    """At the network's input size, in the precision that is fast there."""
+    """At the network's input size, in the precision that is fast there. Raises InputError for what is no Recipe."""
+    if not isinstance(recipe, Recipe):
+        raise InputError(f"{shown(recipe)} is no Recipe; make one with ls.Recipe, or leave it out")
     return dataclasses.replace(recipe, view=model.input_size, precision=recipe_for("standard", None, model).precision)
 
 

@@ -7,16 +7,25 @@ import time
 from collections.abc import Sequence
 from weakref import WeakKeyDictionary
 
-import torch
 from torch import nn
 
 from layerscope import objectives as ob
 from layerscope.capture.evaluating import undisturbed
 from layerscope.capture.units import Unit
 from layerscope.errors import InputError
+from layerscope.given import shown, whole_number
 from layerscope.models.model import VisionModel
 from layerscope.models.spectrum import Spectrum
 from layerscope.objectives import Objective
+from layerscope.synthesis.checks import (
+    Asked,
+    checked_frames,
+    checked_model,
+    checked_spectrum,
+    checked_starts,
+    checked_steps,
+    listed,
+)
 from layerscope.synthesis.outcome import Synthesis
 from layerscope.synthesis.pictures import together
 from layerscope.synthesis.plan import plan_of, ticker
@@ -27,7 +36,7 @@ from layerscope.types import Images, Progress, no_progress
 
 def maximise(
     model: VisionModel,
-    objectives: Objective | Unit | str | Sequence[Objective | Unit | str],
+    objectives: Asked | Sequence[Asked],
     *,
     recipe: str | Recipe = "standard",
     steps: int | None = None,
@@ -58,16 +67,11 @@ def maximise(
     exist, and InputError where a score is not finite or there is nothing to climb.
     """
     began = time.perf_counter()
-    if not isinstance(model, VisionModel):
-        raise InputError(f"a {type(model).__name__} is no VisionModel; open it with load_model, or wrap(module)")
-    objectives = [objectives] if isinstance(objectives, Objective | Unit | str) else list(objectives)
-    if not objectives or (steps is not None and steps < 1):
-        raise InputError(f"got {len(objectives)} objectives and steps={steps}; at least one of each is needed")
-    _check(starts, len(objectives))
-    if not isinstance(frames, int) or frames < 0 or frames == 1:
-        raise InputError(f"frames={frames}; give 2 or more (the first is the start, the last the picture), or 0")
-    bound = [bound_objective(one, model) for one in objectives]
-    colours = spectrum or Spectrum.from_card(model.card, model.channels)
+    colours = checked_spectrum(spectrum, checked_model(model))
+    steps, frames, seed = checked_steps(steps), checked_frames(frames), whole_number("seed", seed, 0)
+    asked = listed(objectives)
+    checked_starts(starts, len(asked))
+    bound = [bound_objective(one, model) for one in asked]
     with _turn(model.module), undisturbed(model.module):
         plan = plan_of(model, bound, recipe, steps, starts)
         written = isinstance(recipe, str) and starts is None  # a recipe of one's own asks for its ascent
@@ -85,24 +89,14 @@ def _turn(module: nn.Module) -> threading.RLock:
     return _TURNS.setdefault(module, threading.RLock())
 
 
-def bound_objective(given: Objective | Unit | str, model: VisionModel) -> Objective:
+def bound_objective(given: Asked, model: VisionModel) -> Objective:
     """What `maximise` climbs for an objective, a unit or its text, or the name of a class."""
     if isinstance(given, Objective):
         return given.bind(model)
     if isinstance(given, str) and (":" not in given or given in (model.class_names or ())):
         return ob.logit(given).bind(model)
     if not isinstance(given, Unit | str):
-        raise InputError(f"{given!r} is nothing to climb; give an objective, a unit such as 'conv3:5', or a class name")
+        raise InputError(
+            f"{shown(given)} is nothing to climb; give an objective, a unit such as 'conv3:5', or a class name"
+        )
     return default_objective(Unit.parse(given) if isinstance(given, str) else given, model)
-
-
-def _check(starts: Images | None, count: int) -> None:
-    if starts is None:
-        return
-    if not isinstance(starts, torch.Tensor) or not starts.is_floating_point():
-        kind = starts.dtype if isinstance(starts, torch.Tensor) else type(starts).__name__
-        raise InputError(f"starts of {kind} are no images; give a float tensor [n, channel, side, side] in [0, 1]")
-    if len(starts) != count:
-        raise InputError(f"{len(starts)} starts for {count} objectives; give one for each")
-    if not bool(((starts >= 0) & (starts <= 1)).all()):
-        raise InputError("the starts have values outside of [0, 1], or nan; give images with values in [0, 1]")

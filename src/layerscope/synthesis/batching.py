@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
-import torch
-
 from layerscope.errors import InputError
 
 T = TypeVar("T")
@@ -24,13 +22,6 @@ def in_batches(groups: Sequence[T], most: int, size_of: Callable[[T], int]) -> I
         held += size_of(group)
     if batch:
         yield batch
-
-
-def out_of_memory(error: BaseException) -> bool:
-    """Whether an error of torch means that memory does not suffice: CUDA has a class for it, the CPU has words."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    return "can't allocate memory" in str(error) or "not enough memory" in str(error)
 
 
 def halved(size: int, least: int, error: BaseException) -> int:

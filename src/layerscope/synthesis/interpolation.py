@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from layerscope import objectives as ob
+from layerscope.capture.evaluating import undisturbed
 from layerscope.errors import InputError
+from layerscope.given import finite_number, whole_number
 from layerscope.objectives import Objective
 from layerscope.synthesis.ascent import bound_objective, maximise
+from layerscope.synthesis.checks import MOST_TOGETHER, Asked, checked_frames, checked_model
 from layerscope.synthesis.depth import map_at
+from layerscope.synthesis.plan import plan_of
 from layerscope.types import Progress, no_progress
 
 if TYPE_CHECKING:
-    from layerscope.capture.units import Unit
     from layerscope.models.model import VisionModel
     from layerscope.models.spectrum import Spectrum
     from layerscope.synthesis.outcome import Synthesis
@@ -24,8 +28,8 @@ ALIGNED_AT = 0.25
 
 def interpolate(
     model: VisionModel,
-    first: Objective | Unit | str,
-    second: Objective | Unit | str,
+    first: Asked,
+    second: Asked,
     pictures: int = 5,
     *,
     align: float = 0.5,
@@ -46,23 +50,32 @@ def interpolate(
     Raises InputError for fewer than 2 pictures, more than a batch holds, or an end that gains nothing, and what
     `maximise` raises.
     """
-    if pictures < 2:
-        raise InputError(f"a row of {pictures} pictures leads nowhere; give 2 or more")
-    if not align >= 0:
-        raise InputError(f"align={align} holds nothing; give a number of at least 0")
+    pictures = whole_number("pictures", pictures, 2, MOST_TOGETHER)
+    align, frames = finite_number("align", align, 0), checked_frames(frames)
+    held = _layer(checked_model(model), layer)
     ends = [bound_objective(one, model) for one in (first, second)]
+    _check_fits(model, _row(ends, held, align), pictures, recipe)
     alone = maximise(model, ends, recipe=recipe, seed=seed, spectrum=spectrum, on_progress=on_progress)
     shares = [_share(one, gain) for one, gain in zip(ends, alone.scores - alone.controls, strict=True)]
-    row = ob.penalised(ob.interpolation(*shares), -align * ob.alignment(_layer(model, layer)))
     return maximise(
         model,
-        [row] * pictures,
+        [_row(shares, held, align)] * pictures,
         recipe=recipe,
         seed=seed,
         spectrum=spectrum,
         frames=frames,
         on_progress=on_progress,
     )
+
+
+def _row(ends: Sequence[Objective], held: str, align: float) -> Objective:
+    return ob.penalised(ob.interpolation(*ends), -align * ob.alignment(held))
+
+
+def _check_fits(model: VisionModel, row: Objective, pictures: int, recipe: str | Recipe) -> None:
+    """Raise what `maximise` would raise of a recipe, and of too many pictures, before the ends are climbed."""
+    with undisturbed(model.module):
+        plan_of(model, [row.bind(model)] * pictures, recipe, None, None)
 
 
 def _share(end: Objective, gain: float) -> Objective:

@@ -27,6 +27,7 @@ from torch import Tensor
 
 from layerscope.capture.evaluating import evaluating
 from layerscope.capture.hooks import capture
+from layerscope.figures.words import plural
 from layerscope.objectives import Activations, Objective
 from layerscope.synthesis.batching import in_batches
 
@@ -68,7 +69,7 @@ class Synthesis:
 
     def __repr__(self) -> str:
         counts = ", ".join(f"{self.status.count(one)} {one}" for one in dict.fromkeys(self.status))
-        return f"Synthesis({len(self.images)} pictures: {counts}; {self.seconds:.1f} s)"
+        return f"Synthesis({plural(len(self.images), 'picture')}: {counts}; {self.seconds:.1f} s)"
 
     def _repr_html_(self) -> str:
         """The pictures, each with its score, its control and its status."""
@@ -147,7 +148,7 @@ def judge(trace: np.ndarray, score: float, control: float, spread: float, dead: 
         return "weak", f"scores {score:.3g}, not clearly above {control:.3g} before the ascent (spread {spread:.2g})"
     rise = _late_rise(trace)
     if rise is None:
-        return "weak", f"{len(trace)} steps are too few to tell whether it settled"
+        return "weak", f"{plural(len(trace), 'step')}: too few to tell whether it settled"
     if rise > RISING:
         return "weak", f"still rising: {rise:.0%} of the gain came in the last quarter; more steps would change it"
     return "converged", ""

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from layerscope.capture.hooks import capture
-from layerscope.synthesis.batching import out_of_memory
+from layerscope.models.memory import out_of_memory
 
 _SAME = 1e-2
 """Of the length of all activations: what the order of a sum may change in bfloat16."""

@@ -11,11 +11,13 @@ import torch
 from layerscope.capture.evaluating import evaluating
 from layerscope.capture.hooks import capture
 from layerscope.errors import InputError
+from layerscope.models.memory import out_of_memory
 from layerscope.models.model import VisionModel
 from layerscope.objectives import OUTPUT, Objective
-from layerscope.synthesis.batching import in_batches
+from layerscope.synthesis.batching import halved, in_batches
+from layerscope.synthesis.checks import checked
 from layerscope.synthesis.climb import Party
-from layerscope.synthesis.recipes import Recipe, at_size, checked, recipe_for
+from layerscope.synthesis.recipes import Recipe, at_size, recipe_for
 from layerscope.synthesis.seeded import on_canvas
 from layerscope.types import Images, Progress
 
@@ -45,7 +47,8 @@ def plan_of(
         made = fitted[asked]
         if len(places) > made.together:
             raise InputError(
-                f"{len(places)} pictures of {str(objective)!r}; a group with diversity has at most {made.together}"
+                f"{len(places)} pictures of {str(objective)!r}, and one batch holds {made.together}; give fewer, or a "
+                "recipe with a larger together="
             )
         begins = () if starts is None else _begins(starts[list(places)], model, made)
         plan.setdefault((made, objective.layers), []).append(Party(objective, objective, tuple(places), begins))
@@ -77,13 +80,18 @@ def _deepest(objective: Objective, model: VisionModel) -> Layer | None:
 
 
 def that_fits(model: VisionModel, recipe: Recipe, layers: tuple[str, ...]) -> Recipe:
-    """The recipe at the network's input size where the network does not take a smaller picture up to these layers."""
+    """The recipe at the network's input size where the network does not take a smaller picture up to these layers.
+
+    Raises InputError where memory does not hold one picture.
+    """
     if recipe.shown >= model.input_size:
         return recipe
     try:
         with evaluating(model.module), capture(model, list(layers)):
             model.module(example_of(model)[..., : recipe.shown, : recipe.shown].to(model.dtype))
-    except REFUSALS:  # at full size the same error is raised
+    except (*REFUSALS, MemoryError) as error:  # at full size the same error is raised
+        if out_of_memory(error):
+            halved(1, 1, error)
         return at_size(recipe, model.input_size)
     return recipe
 

@@ -12,13 +12,15 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Literal
 
 import torch
 
 from layerscope import objectives
+from layerscope.capture.layers import Layer
 from layerscope.capture.units import Unit
 from layerscope.errors import InputError, UnknownNameError
+from layerscope.given import shown
 from layerscope.models.precision import Precision, fast_precision
 from layerscope.models.spectrum import Spectrum, power_law
 from layerscope.objectives import Objective
@@ -30,7 +32,6 @@ from layerscope.synthesis.transforms import Wander
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from layerscope.capture.layers import Layer
     from layerscope.models.model import VisionModel
 
 Stage = Literal["texture", "thing", "class"]
@@ -88,7 +89,7 @@ class Recipe:
 
         Raises UnknownNameError for a kind that does not exist.
         """
-        if kind not in KINDS:
+        if kind not in tuple(KINDS):
             raise UnknownNameError.among("parametrisation", kind, KINDS)
         return dataclasses.replace(self, parametrisation=kind, lr=KINDS[kind].lr, lr_end=KINDS[kind].lr_end)
 
@@ -144,8 +145,10 @@ of the cache (measured on resnet50: 32 pictures of 224 px take twice the time of
 
 def recipe_for(name: str, layer: Layer | None, model: VisionModel) -> Recipe:
     """The recipe "draft", "standard" or "fine" for a layer of `model`; None is the network's output (its classes)."""
-    if name not in EFFORTS:
+    if name not in tuple(EFFORTS):
         raise UnknownNameError.among("recipe", name, EFFORTS)
+    if not isinstance(layer, Layer | None):
+        raise InputError(f"{shown(layer)} is no Layer; give model.layer(name), or None for the network's output")
     effort, stage = EFFORTS[name], stage_of(layer, model)
     basis, view = STAGES[stage], _view(stage, layer, model, effort)
     large = model.input_size > SMALL_INPUT
@@ -175,32 +178,6 @@ def at_size(recipe: Recipe, side: int) -> Recipe:
     return dataclasses.replace(recipe, view=view, magnify=side / view, together=min(recipe.together, together(side)))
 
 
-_ABOVE_0 = ("magnify", "rms", "lr_end")
-_FROM_0 = ("lr", "rotate", "shift", "cap", "window", "alpha", "leak", "settle")
-
-
-def checked(recipe: Recipe) -> Recipe:
-    """The recipe itself. Raises InputError for what is none, and for numbers that no picture can be made with."""
-    if not isinstance(recipe, Recipe):
-        raise InputError(f"{recipe!r} is no recipe; give {', '.join(map(repr, EFFORTS))}, or a Recipe")
-    if recipe.parametrisation not in KINDS:
-        raise UnknownNameError.among("parametrisation", recipe.parametrisation, KINDS)
-    for name in ("steps", "view", "together"):
-        value = getattr(recipe, name)
-        if not isinstance(value, int) or value < 1:
-            raise InputError(f"recipe {recipe.name!r} has {name}={value}; give a whole number of at least 1")
-    for name in (*_ABOVE_0, *_FROM_0):
-        value, least = getattr(recipe, name), "above 0" if name in _ABOVE_0 else "of at least 0"
-        if not (0 < value < math.inf or (value == 0 and name in _FROM_0)):
-            raise InputError(f"recipe {recipe.name!r} has {name}={value}; give a number {least}")
-    if not 0 < recipe.scale[0] <= recipe.scale[1] < math.inf:
-        raise InputError(f"recipe {recipe.name!r} has scale={recipe.scale}; give the least and the most, above 0")
-    if recipe.precision not in get_args(Precision):
-        known = " or ".join(map(repr, get_args(Precision)))
-        raise InputError(f"recipe {recipe.name!r} has precision={recipe.precision!r}; give {known}")
-    return recipe
-
-
 def default_objective(unit: Unit, model: VisionModel) -> Objective:
     """What a gallery climbs for a unit, bound to `model`: an excited channel where a layer sees textures, a
     neuron where it sees things, a logit at the output."""
@@ -208,8 +185,8 @@ def default_objective(unit: Unit, model: VisionModel) -> Objective:
     stage = stage_of(layer, model)
     if unit.position is not None or stage == "thing":
         return objectives.neuron(unit).bind(model)
-    checked = objectives.excitation(unit).bind(model)
-    return objectives.logit(unit.index).bind(model) if stage == "class" else checked
+    excited = objectives.excitation(unit).bind(model)
+    return objectives.logit(unit.index).bind(model) if stage == "class" else excited
 
 
 def climbed(objective: Objective, recipe: Recipe) -> Objective:

@@ -9,12 +9,13 @@ import numpy as np
 from torch import nn
 
 from layerscope.errors import InputError
+from layerscope.models.memory import out_of_memory
 from layerscope.models.model import VisionModel
 from layerscope.models.precision import Precision
 from layerscope.models.private_copy import private_copy
 from layerscope.models.spectrum import Spectrum
 from layerscope.objectives import OUTPUT, Objective
-from layerscope.synthesis.batching import halved, in_batches, out_of_memory
+from layerscope.synthesis.batching import halved, in_batches
 from layerscope.synthesis.climb import Ascent, Climbed, Party, never_climbed
 from layerscope.synthesis.closed_form import EXACT, written_down
 from layerscope.synthesis.images import Parametrisation
