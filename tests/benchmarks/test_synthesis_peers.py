@@ -146,7 +146,7 @@ RECIPE = Recipe("tried", "fourier", view=32, steps=6, leak=0.0)
 def test_the_literal_loop_makes_the_same_pictures():
     model = small()
     target = settings.Target("conv2", 32, 1, 1)
-    rows = exactness.rows_of(model, [target], 3, 6, no_progress)
+    rows = exactness.judged(exactness.rows_of(model, [target], 3, 6, no_progress))
     ascents = {row["ascent"]: row for row in rows}
     assert [*ascents][:2] == ["literal, float64", "fast, float32"]
     for name in [*ascents][:2]:
@@ -190,10 +190,20 @@ def test_changes_are_told_in_percent_and_the_worst_with_its_sign():
 
 @pytest.mark.parametrize(
     ("end", "step", "rounding", "held"),
-    [(0.9, 0.1, 0.1, True), (1.1, 0.1, 0.1, False), (-4.0, 0.1, 8.0, True), (0.0, 1.2, 0.0, False)],
+    [(0.9, 0.1, 0.1, True), (1.1, 0.1, 0.1, False), (-4.0, 0.1, -8.0, True), (0.0, 1.2, -8.0, False)],
 )
 def test_where_rounding_alone_changes_the_end_each_step_is_judged(end, step, rounding, held):
-    assert exactness._held({"end_percent": end, "step_percent": step}, rounding) is held
+    layers = [{"network": "a", "layer": "conv1"}, {"network": "a", "layer": "conv2"}]
+    ascents = {exactness.DOUBLE: (0.0, 0.0, rounding), exactness.FAST: (end, step, 50.0)}
+    rows = [
+        layer
+        | {"ascent": name, "end_percent": one, "step_percent": other, "worst_percent": worst * (layer == layers[1])}
+        for layer in layers
+        for name, (one, other, worst) in ascents.items()
+    ]
+    told = [row["held"] for row in exactness.judged(rows)]
+    assert told[2:] == [None, held]
+    assert told[:2] == [None, abs(end) <= 1 and step <= 1]  # of a layer where rounding changes nothing
 
 
 def test_the_sheet_shows_the_pictures(tmp_path):

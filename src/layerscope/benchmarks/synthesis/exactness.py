@@ -37,7 +37,7 @@ from layerscope.synthesis.recipes import Recipe, parametrisation
 from layerscope.types import Progress
 
 BOUND = 0.01
-FAST = "fast, float32"
+DOUBLE, FAST = "literal, float64", "fast, float32"
 TOGETHER = 16
 
 
@@ -77,16 +77,22 @@ def _rows(model: VisionModel, target: Target, channels: Sequence[int], recipe: R
         rows.append(
             {"ascent": name, **at_the_end(scores, plain), **along(module, model, target.layer, channels, paths)}
         )
-    rounding = abs(rows[0]["end_percent"])
-    for row in rows:
-        row["held"] = _held(row, rounding) if row["ascent"] == FAST else None
     return rows
 
 
+def judged(rows: Sequence[Row]) -> list[Row]:
+    """With whether the bound is kept: at each step, and at the end where rounding alone changes no unit by more."""
+    alone = {_layer(row): abs(row["worst_percent"]) for row in rows if row["ascent"] == DOUBLE}
+    return [row | {"held": _held(row, alone[_layer(row)]) if row["ascent"] == FAST else None} for row in rows]
+
+
+def _layer(row: Row) -> tuple[object, object]:
+    return row["network"], row["layer"]
+
+
 def _held(row: Row, rounding: float) -> bool:
-    """By the end where rounding alone leaves that within the bound, at each step in any case."""
-    end = abs(row["end_percent"]) <= 100 * BOUND or rounding > 100 * BOUND
-    return end and row["step_percent"] <= 100 * BOUND
+    at_the_end = abs(row["end_percent"]) <= 100 * BOUND or rounding > 100 * BOUND
+    return at_the_end and row["step_percent"] <= 100 * BOUND
 
 
 def _others(
@@ -94,7 +100,7 @@ def _others(
 ) -> Iterator[tuple[str, NDArray[np.uint8], nn.Module]]:
     """Ascents beside the literal one: their names, their pictures, and the networks that they climb."""
     double = [literal_path(model, layer, channel, recipe, torch.float64).picture for channel in channels]
-    yield "literal, float64", np.stack(double), own_copy(model).double()
+    yield DOUBLE, np.stack(double), own_copy(model).double()
     for precision in dict.fromkeys(("float32", recipe.precision)):
         varied = dataclasses.replace(recipe, precision=precision)
         made = maximise(model, _objectives(layer, channels), recipe=varied).images

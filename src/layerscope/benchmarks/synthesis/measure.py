@@ -74,8 +74,14 @@ def tables_of(
     kept, layers = Kept.of(options), [target.layer for target in targets]
     judged = [target.layer for target in extent.judged]
     of_pictures = {
-        "exactness": kept.table(
-            "exactness", lambda: _exactness(model, extent, on_progress), judged, extent.exact_units, extent.exact_steps
+        "exactness": exactness.judged(
+            kept.table(
+                "exactness",
+                lambda: _exactness(model, extent, on_progress),
+                judged,
+                extent.exact_units,
+                extent.exact_steps,
+            )
         ),
         "objective": [
             row
