@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from layerscope.errors import InputError
-from layerscope.given import finite_number, path_to, shown, whole_number
+from layerscope.given import finite_number, path_to, progress_to, shown, whole_number
+from layerscope.types import no_progress
 
 
 @pytest.mark.parametrize("value", [3, np.int64(3), np.array(3), torch.tensor(3)])
@@ -63,6 +64,15 @@ def test_paths() -> None:
     for wrong in (None, 5, b"a", ["a"], "a\0b"):
         with pytest.raises(InputError, match=r"^out=.* is no path; give a text or a pathlib.Path$"):
             path_to("out", wrong)  # type: ignore[arg-type]
+
+
+def test_progress() -> None:
+    assert progress_to(no_progress) is no_progress
+    for wrong, words in ((None, "None"), ("a", "'a'"), (5, "5"), ([print] * 9, "a list")):
+        with pytest.raises(InputError) as caught:
+            progress_to(wrong)  # type: ignore[arg-type]
+        text = "is no function; give one that takes (done, total, what)"
+        assert str(caught.value) == f"on_progress={words} {text}"
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import SupportsFloat, SupportsIndex
 
 from layerscope.errors import InputError
+from layerscope.types import Progress
 
 
 def whole_number(name: str, value: SupportsIndex, least: int, most: int | None = None, advice: str = "") -> int:
@@ -41,6 +42,13 @@ def path_to(name: str, value: str | PathLike[str]) -> Path:
     if not isinstance(value, (str, PathLike)) or "\0" in str(value):
         raise InputError(f"{name}={shown(value)} is no path; give a text or a pathlib.Path")
     return Path(value)
+
+
+def progress_to(on_progress: Progress) -> Progress:
+    """The function that is told how far the work is."""
+    if not callable(on_progress):
+        raise InputError(f"on_progress={shown(on_progress)} is no function; give one that takes (done, total, what)")
+    return on_progress
 
 
 def shown(value: object, most: int = 60) -> str:

@@ -111,10 +111,11 @@ def test_the_engine_gets_the_work(tmp_path, capsys, monkeypatch):
     assert found == [1]
     said = capsys.readouterr().err.splitlines()
     assert said[0].startswith("hierarchy: 4 networks, ")
-    assert said[0].endswith(" without an engine")
+    assert said[0].endswith(" on 1 worker with a core each")
     assert said[-1] == "error: that was all"
 
 
 def test_plans_are_said_in_seconds_or_minutes():
     assert planned(Plan(6, 1000, 90.2)) == "6 networks, yours and its random twins, with 1000 images each: about 90 s"
     assert planned(Plan(6, 1000, 240)).endswith(": about 4 minutes")
+    assert planned(Plan(6, 1000, 240, workers=2)).endswith(": about 4 minutes on 2 workers with a core each")

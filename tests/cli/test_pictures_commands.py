@@ -72,7 +72,7 @@ def test_a_place_that_cannot_be_written_is_found_before_the_ascent(capsys, monke
         (["animate", "--units", "conv2:3", "--out", "a.mp4"], "cannot write a moving picture as 'a.mp4'"),
         (["atlas", "--layer", "conv99"], "no layer 'conv99'"),
         (["atlas", "--layer", "relu5", "--layout", "som"], "no layout 'som'"),
-        (["atlas", "--layer", "relu5", "--grid", "1000"], "grid=1000; give the cells in a row, 2 to 64"),
+        (["atlas", "--layer", "relu5", "--grid", "1000"], "grid=1000; give a whole number from 2 to 64"),
     ],
 )
 def test_what_cannot_be_done_is_one_line_before_any_work(capsys, words, message):

@@ -253,14 +253,23 @@ def test_another_question_gets_a_folder_of_its_own(model: VisionModel, tmp_path:
         ({"layer": "conv9"}, "no layer 'conv9'"),
         ({"recipe": "rough"}, "no recipe 'rough'"),
         ({"layout": "som"}, "no layout 'som'"),
-        ({"grid": 1}, "grid=1; give the cells in a row, 2 to 64"),
-        ({"least": 0}, "least=0; a cell needs one vector at least"),
+        ({"grid": 1}, "^grid=1; give a whole number from 2 to 64$"),
+        ({"grid": "x"}, "^grid='x'; give a whole number from 2 to 64$"),
+        ({"least": 0}, "^least=0; give a whole number of at least 1$"),
+        ({"least": 1.5}, "^least=1.5; give a whole number of at least 1$"),
+        ({"seed": "a"}, "^seed='a'; give a whole number from 0 to 4,294,967,295$"),
+        ({"seed": 2**32}, "^seed=4294967296; give a whole number from 0 to 4,294,967,295$"),
+        ({"out": 5}, "^out=5 is no path; give a text or a pathlib.Path$"),
+        ({"probe": 5}, "^probe=5 is no path; give a text or a pathlib.Path$"),
+        ({"executor": "zz"}, "^executor='zz' is no executor; give one of concurrent.futures"),
+        ({"on_progress": "a"}, "^on_progress='a' is no function; give one that takes"),
+        ({"model": nn.ReLU()}, "^a ReLU is no VisionModel; open it with load_model"),
         ({"least": IMAGES + 1}, r"no cell of 3 times 3 has 97 of the \d+ vectors; give a smaller grid= or least="),
     ],
 )
 def test_what_cannot_be_made_is_said(model: VisionModel, tmp_path: Path, asked: dict[str, object], message: str):
     with pytest.raises((InputError, UnknownNameError), match=message):
-        atlas(model, **{"layer": "2", "out": tmp_path, **DRAFT, **asked})
+        atlas(**{"model": model, "layer": "2", "out": tmp_path, **DRAFT, **asked})
     assert not list(tmp_path.rglob("*.json"))
 
 

@@ -26,7 +26,7 @@ from layerscope.records import Store
 from layerscope.site.pages import write_site
 from layerscope.studies.exemplars import window
 from layerscope.studies.gallery import gallery
-from layerscope.studies.probe import open_probe
+from layerscope.studies.probe import named_probe, open_probe
 from layerscope.studies.selection import choose_units
 from layerscope.synthesis.ascent import maximise
 
@@ -68,6 +68,12 @@ def test_unknown_units_are_said(model, tmp_path, units, message):
         ),
         ({"probe": 5}, "^probe=5 is no path; give a text or a pathlib.Path$"),
         ({"out": None}, "^out=None is no path; give a text or a pathlib.Path$"),
+        ({"probe": "a\0b"}, "^probe=.* is no path; give a text or a pathlib.Path$"),
+        (
+            {"executor": "zz"},
+            "^executor='zz' is no executor; give one of concurrent.futures, or what open_engine gives$",
+        ),
+        ({"on_progress": "a"}, r"^on_progress='a' is no function; give one that takes \(done, total, what\)$"),
         ({"recipe": []}, r"^no recipe '\[\]'; there are: draft, standard, fine$"),
     ],
 )
@@ -75,6 +81,12 @@ def test_what_no_gallery_can_be_made_of_is_said(model, tmp_path, options, messag
     with pytest.raises(InputError, match=message):
         gallery(model, **{"units": "2:1", "out": tmp_path, "probe": None, **options})
     assert not list(tmp_path.iterdir())
+
+
+def test_a_path_is_a_folder_of_natural_images_whatever_its_name_is(tmp_path):
+    assert named_probe("menagerie") == "menagerie"
+    assert named_probe(Path("menagerie")) == os.path.join(".", "menagerie")  # noqa: PTH118 (Path drops the dot)
+    assert named_probe(tmp_path) == str(tmp_path)
 
 
 def test_units_are_rows_of_what_was_measured(model, tmp_path):

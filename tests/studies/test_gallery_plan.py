@@ -222,12 +222,31 @@ def test_durations(seconds, words):
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [({"units": "conv9"}, UnknownNameError, "no layer 'conv9'"), ({"recipe": "quick"}, UnknownNameError, "no recipe 'quick'"),
-     ({"probe": "nowhere"}, InputError, "no folder 'nowhere'"), ({"workers": 0}, InputError, "workers=0 make no gallery; give 1 or more"),
-     ({"seeds": 0}, InputError, "seeds=0")],
+     ({"probe": "nowhere"}, InputError, "no folder 'nowhere'"), ({"seeds": 0}, InputError, "^seeds=0; give a whole number from 1 to 1,000"),
+     ({"units": 5}, InputError, "^units=5 names no units; give texts"), ({"units": None}, InputError, "^units=None names no units"),
+     ({"units": ["2:1", 5]}, InputError, r"^units=\['2:1', 5\] names no units"),
+     ({"seed": "a"}, InputError, "^seed='a'; give a whole number of at least 0$"), ({"seed": None}, InputError, "^seed=None; give a whole number"),
+     ({"probe": 5}, InputError, "^probe=5 is no path; give a text or a pathlib.Path$"), ({"out": 5}, InputError, "^out=5 is no path"),
+     ({"on_progress": "a"}, InputError, "^on_progress='a' is no function; give one that takes")],
 )  # fmt: skip
 def test_what_cannot_be_planned_is_said(model, arguments, error, message):
     with pytest.raises(error, match=message):
         gallery_plan(model, **arguments)
+
+
+@pytest.mark.parametrize(
+    ("workers", "words"), [(0, "0"), (1.5, "1.5"), (float("nan"), "nan"), ("a", "'a'"), (True, "True")]
+)
+def test_workers_are_a_whole_number(model, workers, words):
+    with pytest.raises(InputError) as caught:
+        gallery_plan(model, "2", workers=workers)
+    assert str(caught.value) == f"workers={words}; give a whole number of at least 1, or None for this process"
+
+
+def test_one_of_a_kind_is_said_so(model, tmp_path, known_rates):
+    words = gallery_plan(model, "6:1", tmp_path, recipe="draft", probe=None, workers=1).words
+    assert words.startswith("1 unit of 1 layer: ")
+    assert words.endswith(" on 1 worker")
 
 
 def test_a_bare_module_is_told_to_be_wrapped(model):

@@ -17,10 +17,12 @@ from layerscope.dissection.pictures import Control, Pictures
 from layerscope.dissection.stimuli.textures import Textures
 from layerscope.errors import InputError
 from layerscope.models.model import VisionModel, wrap
+from layerscope.studies import hierarchy as study
 from layerscope.studies import hierarchy_pictures as probes
 from layerscope.studies.hierarchy import Hierarchy, hierarchy, plan_hierarchy
 from layerscope.studies.hierarchy_networks import Subject, _calibration
 from layerscope.studies.hierarchy_pictures import folder_files, folder_pictures, menagerie_pictures
+from layerscope.studies.main_layers import main_layers
 
 
 def network(channels: int = 3) -> VisionModel:
@@ -141,6 +143,28 @@ def test_plans_tell_networks_and_images(scenes: Pictures) -> None:
     assert plan.networks == 4
     assert plan.seconds > 0
     assert plan.images == Exhibits(small_early(), Textures(32, 3, 6), scenes).forwards
+
+
+def test_workers_share_the_images_and_nothing_else(scenes: Pictures, monkeypatch: pytest.MonkeyPatch) -> None:
+    before, threads = torch.get_num_threads(), list[int]()
+
+    def timed(model: VisionModel) -> float:
+        threads.append(torch.get_num_threads())
+        return 0.5
+
+    monkeypatch.setattr(study, "_seconds_per_image", timed)
+    torch.set_num_threads(2)
+    try:
+        alone, shared = plan_hierarchy(network()), plan_hierarchy(network(), workers=3)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    units = sum(layer.units for layer in main_layers(network()))
+    assert alone.seconds == pytest.approx(4 * (alone.images * 0.5 + units * 0.02))
+    assert shared.seconds == pytest.approx(4 * (alone.images * 0.5 / 3 + units * 0.02))
+    assert (alone.workers, shared.workers, threads) == (None, 3, [2, 1])
+    with pytest.raises(InputError, match=r"^workers=0; give a whole number of at least 1, or None for this process$"):
+        plan_hierarchy(network(), workers=0)
 
 
 def test_plans_count_the_pictures_that_a_report_shows(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

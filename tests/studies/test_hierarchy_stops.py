@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,9 +13,9 @@ from torch import nn
 
 from layerscope.errors import InputError, StorageError
 from layerscope.models.model import wrap
-from layerscope.records import Store
+from layerscope.records import Record, Store
 from layerscope.studies import hierarchy_networks as networks
-from layerscope.studies.hierarchy import hierarchy
+from layerscope.studies.hierarchy import Hierarchy, hierarchy
 from layerscope.studies.hierarchy_pictures import menagerie_pictures
 
 
@@ -88,9 +89,34 @@ def test_activations_that_are_no_numbers_are_said(tmp_path):
 
 @pytest.mark.parametrize("seed", [-1, 2**32, True, 1.5, "a"])
 def test_seeds_are_whole_numbers_that_all_libraries_take(seed, tmp_path):
-    with pytest.raises(InputError, match="give a whole number from 0 to 4294967295"):
+    with pytest.raises(InputError, match="give a whole number from 0 to 4,294,967,295"):
         hierarchy(random_network(), out=tmp_path, seed=seed)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ({"profile": []}, r"^no profile '\[\]'; there are: quick, full$"),
+        ({"probe": 5}, "^probe=5 is no path; give a text or a pathlib.Path$"),
+        ({"out": None}, "^out=None is no path; give a text or a pathlib.Path$"),
+        (
+            {"executor": "zz"},
+            "^executor='zz' is no executor; give one of concurrent.futures, or what open_engine gives$",
+        ),
+        ({"on_progress": "a"}, r"^on_progress='a' is no function; give one that takes \(done, total, what\)$"),
+    ],
+)
+def test_what_no_hierarchy_can_be_made_of_is_said(how, message, tmp_path):
+    with pytest.raises(InputError, match=message):
+        hierarchy(random_network(), **{"out": tmp_path, **how})
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("layers", "words"), [(1, "1 layer"), (8, "8 layers")])
+def test_a_report_says_how_many_layers_it_tells_of(layers, words):
+    report = Hierarchy(Path("here"), Record("", {"words": "Shown.", "layers": [{}] * layers}, {}), 0, 0.0)
+    assert repr(report) == f"Hierarchy('Shown.', {words}, in 'here')"
 
 
 def test_networks_without_layers_and_what_is_no_network(tmp_path):

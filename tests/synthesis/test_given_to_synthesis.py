@@ -44,6 +44,7 @@ def said(call: Any) -> str:
         ({"seed": 1.5}, "seed=1.5; give a whole number of at least 0"),
         ({"seed": NAN}, "seed=nan; give a whole number of at least 0"),
         ({"seed": True}, "seed=True; give a whole number of at least 0"),
+        ({"on_progress": "a"}, "on_progress='a' is no function; give one that takes (done, total, what)"),
         ({"steps": "a"}, "steps='a'; give a whole number from 1 to 1,000,000"),
         ({"steps": []}, "steps=[]; give a whole number from 1 to 1,000,000"),
         ({"frames": "a"}, "frames='a'; give 2 to 10,000"),

@@ -22,11 +22,12 @@ _READ = ("edge", "texture", "shape", "object", "configuration")
 def report(
     model: VisionModel, probe: str, profile: str, out: Path, seed: int, executor: Executor | None = None
 ) -> Hierarchy:
-    """Make the report in `<out>/hierarchy`; what it would take in this process is said before it starts."""
+    """Make the report in `<out>/hierarchy`; what it will take is said before it starts."""
+    from layerscope.passes.elsewhere import slots_of
     from layerscope.studies.hierarchy import hierarchy, plan_hierarchy
 
-    alone = "" if executor is None else " without an engine"
-    remark(f"hierarchy: {planned(plan_hierarchy(model, probe, profile))}{alone}")
+    workers = None if executor is None else slots_of(executor)
+    remark(f"hierarchy: {planned(plan_hierarchy(model, probe, profile, workers=workers))}")
     with progress_bar("hierarchy") as on_progress:
         return hierarchy(
             model, probe, profile, out / "hierarchy", seed=seed, executor=executor, on_progress=on_progress
@@ -35,9 +36,12 @@ def report(
 
 def planned(plan: Plan) -> str:
     """A plan in words."""
+    from layerscope.figures.words import plural
+
     minutes = plan.seconds / 60
     about = f"{plan.seconds:.0f} s" if minutes < 2 else f"{minutes:.0f} minutes"
-    return f"{plan.networks} networks, yours and its random twins, with {plan.images} images each: about {about}"
+    where = "" if plan.workers is None else f" on {plural(plan.workers, 'worker')} with a core each"
+    return f"{plan.networks} networks, yours and its random twins, with {plan.images} images each: about {about}{where}"
 
 
 def as_json(made: Hierarchy) -> str:

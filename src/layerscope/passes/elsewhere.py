@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from layerscope.errors import InputError
+from layerscope.given import shown
 
 if TYPE_CHECKING:
     from layerscope.models.model import VisionModel
@@ -61,8 +62,12 @@ def send(model: VisionModel, executor: Executor) -> Shared:
     """The network for tasks of this executor; they get at it with `received`.
 
     Packed here, since torch, left to itself, would move the user's weights into shared memory. Networks of a file that
-    was run, or made of local classes, cannot be found again elsewhere: InputError.
+    was run, or made of local classes, cannot be found again elsewhere: InputError, as for what is no executor.
     """
+    if not isinstance(executor, Executor):
+        raise InputError(
+            f"executor={shown(executor)} is no executor; give one of concurrent.futures, or what open_engine gives"
+        )
     try:
         packed = pickle.dumps(model)
     except (pickle.PicklingError, AttributeError, TypeError) as error:

@@ -20,7 +20,8 @@ from typing import Any
 
 from layerscope import objectives
 from layerscope.capture.layers import Layer
-from layerscope.errors import InputError
+from layerscope.figures.words import plural
+from layerscope.given import path_to, progress_to, whole_number
 from layerscope.models.model import VisionModel
 from layerscope.names import slug
 from layerscope.objectives import Objective
@@ -30,8 +31,9 @@ from layerscope.studies.atlas_records import CellRecords, laid_out, manifest_of
 from layerscope.studies.crew import Crew
 from layerscope.studies.identity import common_facts
 from layerscope.studies.manifest import known
-from layerscope.studies.probe import open_probe
+from layerscope.studies.probe import LARGEST_SEED, named_probe, open_probe
 from layerscope.synthesis.ascent import maximise
+from layerscope.synthesis.checks import checked_model
 from layerscope.synthesis.outcome import Synthesis
 from layerscope.synthesis.recipes import Recipe, recipe_for
 from layerscope.types import Progress, no_progress
@@ -66,7 +68,7 @@ class Atlas:
         return tuple(record.facts for record in records if record is not None)
 
     def __repr__(self) -> str:
-        shown = f"{self.made + self.found} cells of {self.layer}, {self.made} made now"
+        shown = f"{plural(self.made + self.found, 'cell')} of {self.layer}, {self.made} made now"
         return f"Atlas({self.network!r}: {shown}; in {str(self.folder)!r})"
 
     def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
@@ -90,7 +92,7 @@ def atlas(
     *,
     grid: int = GRID,
     least: int = LEAST,
-    probe: str = "menagerie",
+    probe: str | Path = "menagerie",
     recipe: str = "standard",
     seed: int = 0,
     layout: str | None = None,
@@ -100,17 +102,19 @@ def atlas(
     """Make the atlas of a layer in a folder of its own below `out`; what is there already is not made again.
 
     layer: its name; tokens are taken from the square of patches, of layers without positions each image gives its one
-    vector. grid: cells in a row and in a column. least: vectors that a cell needs to be shown. probe: "menagerie", or a
-    folder of class folders. recipe: "draft", "standard" or "fine". layout: "umap" or "pca+t-sne"; by default UMAP where
-    umap-learn is installed. executor: shows the probe's images to the network, in chunks, and makes the pictures, by
-    default here; the layout is made here, and the bytes are the same whoever does the rest.
+    vector. grid: cells in a row and in a column, 2 to 64. least: vectors that a cell needs to be shown. probe:
+    "menagerie", or a folder of class folders. recipe: "draft", "standard" or "fine". seed: from 0 to 2^32 - 1. layout:
+    "umap" or "pca+t-sne"; by default UMAP where umap-learn is installed. executor: shows the probe's images to the
+    network, in chunks, and makes the pictures, by default here; the layout is made here, and the bytes are the same
+    whoever does the rest.
     Raises UnknownNameError for layers, recipes and layouts that do not exist, InputError for fewer than 32 vectors that
     are not zero or no cell with enough of them, StorageError where `out` cannot be written.
     """
-    if not isinstance(model, VisionModel):
-        raise InputError(f"a {type(model).__name__} is no VisionModel; open it with load_model, or wrap(module)")
+    checked_model(model)
+    progress_to(on_progress)
     began, of = time.perf_counter(), model.layer(layer)
-    _check(grid, least)
+    grid, least = whole_number("grid", grid, 2, LARGEST_GRID), whole_number("least", least, 1)
+    seed, out, probe = whole_number("seed", seed, 0, LARGEST_SEED), path_to("out", out), named_probe(probe)
     drawn = recipe_for(recipe, of, model)
     method = chosen_method(layout)
     crew = Crew.of(model, executor)
@@ -120,7 +124,7 @@ def atlas(
     key = content_key(
         kind="atlas", layer=of.name, grid=grid, least=least, layout=method, recipe=dataclasses.asdict(drawn), **shared
     )
-    folder = _folder_of(Path(out), model, of, key)
+    folder = _folder_of(out, model, of, key)
     store = Store(folder)
     record = store.find(key) or store.write(key, *laid_out(crew, of, shown, asked, method[0], on_progress))
     jobs = list(_jobs(of, record))
@@ -138,13 +142,6 @@ def atlas(
         on_progress(done, total, of.name)
     seconds = time.perf_counter() - began
     return Atlas(folder, model.name, of.name, record.facts["layout"], len(todo), total - len(todo), seconds)
-
-
-def _check(grid: int, least: int) -> None:
-    if not 2 <= grid <= LARGEST_GRID:
-        raise InputError(f"grid={grid!r}; give the cells in a row, 2 to {LARGEST_GRID}")
-    if least < 1:
-        raise InputError(f"least={least!r}; a cell needs one vector at least")
 
 
 def _folder_of(out: Path, model: VisionModel, layer: Layer, key: str) -> Path:

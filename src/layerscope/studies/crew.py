@@ -7,6 +7,7 @@ from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from layerscope.given import whole_number
 from layerscope.models.model import VisionModel
 from layerscope.passes.elsewhere import Shared, received, send, slots_of
 from layerscope.passes.spread import Workers
@@ -59,6 +60,13 @@ class Crew:
                 yield from _ready(waiting)
         while waiting:
             yield from _ready(waiting)
+
+
+def checked_workers(count: int | None) -> int | None:
+    """How many workers a plan is for; None: this process alone."""
+    if count is None:
+        return None
+    return whole_number("workers", count, 1, advice="a whole number of at least 1, or None for this process")
 
 
 def _ready(waiting: dict[Future[Any], Key]) -> Iterator[tuple[Key, Future[Any]]]:

@@ -16,11 +16,10 @@ from typing import Any
 
 from layerscope.capture.layers import Layer
 from layerscope.capture.units import Unit
-from layerscope.errors import InputError
 from layerscope.figures.galleries import layers_of
 from layerscope.figures.source import opened
 from layerscope.figures.words import plural
-from layerscope.given import path_to, whole_number
+from layerscope.given import path_to, progress_to, whole_number
 from layerscope.models.model import VisionModel
 from layerscope.records import Store, content_key
 from layerscope.studies.crew import Crew
@@ -30,8 +29,9 @@ from layerscope.studies.gallery_work import Job, chunks_made, in_turn
 from layerscope.studies.identity import common_facts
 from layerscope.studies.manifest import manifest_of, write_manifest
 from layerscope.studies.outcome_cards import CARD, seeds_of
-from layerscope.studies.probe import Probe, open_probe
+from layerscope.studies.probe import Probe, named_probe, open_probe
 from layerscope.studies.selection import asked_for, choose_units
+from layerscope.synthesis.checks import checked_model
 from layerscope.synthesis.cost import shares
 from layerscope.synthesis.recipes import default_objective, recipe_for
 from layerscope.types import Counted, Progress, no_progress
@@ -76,7 +76,7 @@ def gallery(
     *,
     recipe: str = "standard",
     seed: int = 0,
-    probe: str | None = "menagerie",
+    probe: str | Path | None = "menagerie",
     seeds: int | None = None,
     first: Sequence[str] = (),
     executor: Executor | None = None,
@@ -92,10 +92,11 @@ def gallery(
     Raises UnknownNameError for layers, units and recipes that do not exist, StorageError where `out` cannot be written,
     and WorkerError, after all others were made, for chunks that end their workers each time.
     """
-    if not isinstance(model, VisionModel):
-        raise InputError(f"a {type(model).__name__} is no VisionModel; open it with load_model, or wrap(module)")
+    checked_model(model)
+    progress_to(on_progress)
     began, asked, before = time.perf_counter(), asked_for(units), asked_for(first or (), "first")
     out, seed = path_to("out", out), whole_number("seed", seed, 0)
+    probe = None if probe is None else named_probe(probe)
     wanted, sooner = choose_units(model, asked), choose_units(model, before) if before else []
     recipe_for(recipe, None, model)  # an unknown name is said before any work
     seeds = seeds_of(recipe, seeds)

@@ -10,19 +10,22 @@ from typing import Any
 
 from layerscope.capture.layers import Layer
 from layerscope.capture.units import Unit
-from layerscope.errors import InputError
+from layerscope.figures.words import plural
+from layerscope.given import path_to, progress_to, whole_number
 from layerscope.models.model import VisionModel
 from layerscope.names import slug
 from layerscope.objectives import Objective
 from layerscope.records import Store
 from layerscope.studies.chunks import batches_of
+from layerscope.studies.crew import checked_workers
 from layerscope.studies.gallery import CHUNK, jobs_of
 from layerscope.studies.manifest import SCHEMA, known, network_facts
 from layerscope.studies.outcome_cards import MOVED, OTHER_PICTURES, seeds_of
 from layerscope.studies.planned_loads import picked_loads
 from layerscope.studies.planned_naturals import NaturalCosts, NaturalImages
-from layerscope.studies.selection import choose_units
+from layerscope.studies.selection import asked_for, choose_units
 from layerscope.synthesis import cost
+from layerscope.synthesis.checks import checked_model
 from layerscope.synthesis.cost import Load, Rates
 from layerscope.synthesis.recipes import Recipe, default_objective, recipe_for
 from layerscope.types import Progress, no_progress
@@ -123,9 +126,10 @@ class GalleryPlan:
         """All of it in a line."""
         units, found = sum(row.units for row in self.rows), sum(row.found for row in self.rows)
         there = f", {found:,} of them there already" if found else ""
-        where = "in this process" if self.workers is None else f"on {self.workers} workers"
+        where = "in this process" if self.workers is None else f"on {plural(self.workers, 'worker')}"
         core, clock = duration(self.core_seconds), duration(self.seconds)
-        return f"{units:,} units of {len(self.rows)} layers{there}: {core} of one core, about {clock} {where}"
+        wanted = f"{plural(units, 'unit')} of {plural(len(self.rows), 'layer')}"
+        return f"{wanted}{there}: {core} of one core, about {clock} {where}"
 
     def __repr__(self) -> str:
         return f"GalleryPlan({self.network!r}: {self.words})"
@@ -165,7 +169,7 @@ def gallery_plan(
     *,
     recipe: str = "standard",
     seed: int = 0,
-    probe: str | None = "menagerie",
+    probe: str | Path | None = "menagerie",
     seeds: int | None = None,
     workers: int | None = None,
     on_progress: Progress = no_progress,
@@ -177,24 +181,23 @@ def gallery_plan(
     of which only name and number are looked at.
     workers: processes that share the work; None: this process. Raises what `gallery` raises for its arguments.
     """
-    if not isinstance(model, VisionModel):
-        raise InputError(f"a {type(model).__name__} is no VisionModel; open it with load_model, or wrap(module)")
-    if workers is not None and workers < 1:
-        raise InputError(f"workers={workers} make no gallery; give 1 or more, or None for this process")
-    seeds = seeds_of(recipe, seeds)
+    checked_model(model)
+    progress_to(on_progress)
+    asked, out, seed = asked_for(units), path_to("out", out), whole_number("seed", seed, 0)
+    seeds, workers = seeds_of(recipe, seeds), checked_workers(workers)
     naturals = None if probe is None else NaturalImages.of(probe, model)
     on_progress(0, 3, "counting the work")
     facts = {"recipe": recipe, "seed": seed, "seeds": seeds}
-    wanted = choose_units(model, [units] if isinstance(units, str) else list(units))
-    asked = _asked(model, wanted, recipe, _found(model, wanted, Path(out), facts, naturals))
-    todo = [one for one in asked if one.missing]
+    wanted = choose_units(model, asked)
+    every = _asked(model, wanted, recipe, _found(model, wanted, out, facts, naturals))
+    todo = [one for one in every if one.missing]
     on_progress(1, 3, "timing a few steps")
     rates = cost.calibrate(model, _samples(model, todo), None if workers is None else 1) if todo else cost.TYPICAL
     on_progress(2, 3, "timing natural images")
     shown = naturals.timed(model, [one.layer for one in todo]) if naturals and todo else None
     on_progress(3, 3, "timing natural images")
     batches = batches_of([(len(one.missing), one.recipe.together) for one in todo], workers)
-    rows = tuple(one.planned(rates, seeds, shown, batches) for one in asked)
+    rows = tuple(one.planned(rates, seeds, shown, batches) for one in every)
     looking = shown.looking({one.layer.name: len(one.missing) for one in todo}) if shown else 0.0
     return GalleryPlan(model.name, recipe, seeds, rows, looking, shown.opening if shown else 0.0, rates, workers)
 

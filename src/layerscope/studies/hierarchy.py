@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import time
 from collections.abc import Sequence
 from concurrent.futures import Executor
@@ -29,10 +28,12 @@ from layerscope.dissection.stimuli.textures import Textures
 from layerscope.errors import InputError, UnknownNameError
 from layerscope.figures.hierarchy_panels import hierarchy as draw
 from layerscope.figures.saving import save
+from layerscope.figures.words import plural
+from layerscope.given import path_to, progress_to, whole_number
 from layerscope.models.model import VisionModel
 from layerscope.passes.spread import as_the_network_takes_them
 from layerscope.records import Record, Store, content_key, write_whole
-from layerscope.studies.crew import Crew
+from layerscope.studies.crew import Crew, checked_workers
 from layerscope.studies.hierarchy_account import Account
 from layerscope.studies.hierarchy_files import FIGURE, MANIFEST, is_complete, manifest_of, write_manifest
 from layerscope.studies.hierarchy_networks import Subject, measured
@@ -41,6 +42,9 @@ from layerscope.studies.hierarchy_synthesis import RECIPE, synthesise
 from layerscope.studies.hierarchy_tables import Row, as_csv, flat
 from layerscope.studies.main_layers import before_rectifier, main_layers
 from layerscope.studies.manifest import folder_of
+from layerscope.studies.probe import LARGEST_SEED, named_probe
+from layerscope.synthesis.checks import checked_model
+from layerscope.synthesis.cost import torch_threads
 from layerscope.types import Images, Progress, no_progress
 from layerscope.world.catalogue import CLASS_NAMES
 
@@ -77,11 +81,15 @@ PROFILES = {
 
 @dataclass(frozen=True)
 class Plan:
-    """What a report will take: networks, images that each is shown, and about how many seconds in all."""
+    """What a report will take: networks, images that each is shown, and about how many seconds in all.
+
+    workers: who share what can be shared; None: this process does all.
+    """
 
     networks: int
     images: int
     seconds: float
+    workers: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +105,7 @@ class Hierarchy:
     seconds: float
 
     def __repr__(self) -> str:
-        return f"Hierarchy({self.words!r}, {len(self.layers)} layers, in {str(self.folder)!r})"
+        return f"Hierarchy({self.words!r}, {plural(len(self.layers), 'layer')}, in {str(self.folder)!r})"
 
     def _repr_html_(self) -> str:
         """The finding, the figure, and the shares of labels beside those of the twins."""
@@ -148,12 +156,16 @@ def twins_for(profile: Profile, main: Sequence[Layer]) -> int:
     return min(max(profile.twins, math.ceil(LEAST_NULL_UNITS / narrowest) + 1), max(profile.twins, MOST_TWINS))
 
 
-def plan_hierarchy(model: VisionModel, probe: str | Path = MENAGERIE, profile: str = "quick") -> Plan:
+def plan_hierarchy(
+    model: VisionModel, probe: str | Path = MENAGERIE, profile: str = "quick", *, workers: int | None = None
+) -> Plan:
     """What a report would take; the network is run on a few images to find out.
 
+    workers: of one thread each, who share the images of each network evenly, at best; None: this process shows them.
     Raises as `hierarchy` does, for what can be seen before the work.
     """
-    chosen, probe = _checked(model, profile), _named(probe)
+    checked_model(model)
+    chosen, probe, workers = _profile(profile), named_probe(probe), checked_workers(workers)
     main = _main_layers(model)
     early = EarlyStimuli.of(model.input_size, model.channels)
     swatches = Textures(model.input_size, model.channels, chosen.exemplars)
@@ -163,8 +175,10 @@ def plan_hierarchy(model: VisionModel, probe: str | Path = MENAGERIE, profile: s
     else:
         pictures = folder_files(probe).forwards
     images, networks = len(early) + len(swatches) + pictures, 1 + twins_for(chosen, main)
-    units = sum(layer.units for layer in main)
-    return Plan(networks, images, networks * (images * _seconds_per_image(model) + _SECONDS_PER_UNIT * units))
+    with torch_threads(workers and 1):
+        showing = images * _seconds_per_image(model) / (workers or 1)
+    rest = _SECONDS_PER_UNIT * sum(layer.units for layer in main)
+    return Plan(networks, images, networks * (showing + rest), workers)
 
 
 def _seconds_per_image(model: VisionModel) -> float:
@@ -203,7 +217,10 @@ def hierarchy(
     pictures, and for another seed; StorageError where `out` cannot be written, and WorkerError for a chunk that ends
     its worker each time.
     """
-    chosen, began, probe = _checked(model, profile, seed), time.perf_counter(), _named(probe)
+    checked_model(model)
+    progress_to(on_progress)
+    began, chosen, probe = time.perf_counter(), _profile(profile), named_probe(probe)
+    seed, out = whole_number("seed", seed, 0, LARGEST_SEED), path_to("out", out)
     main = _main_layers(model)
     crew = Crew.of(model, executor)
     pictures = _pictures(model, probe, chosen, seed, on_progress)
@@ -217,7 +234,7 @@ def hierarchy(
     twins = twins_for(chosen, main)
     drawn = [RECIPE, model.card.get("spectrum")]
     key = content_key(measures=subject.key(), twins=twins, splits=chosen.splits, drawn=drawn)
-    folder = folder_of(Path(out), model, key, MANIFEST)
+    folder = folder_of(out, model, key, MANIFEST)
     store = Store(folder)
     found = store.find(key)
     manifest = manifest_of(model, key, probe, profile, twins, pictures, seed)
@@ -254,19 +271,10 @@ def _told(
     return {**manifest, **facts, "layers": rows, "recipe": RECIPE}, {**arrays, **pictures}
 
 
-def _named(probe: str | Path) -> str:
-    """A path is a folder, whatever its name is."""
-    return probe if isinstance(probe, str) else os.path.join(".", probe)  # noqa: PTH118 (Path drops the dot)
-
-
-def _checked(model: VisionModel, profile: str, seed: int = 0) -> Profile:
-    if not isinstance(model, VisionModel):
-        raise InputError(f"a {type(model).__name__} is no VisionModel; open it with load_model, or wrap(module)")
-    if profile not in PROFILES:
-        raise UnknownNameError.among("profile", profile, PROFILES)
-    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
-        raise InputError(f"seed={seed!r}; give a whole number from 0 to {2**32 - 1}")
-    return PROFILES[profile]
+def _profile(name: str) -> Profile:
+    if not isinstance(name, str) or name not in PROFILES:
+        raise UnknownNameError.among("profile", name, PROFILES)
+    return PROFILES[name]
 
 
 def _main_layers(model: VisionModel) -> tuple[Layer, ...]:

@@ -14,7 +14,7 @@ from layerscope.models.datasets import LabelledImages, picture_files, read_pictu
 from layerscope.models.model import VisionModel
 from layerscope.studies.exemplars import KEPT, find_naturals
 from layerscope.studies.natural_paths import MEMORY, layers_before
-from layerscope.studies.probe import MENAGERIE_PROBE, Probe, open_probe
+from layerscope.studies.probe import MENAGERIE_PROBE, Probe, named_probe, open_probe
 from layerscope.synthesis import cost
 
 _SAMPLE = 8
@@ -37,8 +37,9 @@ class NaturalImages:
     lots: tuple[int, int]
 
     @staticmethod
-    def of(spec: str, model: VisionModel) -> NaturalImages:
+    def of(probe: str | Path, model: VisionModel) -> NaturalImages:
         """ "menagerie", or a folder of class folders. InputError where there is none, or it holds no pictures."""
+        spec = named_probe(probe)
         if spec == "menagerie":
             return NaturalImages(spec, MENAGERIE_PROBE, lambda count: open_probe(spec, model, count), _SCENES)
         paths, labels, names = picture_files(Path(spec))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -16,6 +18,8 @@ from layerscope.types import Progress, no_progress
 from layerscope.world.scene import SIZES
 
 MENAGERIE_PROBE = 1024
+LARGEST_SEED = 2**32 - 1
+"""All libraries that studies draw with take it."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,12 @@ class Probe:
 
     def label(self, image: int) -> str:
         return self.data.class_names[int(self.data.labels[image])]
+
+
+def named_probe(spec: str | Path) -> str:
+    """What a study is asked for as text: a path is a folder, whatever its name is. InputError for anything else."""
+    path_to("probe", spec)
+    return spec if isinstance(spec, str) else os.path.join(".", spec)  # noqa: PTH118 (Path drops the dot)
 
 
 def open_probe(

@@ -13,7 +13,7 @@ from layerscope import objectives as ob
 from layerscope.capture.evaluating import undisturbed
 from layerscope.capture.units import Unit
 from layerscope.errors import InputError
-from layerscope.given import shown, whole_number
+from layerscope.given import progress_to, shown, whole_number
 from layerscope.models.model import VisionModel
 from layerscope.models.spectrum import Spectrum
 from layerscope.objectives import Objective
@@ -69,13 +69,13 @@ def maximise(
     began = time.perf_counter()
     colours = checked_spectrum(spectrum, checked_model(model))
     steps, frames, seed = checked_steps(steps), checked_frames(frames), whole_number("seed", seed, 0)
-    asked = listed(objectives)
+    asked, told = listed(objectives), progress_to(on_progress)
     checked_starts(starts, len(asked))
     bound = [bound_objective(one, model) for one in asked]
     with _turn(model.module), undisturbed(model.module):
         plan = plan_of(model, bound, recipe, steps, starts)
         written = isinstance(recipe, str) and starts is None  # a recipe of one's own asks for its ascent
-        work = Work(model, colours, seed, frames, written, ticker(plan, on_progress))
+        work = Work(model, colours, seed, frames, written, ticker(plan, told))
         found = dict(pair for (made, _), parties in plan.items() for pair in work.pictures(made, parties))
     pictures = [found[place] for place in range(len(bound))]
     return together(pictures, bound, model.channels, time.perf_counter() - began)

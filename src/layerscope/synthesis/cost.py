@@ -151,7 +151,7 @@ def calibrate(
 
     threads: of torch meanwhile, by default as it is set. Takes some seconds for a large network.
     """
-    with _threads(threads):
+    with torch_threads(threads):
         timed = [_timed(model, recipe, objectives) for recipe, _, objectives in samples]
     rates = fit([(load, one.step) for (_, load, _), one in zip(samples, timed, strict=True)])
     known = [rates.call(load, _short(recipe), len(objectives)) for recipe, load, objectives in samples]
@@ -194,7 +194,8 @@ def shares(model: VisionModel, wanted: Sequence[tuple[Recipe, Layers]]) -> list[
 
 
 @contextmanager
-def _threads(count: int | None) -> Iterator[None]:
+def torch_threads(count: int | None) -> Iterator[None]:
+    """So many threads for torch meanwhile; None: as it is set."""
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(count or before)
