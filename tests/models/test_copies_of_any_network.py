@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from layerscope.capture.hooks import capture
-from layerscope.models.private_copy import _watch, private_copy
+from layerscope.models.private_copy import private_copy
+from layerscope.models.watch import watch
 
 SAME = 1e-5
 """Of the length of all activations: rounding alone."""
@@ -25,7 +26,7 @@ def test_a_batchnorm_goes_with_the_convolution_it_reads_and_no_other() -> None:
     from torchvision.models import densenet121
 
     module = seeded(densenet121(weights=None))
-    pairs, _ = _watch(module, IMAGES[:1], [""])
+    pairs = watch(module, IMAGES[:1], [""]).pairs
     names = [name for name, part in module.named_modules() if isinstance(part, nn.Conv2d)]
     firsts = [name for name in names if name.endswith(("conv0", "conv1"))]  # the others' maps are concatenated
     assert pairs == [(conv, conv.replace("conv0", "norm0").replace("conv1", "norm2")) for conv in firsts]

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, Bottleneck
 
 from layerscope.capture.hooks import capture
+from layerscope.models import fused
 from layerscope.models.fused import fuse
 from layerscope.models.leaky import LeakyBackwardReLU
 from layerscope.models.packed import PackedConv, can_pack, packed
@@ -24,6 +25,13 @@ pytestmark = pytest.mark.skipif(
     not can_pack(), reason="this torch has no oneDNN operations that take packed weights of a convolution"
 )
 LEAK = 0.1
+
+
+@pytest.fixture(autouse=True)
+def _parts_count_as_a_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fused, "LIBRARIES", (*fused.LIBRARIES, __name__))
+
+
 Call = Callable[["Part", Tensor], Tensor]
 
 

@@ -3,7 +3,8 @@
 A residual block reads and writes its largest maps three times more than it has to: the convolution, the sum with the
 skip and the ReLU each go through memory, which at the first layers takes as long as a third of the convolution. The
 forward pass of a module is traced (torch.fx) to find these where they follow each other and nothing else reads what is
-between. A module whose forward cannot be traced stays as it is.
+between. A trace sees calls, and forgets contexts, conditions and what a forward writes down; so only modules of
+libraries are traced whose forward passes do none of that, with one argument.
 """
 
 from __future__ import annotations
@@ -16,10 +17,13 @@ from typing import Any
 
 import torch
 from torch import fx, nn
+from torch.utils._pytree import tree_leaves
 
+from layerscope.models.hooked import hooked
 from layerscope.models.leaky import LeakyBackwardReLU
 from layerscope.models.packed import PackedConv
 
+LIBRARIES = ("torch", "torchvision", "timm", "layerscope")
 _TRACING = threading.Lock()
 """A trace changes the class nn.Module for its time; two at once would not put it back."""
 _SUMS = (operator.add, operator.iadd, torch.add)
@@ -39,17 +43,28 @@ def fuse(private: nn.Module, targets: Collection[str]) -> None:
 
 
 def _fuse_in(module: nn.Module, kept: Collection[str]) -> None:
+    graph = _traced(module)
+    chains = [] if graph is None else [_Chain.to(node, module, kept) for node in graph.nodes]
+    found = [chain for chain in chains if chain is not None]
+    if graph is None or not found:
+        return
+    for chain in found:
+        chain.fuse(graph)
+    traced = type(fx.GraphModule(module, graph))
+    module.forward = types.MethodType(traced.forward, module)
+
+
+def _traced(module: nn.Module) -> fx.Graph | None:
+    """What a module calls; None where a trace may leave something out."""
+    if type(module).__module__.partition(".")[0] not in LIBRARIES or "forward" in vars(module):
+        return None
     try:
-        with _TRACING:
+        with _TRACING, torch.set_grad_enabled(torch.is_grad_enabled()):
             graph = _Calls().trace(module)
     except Exception:  # of any kind: whatever a forward does with what is no tensor
-        return
-    chains = [chain for node in graph.nodes if (chain := _Chain.to(node, module, kept)) is not None]
-    for chain in chains:
-        chain.fuse(graph)
-    if chains:
-        traced = type(fx.GraphModule(module, graph))
-        module.forward = types.MethodType(traced.forward, module)
+        return None
+    arguments = [node for node in graph.nodes if node.op == "placeholder"]
+    return graph if len(arguments) == 1 and not arguments[0].args else None
 
 
 class _Calls(fx.Tracer):
@@ -70,7 +85,7 @@ class _Calls(fx.Tracer):
     def call_module(
         self, m: nn.Module, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
-        if not any(isinstance(value, fx.Proxy) for value in (*args, *kwargs.values())):
+        if not any(isinstance(value, fx.Proxy) for value in tree_leaves((args, kwargs))):
             return forward(*args, **kwargs)  # of another thread: a trace sees the calls of all modules there are
         return super().call_module(m, forward, args, kwargs)
 
@@ -95,8 +110,8 @@ class _Chain:
         return None
 
     def fuse(self, graph: fx.Graph) -> None:
-        """At the place of the ReLU, where the skip has been computed."""
-        with graph.inserting_before(self.relu):
+        """At the place of the sum, where the skip has been computed, or of the convolution."""
+        with graph.inserting_before(self.conv if self.skip is None else self.between[0]):
             summands = self.conv.args if self.skip is None else (*self.conv.args, self.skip)
             all_in_one = graph.call_module(str(self.conv.target), summands, {"rectified": True})
         self.relu.args, self.relu.kwargs = (all_in_one,), {"rectified": True}
@@ -120,7 +135,7 @@ def _conv_before(node: fx.Node, module: nn.Module, kept: Collection[str]) -> tup
     between: list[fx.Node] = []
     while len(node.users) == 1 and _takes_one(node) and str(node.target) not in kept:
         called = _called(node, module)
-        if called is None or called._forward_hooks or called._forward_pre_hooks:
+        if called is None or hooked(called):
             return None
         if type(called) is PackedConv:
             return node, between

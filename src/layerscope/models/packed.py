@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from layerscope.models.hooked import hooked
+
 _OPERATIONS = (
     "_reorder_convolution_weight",
     "_convolution_pointwise",
@@ -31,7 +33,7 @@ class PackedConv(nn.Module):
         assert not isinstance(conv.padding, str)
         self.padding, self.stride, self.dilation = list(conv.padding), list(conv.stride), list(conv.dilation)
         self.packed: tuple[Tensor, Tensor] | None = None
-        self.shape = torch.Size()
+        self.packed_for: tuple[torch.Size, torch.dtype] | None = None
 
     def forward(self, x: Tensor, skip: Tensor | None = None, rectified: bool = False) -> Tensor:
         """skip: is added on the way. rectified: a ReLU on the way, of which the gradient knows nothing."""
@@ -58,9 +60,13 @@ class PackedConv(nn.Module):
         )
         return by_input
 
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy packs its own: tensors in the order of a kernel cannot be copied."""
+        return self.__dict__ | {"packed": None, "packed_for": None}
+
     def _packed(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        if self.packed is None or self.shape != x.shape:
-            self.shape = x.shape
+        if self.packed is None or self.packed_for != (x.shape, x.dtype):
+            self.packed_for = x.shape, x.dtype
             sides = (x.shape[2], x.shape[3])
             outputs = [len(x), self.weight.shape[0], *(self._outputs(axis, side) for axis, side in enumerate(sides))]
             there = torch.ops.mkldnn._reorder_convolution_weight(
@@ -106,8 +112,8 @@ def can_pack() -> bool:
 
 
 def packed(module: nn.Module) -> nn.Module:
-    """A plain convolution on the CPU with packed weights; any other module as it is."""
-    if type(module) is not nn.Conv2d or module.groups > 1 or module.padding_mode != "zeros":
+    """A plain convolution on the CPU, without hooks, with packed weights; any other module as it is."""
+    if type(module) is not nn.Conv2d or module.groups > 1 or module.padding_mode != "zeros" or hooked(module):
         return module
     if isinstance(module.padding, str) or module.weight.device.type != "cpu":
         return module

@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from layerscope.models.hooked import hooked
+
 FEW_CHANNELS = 4
 
 
@@ -52,8 +54,7 @@ def is_stem(module: nn.Module) -> bool:
         and module.dilation == (1, 1)
         and module.padding_mode == "zeros"
         and not isinstance(module.padding, str)
-        and not module._forward_pre_hooks
-        and not module._forward_hooks
+        and not hooked(module)
     )
 
 

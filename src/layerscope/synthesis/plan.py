@@ -74,9 +74,9 @@ def _recipe(model: VisionModel, objective: Objective, recipe: str | Recipe, step
 def _deepest(objective: Objective, model: VisionModel) -> Layer | None:
     if OUTPUT in objective.layers:
         return None
-    return next(
-        layer for layer in reversed(model.layers()) if layer.name in {model.layer(n).name for n in objective.layers}
-    )
+    names = {model.layer(name).name for name in objective.layers}
+    layers = model.layers(functions=any("/" in name for name in names))
+    return next(layer for layer in reversed(layers) if layer.name in names)
 
 
 def that_fits(model: VisionModel, recipe: Recipe, layers: tuple[str, ...]) -> Recipe:
