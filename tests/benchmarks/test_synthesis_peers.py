@@ -200,13 +200,14 @@ def test_changes_are_told_in_percent_and_the_worst_with_its_sign():
 )
 def test_where_rounding_alone_changes_the_end_each_step_is_judged(end, step, cosine, rounding, held):
     layers = [{"network": "a", "layer": "conv1"}, {"network": "a", "layer": "conv2"}]
-    ascents = {exactness.DOUBLE: (0.0, 0.0, rounding), exactness.FAST: (end, step, 50.0)}
+    names = "end_percent", "step_percent", "least_cosine", "worst_percent"
+    ascents = {exactness.DOUBLE: (0.0, 0.0, 0.98, rounding), exactness.FAST: (end, step, cosine, 50.0)}
     rows = [
-        layer
-        | {"ascent": name, "end_percent": one, "step_percent": other, "worst_percent": worst * (layer == layers[1])}
+        layer | {"ascent": ascent} | dict(zip(names, values, strict=True))
         for layer in layers
-        for name, (one, other, worst) in ascents.items()
+        for ascent, values in ascents.items()
     ]
+    rows[0]["worst_percent"] = 0.0
     told = [row["held"] for row in exactness.judged(rows)]
     assert told[2:] == [None, held]
     assert told[:2] == [None, abs(end) <= 1 and step <= 1 and cosine > 0.97]  # where rounding changes nothing
