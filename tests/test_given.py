@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,9 @@ from layerscope.errors import InputError
 from layerscope.given import finite_number, path_to, progress_to, shown, whole_number
 from layerscope.types import no_progress
 
+HUGE = pytest.param(10**5000, id="huge")
+"""Python writes no whole number of more than 4300 digits."""
+
 
 @pytest.mark.parametrize("value", [3, np.int64(3), np.array(3), torch.tensor(3)])
 def test_whole_numbers_of_any_library_become_ints(value: Any) -> None:
@@ -21,7 +26,23 @@ def test_whole_numbers_of_any_library_become_ints(value: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [2, 5, True, "3", 3.0, float("nan"), None, [3], np.array([3, 3]), torch.rand(2), 1 << 70]
+    "value",
+    [
+        2,
+        5,
+        True,
+        "3",
+        3.0,
+        float("nan"),
+        None,
+        [3],
+        np.array([3, 3]),
+        torch.rand(2),
+        1 << 70,
+        HUGE,
+        torch.tensor(True),
+        torch.empty((), dtype=torch.int64, device="meta"),
+    ],
 )
 def test_what_is_no_whole_number_of_the_range(value: Any) -> None:
     with pytest.raises(InputError, match=r"^n=.*; give a whole number from 3 to 4$"):
@@ -34,7 +55,26 @@ def test_numbers_of_any_library_become_floats(value: Any) -> None:
     assert finite_number("x", value) == 0.5
 
 
-@pytest.mark.parametrize("value", [-0.1, 2, True, "1", float("nan"), float("inf"), None, [1], np.ones(1), 10**400, 1j])
+@pytest.mark.parametrize(
+    "value",
+    [
+        -0.1,
+        2,
+        True,
+        "1",
+        float("nan"),
+        float("inf"),
+        None,
+        [1],
+        np.ones(1),
+        10**400,
+        1j,
+        HUGE,
+        pytest.param(-(10**5000), id="-huge"),
+        Decimal("sNaN"),
+        torch.empty((), device="meta"),
+    ],
+)
 def test_what_is_no_number_of_the_range(value: Any) -> None:
     with pytest.raises(InputError, match=r"^x=.*; give a number of at least 0 and at most 1$"):
         finite_number("x", value, 0, 1)
@@ -85,13 +125,17 @@ def test_progress() -> None:
         (list(range(99)), "a list"),
         (torch.zeros(2, 2), "a Tensor"),
         ([torch.zeros(2, 2)], "a list"),
+        (2**199, str(2**199)),
+        pytest.param(-(10**5000), "a number of about 5,000 digits", id="-huge"),
+        ([10**5000], "a list"),
     ],
 )
 def test_values_are_shown_on_one_line(value: object, text: str) -> None:
     assert shown(value) == text
 
 
-def test_true_is_no_number() -> None:
-    for check in (whole_number, finite_number):
-        with pytest.raises(InputError, match=r"^n=True; give a (whole )?number of at least 1$"):
-            check("n", True, 1)
+@pytest.mark.parametrize("check", [whole_number, finite_number])
+@pytest.mark.parametrize("value", [True, np.bool_(True), np.array(True), torch.tensor(True)])
+def test_true_is_no_number(check: Callable[..., float], value: Any) -> None:
+    with pytest.raises(InputError, match=r"^n=(True|a \w+); give a (whole )?number of at least 1$"):
+        check("n", value, 1)

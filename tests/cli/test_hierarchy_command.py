@@ -90,13 +90,22 @@ def test_json_has_all_facts(folder, capsys):
     [
         (["--profile", "thorough"], "error: no profile 'thorough'; there are: quick, full"),
         (["--engine", "process:2"], "error: no engine 'process:2'; nearest: processes:N"),
+        (["--seed", "99999999999999"], "error: seed=99999999999999; give a whole number from 0 to 4,294,967,295"),
         (["--probe", "menagery"], "error: no folder 'menagery'; give 'menagerie', or a folder that holds one folder of pictures per class"),
     ],
 )  # fmt: skip
 def test_refusals_are_one_line(tmp_path, capsys, arguments, message):
     assert hierarchy("--out", str(tmp_path), *arguments) == 2
-    assert capsys.readouterr().err.splitlines()[-1] == message
+    assert capsys.readouterr().err.splitlines() == [message]
     assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_cannot_be_written_is_said_before_the_plan(tmp_path, capsys):
+    (tmp_path / "hierarchy").write_text("")
+    assert hierarchy("--out", str(tmp_path)) == 2
+    (said,) = capsys.readouterr().err.splitlines()
+    assert said.startswith("error: cannot write ")
+    assert said.endswith(" is a file, not a folder; give another folder or move the file away")
 
 
 def test_the_engine_gets_the_work(tmp_path, capsys, monkeypatch):

@@ -169,6 +169,40 @@ def test_a_sweep_that_was_stopped_goes_on_from_its_shards(tmp_path):
     assert swept(None, nothing, kept=kept) == swept(None)
 
 
+def test_two_sweeps_may_share_their_records(tmp_path):
+    kept = Kept(Store(tmp_path), DATA)
+
+    def ahead(done: int, total: int, what: str) -> None:
+        """Another process, which was faster by one shard, and is then stopped."""
+        if done == 8:
+            with pytest.raises(KeyboardInterrupt):
+                swept(None, on_progress=stopped, kept=kept)
+
+    def stopped(done: int, total: int, what: str) -> None:
+        if done == 12:
+            raise KeyboardInterrupt
+
+    alone = swept(None)
+    assert swept(None, kept=kept, on_progress=ahead) == alone
+    assert swept(None, kept=kept) == alone
+
+
+@pytest.mark.parametrize("workers", [None, 2])
+def test_a_shard_whose_record_went_meanwhile_is_swept_again(tmp_path, workers):
+    kept = Kept(Store(tmp_path), DATA)
+    alone = swept(None, kept=kept)
+
+    def gone(done: int, total: int, what: str) -> None:
+        if done == 8:
+            there = kept.store.keys()
+            for key in there:
+                kept.store.remove(key)
+
+    with ThreadPoolExecutor(workers or 1) as executor:
+        assert swept(executor if workers else None, kept=kept, on_progress=gone) == alone
+    assert len(kept.store.keys()) == 4
+
+
 def test_never_many_more_shards_are_under_way_than_workers():
     class Counting(ThreadPoolExecutor):
         slots = 1

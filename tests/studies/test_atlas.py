@@ -6,18 +6,20 @@ import dataclasses
 import functools
 import importlib.util
 import json
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from lost_work import DIED, Deadly
 from sklearn.covariance import ledoit_wolf
 from small_nets import seeded
 from torch import Tensor, nn
 
 from layerscope.capture.hooks import capture
-from layerscope.errors import InputError, UnknownNameError
+from layerscope.errors import InputError, StorageError, UnknownNameError, WorkerError
 from layerscope.models.model import VisionModel, wrap
 from layerscope.objectives import direction
 from layerscope.records import Store
@@ -237,6 +239,39 @@ def test_a_stopped_atlas_goes_on_and_ends_in_the_same_bytes(model: VisionModel, 
         rest = atlas(model, "2", tmp_path / "parts", executor=executor, **DRAFT)
     assert (rest.made, rest.found) == (whole.made - 1, 1)
     assert files(whole.folder) == files(rest.folder)
+
+
+def _in_twos(chunks: Callable[..., object], jobs: object, together: int) -> object:
+    return chunks(jobs, 2)
+
+
+def test_cells_that_are_given_up_cost_no_others(model: VisionModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(atlas_module, "CHUNK", 2)
+    monkeypatch.setattr(atlas_module, "_chunks", functools.partial(_in_twos, atlas_module._chunks))
+    whole = atlas(model, "2", tmp_path / "whole", **DRAFT)
+    first, second = ((cell["row"], cell["column"]) for cell in whole.cells[:2])
+    chunks: list[object] = []
+
+    def deadly(task: object, given: object) -> bool:
+        chunks.extend([given] if task is atlas_module._pictures else [])
+        return task is atlas_module._pictures and len(chunks) == 1
+
+    with Deadly(deadly) as executor, pytest.raises(WorkerError) as error:
+        atlas(model, "2", tmp_path / "parts", executor=executor, **DRAFT)
+    cells = f"cells {first[0]},{first[1]} to {second[0]},{second[1]} of 2"
+    assert str(error.value) == f"{cells} could not be made: {DIED}; all others are kept"
+    assert len(chunks) == -(-whole.made // 2)
+    rest = atlas(model, "2", tmp_path / "parts", **DRAFT)
+    assert (rest.made, rest.found) == (2, whole.made - 2)
+    assert files(whole.folder) == files(rest.folder)
+
+
+def test_a_folder_that_cannot_be_written_is_said_before_the_work(model: VisionModel, tmp_path: Path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(atlas_module, "open_probe", None)
+    with pytest.raises(StorageError, match="is a file, not a folder"):
+        atlas(model, "2", tmp_path / "file", **DRAFT)
+    assert files(tmp_path) == {"file": b""}
 
 
 def test_another_question_gets_a_folder_of_its_own(model: VisionModel, tmp_path: Path):

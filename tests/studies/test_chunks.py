@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
+from lost_work import Deadly
 from small_nets import small_network
 
+from layerscope.errors import WorkerError
 from layerscope.passes.elsewhere import Shared
 from layerscope.studies.chunks import batches_of, in_chunks
 from layerscope.studies.crew import AHEAD, Crew
@@ -67,3 +71,64 @@ def test_work_is_handed_out_a_few_tasks_at_a_time():
     assert found == {number: 2 * number for number in range(20)}
     assert executor.most == AHEAD * 2
     assert [(key, done.result()) for key, done in Crew(model).each(_doubled, [(1, (3,))])] == [(1, 6)]
+
+
+def _after(model, gate: threading.Event, number: int) -> int:
+    gate.wait()
+    return number
+
+
+@pytest.mark.parametrize("raises", ["reader", "work"])
+def test_what_waits_is_cancelled_where_the_work_ends_early(raises):
+    gate, asked = threading.Event(), list[Future]()
+
+    class Recorded(_Slow):
+        def submit(self, *args, **kwargs) -> Future:
+            asked.append(super().submit(*args, **kwargs))
+            return asked[-1]
+
+    def work():
+        opened = threading.Event()
+        opened.set()
+        yield 0, (opened, 0)
+        for number in range(1, 9):
+            yield number, (gate, number)
+            if raises == "work" and number == 3:
+                raise KeyboardInterrupt
+
+    with Recorded(2) as executor:
+        try:
+            with pytest.raises(KeyboardInterrupt):
+                _interrupted(Crew.of(small_network(), executor).each(_after, work()))
+            cancelled = [future.cancelled() for future in asked]
+        finally:
+            gate.set()
+    assert len(cancelled) == AHEAD * 2
+    assert not cancelled[0]
+    assert cancelled.count(False) <= 3  # one was read, two may be under way
+
+
+def _interrupted(found) -> None:
+    for _ in found:
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("dead", "early", "words"),
+    [
+        ({1}, 0, "one could not be made: its worker died; all others are kept"),
+        ({1, 2, 3, 4}, 0, "one, two, three and 1 more chunk could not be made: its worker died; all others are kept"),
+        ({3}, 4, "zero, zero, zero and 2 more chunks could not be made: not tried; all others are kept"),
+    ],
+)
+def test_work_that_is_given_up_is_told_after_all_others(dead, early, words):
+    names: Callable[[int], str] = ["zero", "one", "two", "three", "four", "five"].__getitem__
+    found = {}
+    with Deadly(lambda task, number: number in dead) as executor:
+        crew, lost = Crew.of(small_network(), executor), [(0, WorkerError("not tried"))] * early
+        made = crew.all_made(_doubled, ((number, (number,)) for number in range(6)), names, lost)
+        with pytest.raises(WorkerError) as error:
+            found.update(made)
+    assert found == {number: 2 * number for number in range(6) if number not in dead}
+    assert str(error.value) == words
+    assert list(Crew(small_network()).all_made(_doubled, [(1, (3,))], names)) == [(1, 6)]

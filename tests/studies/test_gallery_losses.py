@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from lost_work import DIED, Deadly
 from small_nets import small_model
 
 from layerscope.errors import WorkerError
@@ -20,23 +19,6 @@ from layerscope.studies.natural_paths import NaturalPaths, natural_paths
 from layerscope.studies.outcome_cards import other_pictures
 from layerscope.studies.probe import open_probe
 from layerscope.synthesis.recipes import EFFORTS
-
-DIED = "its worker died"
-
-
-class Deadly(ThreadPoolExecutor):
-    """Gives up those tasks of a crew for which `deadly` holds, given the task and its arguments."""
-
-    def __init__(self, deadly: Callable[[Any, Any], bool]) -> None:
-        super().__init__(2)
-        self.deadly = deadly
-
-    def submit(self, task: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
-        if len(args) == 3 and self.deadly(*args[1:]):
-            lost: Future[Any] = Future()
-            lost.set_exception(WorkerError(DIED))
-            return lost
-        return super().submit(task, *args, **kwargs)
 
 
 @pytest.fixture(autouse=True)
@@ -56,9 +38,9 @@ def test_without_pictures_of_other_units_the_other_layers_are_made(model, tmp_pa
     whole = gallery(model, "*", tmp_path / "whole", **ASKED)
     asked = []
 
-    def deadly(task: Any, arguments: Any) -> bool:
-        asked.extend([arguments[0].name] if task is other_pictures else [])
-        return task is other_pictures and arguments[0].name == "0"
+    def deadly(task: Any, layer: Any) -> bool:
+        asked.extend([layer.name] if task is other_pictures else [])
+        return task is other_pictures and layer.name == "0"
 
     with Deadly(deadly) as executor, pytest.raises(WorkerError) as error:
         gallery(model, "*", tmp_path / "parts", executor=executor, **ASKED)
@@ -71,7 +53,7 @@ def test_without_pictures_of_other_units_the_other_layers_are_made(model, tmp_pa
 
 def test_without_a_look_at_natural_images_those_that_need_none_of_them_are_made(model, tmp_path):
     with (
-        Deadly(lambda task, arguments: task.__name__ == "_batch_ranks") as executor,
+        Deadly(lambda task, first: task.__name__ == "_batch_ranks") as executor,
         pytest.raises(WorkerError) as error,
     ):
         gallery(model, "*", tmp_path / "parts", recipe="draft", executor=executor)
@@ -89,7 +71,7 @@ def test_a_look_that_is_given_up_costs_those_who_need_it_and_nobody_else():
     wanted = list(natural_paths(Crew(network), asked, 0, memory=1))
     looks = iter([False, True])  # one for all images of a unit
 
-    with Deadly(lambda task, arguments: next(looks, False)) as executor:
+    with Deadly(lambda task, first: next(looks, False)) as executor:
         found = list(natural_paths(Crew.of(network, executor), asked, 0, memory=1))
     assert [str(one) if isinstance(one, WorkerError) else None for one in found] == [None, DIED, None, None, None]
     for one, other in zip(found, wanted, strict=True):

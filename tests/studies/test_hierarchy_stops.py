@@ -7,14 +7,17 @@ from pathlib import Path
 
 import pytest
 import torch
+from lost_work import DIED, Deadly
 from small_exhibits import random_network, small_reports
 from small_nets import seeded
 from torch import nn
 
-from layerscope.errors import InputError, StorageError
+from layerscope.errors import InputError, StorageError, WorkerError
 from layerscope.models.model import wrap
 from layerscope.records import Record, Store
+from layerscope.studies import hierarchy as study
 from layerscope.studies import hierarchy_networks as networks
+from layerscope.studies import hierarchy_synthesis as synthesis
 from layerscope.studies.hierarchy import Hierarchy, hierarchy
 from layerscope.studies.hierarchy_pictures import menagerie_pictures
 
@@ -65,6 +68,40 @@ def test_a_report_that_was_stopped_while_twins_went_is_cleared_up(tmp_path, monk
     again = hierarchy(random_network(), out=tmp_path)
     assert again.made == 0
     assert len(Store(again.folder).keys()) == 2
+
+
+def test_layers_whose_pictures_are_given_up_cost_no_others(report, tmp_path, monkeypatch):
+    def deadly(task: object, objectives: object) -> bool:
+        return task is synthesis._drawn and objectives[0].layers == ("5",)  # type: ignore[index]
+
+    with Deadly(deadly) as executor, pytest.raises(WorkerError) as error:
+        hierarchy(random_network(), out=tmp_path, executor=executor)
+    assert str(error.value) == f"pictures of 5 could not be made: {DIED}; all others are kept"
+    assert json.loads((tmp_path / "random" / "hierarchy.json").read_text())["complete"] is False
+    asked, drawn = [], synthesis._drawn
+
+    def counted(model: object, objectives: object, *given: object) -> object:
+        asked.append(objectives[0].layers)  # type: ignore[index]
+        return drawn(model, objectives, *given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(synthesis, "_drawn", counted)
+    after = hierarchy(random_network(), out=tmp_path)
+    assert asked == [("5",)]
+    assert after.facts == report.facts
+    assert {name: array.tobytes() for name, array in after.record.arrays.items()} == {
+        name: array.tobytes() for name, array in report.record.arrays.items()
+    }
+    assert len(Store(after.folder).keys()) == 2
+
+
+def test_a_whole_report_is_read_where_nothing_can_be_written(report, monkeypatch):
+    def full(path: Path) -> None:
+        raise StorageError("cannot write")
+
+    monkeypatch.setattr("layerscope.studies.hierarchy_files.check_writable", full)
+    assert hierarchy(random_network(), out=report.folder.parent).made == 0
+    with pytest.raises(StorageError, match="cannot write"):
+        hierarchy(random_network(), out=report.folder / "below")
 
 
 def test_a_dead_layer_is_told_of_as_any_other(tmp_path):
@@ -129,6 +166,6 @@ def test_networks_without_layers_and_what_is_no_network(tmp_path):
 
 def test_a_folder_that_cannot_be_written_is_said_before_the_work(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
-    monkeypatch.setattr(networks, "measure", None)
+    monkeypatch.setattr(study, "menagerie_pictures", None)
     with pytest.raises(StorageError, match="is a file, not a folder"):
         hierarchy(random_network(), out=tmp_path / "file")

@@ -25,7 +25,9 @@ def report(
     """Make the report in `<out>/hierarchy`; what it will take is said before it starts."""
     from layerscope.passes.elsewhere import slots_of
     from layerscope.studies.hierarchy import hierarchy, plan_hierarchy
+    from layerscope.studies.hierarchy_files import checked_place
 
+    checked_place(model, out / "hierarchy", seed)
     workers = None if executor is None else slots_of(executor)
     remark(f"hierarchy: {planned(plan_hierarchy(model, probe, profile, workers=workers))}")
     with progress_bar("hierarchy") as on_progress:

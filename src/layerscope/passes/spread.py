@@ -10,7 +10,7 @@ import copy
 import itertools
 import pickle
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from functools import partial
@@ -114,12 +114,14 @@ def sweep_over(
         accumulator.restore({})
     stretches = [(first, min(first + shard, len(images))) for first in range(0, len(images), shard)]
     archive = None if kept is None else _Archive(kept, model, _empty(accumulators))
-    todo = [stretch for stretch in stretches if archive is None or archive.find(*stretch) is None]
-    swept = _swept(executor, model, images, _empty(accumulators), todo, network, batch_size)
+    todo = dict.fromkeys(stretch for stretch in stretches if archive is None or archive.find(*stretch) is None)
+    sweep_of = partial(_swept, executor, model, images, _empty(accumulators), network, batch_size)
+    swept = sweep_of(todo)  # whatever others record meanwhile
     for first, stop in stretches:
-        states = archive.find(first, stop) if archive else None
+        waiting = (first, stop) in todo
+        states = archive.find(first, stop) if archive and not waiting else None
         if states is None:
-            states = next(swept)
+            states = next(swept if waiting else sweep_of([(first, stop)]))  # its record was there, and went
             if archive:
                 archive.write(first, stop, states)
         for accumulator, state in zip(_all(accumulators), _all(states), strict=True):
@@ -133,9 +135,9 @@ def _swept(
     model: VisionModel,
     images: Pixels | Rendered,
     empty: Accumulators,
-    stretches: Sequence[tuple[int, int]],
     network: Shared | None,
     batch_size: int,
+    stretches: Collection[tuple[int, int]],
 ) -> Iterator[States]:
     """What empty accumulators see of each stretch, one after the other."""
     if not stretches:

@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from layerscope.given import path_to, progress_to, whole_number
 from layerscope.models.model import VisionModel
 from layerscope.names import slug
 from layerscope.objectives import Objective
-from layerscope.records import Record, Store, content_key, write_whole
+from layerscope.records import Record, Store, check_writable, content_key, write_whole
 from layerscope.studies.atlas_layout import chosen_method
 from layerscope.studies.atlas_records import CellRecords, laid_out, manifest_of
 from layerscope.studies.crew import Crew
@@ -41,6 +41,7 @@ from layerscope.types import Progress, no_progress
 CHUNK = 16
 """Cells whose pictures are made in one go, or as many as climb together where those are more, since a batch that is not
 full costs as much: what a killed atlas loses of each worker at most."""
+MANIFEST = "atlas.json"
 GRID, LEAST = 10, 5
 LARGEST_GRID = 64
 
@@ -63,7 +64,7 @@ class Atlas:
         """A row for each cell in reading order: all facts of its record, as "row", "column", "activations", "cosine",
         "other" (the control), "rank", "classes", "attributed" and "status"."""
         store = Store(self.folder)
-        listed = known(self.folder / "atlas.json").get("cells", ())
+        listed = known(self.folder / MANIFEST).get("cells", ())
         records = (store.find(cell["key"]) for cell in listed)
         return tuple(record.facts for record in records if record is not None)
 
@@ -108,7 +109,8 @@ def atlas(
     network, in chunks, and makes the pictures, by default here; the layout is made here, and the bytes are the same
     whoever does the rest.
     Raises UnknownNameError for layers, recipes and layouts that do not exist, InputError for fewer than 32 vectors that
-    are not zero or no cell with enough of them, StorageError where `out` cannot be written.
+    are not zero or no cell with enough of them, StorageError, before any work, where `out` cannot be written, and
+    WorkerError, after all others were made, for cells that end their workers each time.
     """
     checked_model(model)
     progress_to(on_progress)
@@ -117,6 +119,7 @@ def atlas(
     seed, out, probe = whole_number("seed", seed, 0, LARGEST_SEED), path_to("out", out), named_probe(probe)
     drawn = recipe_for(recipe, of, model)
     method = chosen_method(layout)
+    check_writable(_home(out, model, of) / MANIFEST)
     crew = Crew.of(model, executor)
     shown = open_probe(probe, model, on_progress=on_progress)
     asked = {"grid": grid, "least": least, "recipe": recipe, "seed": seed, "probe": probe, "layout": method[0]}
@@ -129,13 +132,12 @@ def atlas(
     record = store.find(key) or store.write(key, *laid_out(crew, of, shown, asked, method[0], on_progress))
     jobs = list(_jobs(of, record))
     manifest = manifest_of(model, of, record, [job.key for job in jobs], shown, asked)
-    write_whole(folder / "atlas.json", json.dumps(manifest, indent=1).encode())
+    write_whole(folder / MANIFEST, json.dumps(manifest, indent=1).encode())
     todo = [job for job in jobs if store.find(job.key) is None]
     done, total = len(jobs) - len(todo), len(jobs)
     told = CellRecords(model, of, record, shown, recipe, seed)
     work = ((some, ([job.objective for job in some], drawn, seed)) for some in _chunks(todo, drawn.together))
-    for chunk, future in crew.each(_pictures, work):
-        synthesis = future.result()
+    for chunk, synthesis in crew.all_made(_pictures, work, partial(_named, record)):
         for row, job in enumerate(chunk):
             store.write(job.key, *told.of(job.place, synthesis, row))
         done += len(chunk)
@@ -144,10 +146,14 @@ def atlas(
     return Atlas(folder, model.name, of.name, record.facts["layout"], len(todo), total - len(todo), seconds)
 
 
+def _home(out: Path, model: VisionModel, layer: Layer) -> Path:
+    return out / slug(model.name) / slug(layer.name)
+
+
 def _folder_of(out: Path, model: VisionModel, layer: Layer, key: str) -> Path:
     """One folder per network and layer; where its manifest names another key, one with the key in its name."""
-    folder = out / slug(model.name) / slug(layer.name)
-    before = known(folder / "atlas.json").get("key")
+    folder = _home(out, model, layer)
+    before = known(folder / MANIFEST).get("key")
     return folder if before in (None, key) else folder.with_name(f"{folder.name}-{key[:8]}")
 
 
@@ -160,6 +166,12 @@ def _jobs(layer: Layer, record: Record) -> Iterator[_Job]:
 def _chunks(jobs: Sequence[_Job], together: int) -> Iterator[list[_Job]]:
     size = max(CHUNK, together)
     yield from (list(jobs[start : start + size]) for start in range(0, len(jobs), size))
+
+
+def _named(record: Record, chunk: Sequence[_Job]) -> str:
+    """Cells by row and column."""
+    (row, column, _), (last_row, last_column, _) = (record.facts["cells"][chunk[end].place] for end in (0, -1))
+    return f"cells {row},{column} to {last_row},{last_column} of {record.facts['layer']}"
 
 
 def _pictures(model: VisionModel, wanted: list[Objective], recipe: Recipe, seed: int) -> Synthesis:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from layerscope.errors import WorkerError
+from layerscope.figures.words import plural
 from layerscope.given import whole_number
 from layerscope.models.model import VisionModel
 from layerscope.passes.elsewhere import Shared, received, send, slots_of
@@ -54,12 +56,42 @@ class Crew:
                 yield key, done
             return
         waiting, most = dict[Future[Any], Key](), AHEAD * slots_of(self.executor)
-        for key, arguments in work:
-            waiting[self.executor.submit(_elsewhere, self.network, task, arguments)] = key
-            if len(waiting) >= most:
+        try:
+            for key, arguments in work:
+                waiting[self.executor.submit(_elsewhere, self.network, task, arguments)] = key
+                if len(waiting) >= most:
+                    yield from _ready(waiting)
+            while waiting:
                 yield from _ready(waiting)
-        while waiting:
-            yield from _ready(waiting)
+        finally:  # also where whoever reads this has stopped
+            for future in waiting:
+                future.cancel()
+
+    def all_made(
+        self,
+        task: Callable[..., Any],
+        work: Iterable[tuple[Key, tuple[Any, ...]]],
+        named: Callable[[Key], str],
+        lost: Sequence[tuple[Key, WorkerError]] = (),
+    ) -> Iterator[tuple[Key, Any]]:
+        """What `each` comes to. WorkerError, after all others, for what was given up, as `named`.
+
+        lost: what `work` itself has given up, as it is when `work` is at its end.
+        """
+        given_up = list[tuple[Key, WorkerError]]()
+        for key, done in self.each(task, work):
+            try:
+                made = done.result()
+            except WorkerError as error:
+                given_up.append((key, error))
+            else:
+                yield key, made
+        given_up = [*lost, *given_up]
+        if given_up:
+            missing = [named(key) for key, _ in given_up]
+            more = f" and {plural(len(missing) - 3, 'more chunk')}" if len(missing) > 3 else ""
+            why = given_up[0][1]
+            raise WorkerError(f"{', '.join(missing[:3])}{more} could not be made: {why}; all others are kept")
 
 
 def checked_workers(count: int | None) -> int | None:
@@ -70,8 +102,12 @@ def checked_workers(count: int | None) -> int | None:
 
 
 def _ready(waiting: dict[Future[Any], Key]) -> Iterator[tuple[Key, Future[Any]]]:
-    """At least one that is done; what it came to is not kept any longer than its reader needs it."""
-    for future in wait(waiting, return_when=FIRST_COMPLETED).done:
+    """At least one that is done, in the order in which they were handed out.
+
+    What it came to is not kept any longer than its reader needs it.
+    """
+    done = wait(waiting, return_when=FIRST_COMPLETED).done
+    for future in [one for one in waiting if one in done]:
         yield waiting.pop(future), future
 
 

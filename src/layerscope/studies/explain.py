@@ -31,6 +31,7 @@ from layerscope.studies.probe import open_probe
 from layerscope.studies.reference import Reference, measure_reference
 from layerscope.studies.subject import Subject, read_subject
 from layerscope.studies.unit_pictures import UnitPictures
+from layerscope.synthesis.checks import checked_model
 from layerscope.types import Progress, no_progress
 from layerscope.world import CLASS_NAMES, Scenes
 
@@ -109,9 +110,7 @@ class Explainer:
         memory: float | str = "1 GiB",
         on_progress: Progress = no_progress,
     ) -> None:
-        if not isinstance(model, VisionModel):
-            raise InputError(f"a {type(model).__name__} is no VisionModel; open it with load_model, or wrap(module)")
-        self.model, self._layers = model, main_layers(model)
+        self.model, self._layers = checked_model(model), main_layers(model)
         self.asked = ask(
             model,
             target=target,

@@ -64,17 +64,9 @@ def chunks_made(
     their cards are measured against was.
     """
     lost: Lost = []
-    for chunk, done in crew.each(_pictures_and_cards, _asked(crew, chunks, seeds, naturals, lost)):
-        try:
-            pictures, cards = done.result()
-        except WorkerError as error:
-            lost.append((chunk, error))
-        else:
-            yield chunk, pictures, cards
-    if lost:
-        named = ", ".join(f"{chunk[0].unit} to {chunk[-1].unit.index}" for chunk, _ in lost[:3])
-        more = f" and {len(lost) - 3} more chunks" if len(lost) > 3 else ""
-        raise WorkerError(f"{named}{more} could not be made: {lost[0][1]}; all others are kept")
+    work = _asked(crew, chunks, seeds, naturals, lost)
+    for chunk, (pictures, cards) in crew.all_made(_pictures_and_cards, work, _named, lost):
+        yield chunk, pictures, cards
 
 
 def _asked(
@@ -130,6 +122,10 @@ def _pictures_and_cards(
     """What a worker does."""
     made = [maximise(model, objectives, recipe=recipe, seed=seed) for seed in seeds]
     return made[0], cards_of(model, layer, units, [one.images for one in made], recipe, seeds[0], controls)
+
+
+def _named(chunk: Sequence[Job]) -> str:
+    return f"{chunk[0].unit} to {chunk[-1].unit.index}"
 
 
 def _units(chunk: Sequence[Job]) -> list[int]:

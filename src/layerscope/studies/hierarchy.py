@@ -29,20 +29,20 @@ from layerscope.errors import InputError, UnknownNameError
 from layerscope.figures.hierarchy_panels import hierarchy as draw
 from layerscope.figures.saving import save
 from layerscope.figures.words import plural
-from layerscope.given import path_to, progress_to, whole_number
+from layerscope.given import progress_to
 from layerscope.models.model import VisionModel
 from layerscope.passes.spread import as_the_network_takes_them
 from layerscope.records import Record, Store, content_key, write_whole
 from layerscope.studies.crew import Crew, checked_workers
 from layerscope.studies.hierarchy_account import Account
-from layerscope.studies.hierarchy_files import FIGURE, MANIFEST, is_complete, manifest_of, write_manifest
+from layerscope.studies.hierarchy_files import FIGURE, MANIFEST, checked_place, is_complete, manifest_of, write_manifest
 from layerscope.studies.hierarchy_networks import Subject, measured
 from layerscope.studies.hierarchy_pictures import CHANGES, MENAGERIE, folder_files, folder_pictures, menagerie_pictures
-from layerscope.studies.hierarchy_synthesis import RECIPE, synthesise
+from layerscope.studies.hierarchy_synthesis import RECIPE, Drawn, shown_units
 from layerscope.studies.hierarchy_tables import Row, as_csv, flat
 from layerscope.studies.main_layers import before_rectifier, main_layers
 from layerscope.studies.manifest import folder_of
-from layerscope.studies.probe import LARGEST_SEED, named_probe
+from layerscope.studies.probe import named_probe
 from layerscope.synthesis.checks import checked_model
 from layerscope.synthesis.cost import torch_threads
 from layerscope.types import Images, Progress, no_progress
@@ -214,13 +214,14 @@ def hierarchy(
     effective receptive fields, linear readers and statistics stay here, and the bytes are the same whoever does it.
     Raises UnknownNameError for another profile, InputError for a network without layers to tell of, or whose
     activations are no numbers, or that cannot be sent to an executor, for a folder without classes or with too few
-    pictures, and for another seed; StorageError where `out` cannot be written, and WorkerError for a chunk that ends
-    its worker each time.
+    pictures, and for another seed; StorageError where `out` cannot be written, before any work but for a report of
+    something else that lies there whole, and WorkerError for a chunk that ends its worker each time: where it was to
+    draw pictures, after all others.
     """
     checked_model(model)
     progress_to(on_progress)
     began, chosen, probe = time.perf_counter(), _profile(profile), named_probe(probe)
-    seed, out = whole_number("seed", seed, 0, LARGEST_SEED), path_to("out", out)
+    out, seed = checked_place(model, out, seed)
     main = _main_layers(model)
     crew = Crew.of(model, executor)
     pictures = _pictures(model, probe, chosen, seed, on_progress)
@@ -232,18 +233,19 @@ def hierarchy(
     known_by = content_key(pictures=pictures.fingerprint(), size=size, channels=channels, exemplars=chosen.exemplars)
     subject = Subject(model, sites, exhibits, known_by, chosen.draws, seed)
     twins = twins_for(chosen, main)
-    drawn = [RECIPE, model.card.get("spectrum")]
-    key = content_key(measures=subject.key(), twins=twins, splits=chosen.splits, drawn=drawn)
+    how = [RECIPE, model.card.get("spectrum")]
+    key = content_key(measures=subject.key(), twins=twins, splits=chosen.splits, drawn=how)
     folder = folder_of(out, model, key, MANIFEST)
     store = Store(folder)
+    drawn = Drawn(store, key, pictures, seed)
     found = store.find(key)
     manifest = manifest_of(model, key, probe, profile, twins, pictures, seed)
     made = 0
     if found is None:
-        write_manifest(folder, {**manifest, "complete": False})  # what cannot be written is said before the work
+        write_manifest(folder, {**manifest, "complete": False})
         own, others, made = measured(subject, store, twins, crew, on_progress)
         account = Account(subject, main, own, others, chosen.splits, on_progress)
-        found = store.write(key, *_told(account, manifest, subject, crew, on_progress))
+        found = store.write(key, *_told(account, manifest, crew, drawn, on_progress))
     report = Hierarchy(folder, found, made, time.perf_counter() - began)
     if made or not is_complete(folder, key):
         write_whole(folder / "layers.csv", as_csv([flat(row) for row in report.layers]))
@@ -253,21 +255,19 @@ def hierarchy(
         for suffix in (".png", ".svg"):
             save(figure, folder / f"{FIGURE}{suffix}")
         summary = {name: found.facts[name] for name in ("shown", "words", "false_rate")}
-        for twin in range(twins):  # nobody looks at them any more, and they are large
-            store.remove(subject.key(twin))
+        for part in (*map(subject.key, range(twins)), *drawn.keys(shown_units(report.layers))):
+            store.remove(part)  # nobody looks at them any more, and twins are large
         write_manifest(folder, {**manifest, **summary, "seconds": round(report.seconds, 1), "complete": True})
     return report
 
 
 def _told(
-    account: Account, manifest: dict[str, Any], subject: Subject, crew: Crew, on_progress: Progress
+    account: Account, manifest: dict[str, Any], crew: Crew, drawn: Drawn, on_progress: Progress
 ) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     """Facts and arrays of the report, with synthetic pictures of the units that it shows."""
     facts, arrays = account.facts(), account.arrays()
-    shown = {row["name"]: sorted({*row["telling"], *row["sample"]}) for row in facts["layers"]}
-    probe = subject.exhibits.pictures
-    drawn, pictures = synthesise(crew, shown, probe, seed=subject.seed, on_progress=on_progress)
-    rows = [{**row, "pictures": drawn[row["name"]]} for row in facts["layers"]]
+    told, pictures = drawn.by(crew, shown_units(facts["layers"]), on_progress)
+    rows = [{**row, "pictures": told[row["name"]]} for row in facts["layers"]]
     return {**manifest, **facts, "layers": rows, "recipe": RECIPE}, {**arrays, **pictures}
 
 

@@ -9,15 +9,31 @@ from typing import Any
 
 from layerscope.dissection.pictures import Pictures
 from layerscope.dissection.stimuli.colours import chromatic_axes
+from layerscope.given import path_to, whole_number
 from layerscope.models.model import VisionModel
-from layerscope.records import write_whole
+from layerscope.names import slug
+from layerscope.records import check_writable, write_whole
 from layerscope.studies.hierarchy_networks import SCHEMA
 from layerscope.studies.manifest import known, network_facts, opening
+from layerscope.studies.probe import LARGEST_SEED
 
 MANIFEST = "hierarchy.json"
 FIGURE = "hierarchy"
 OUTPUTS = ("layers.csv", "units.csv", "report.json", f"{FIGURE}.png", f"{FIGURE}.svg")
 """What lies beside the manifest of a whole report."""
+
+
+def checked_place(model: VisionModel, out: str | Path, seed: int) -> tuple[Path, int]:
+    """The folder below which a report goes, and its seed.
+
+    Raises InputError for what is none, StorageError where no report can be written there and none lies there whole,
+    which may be the one that is asked for.
+    """
+    seed, out = whole_number("seed", seed, 0, LARGEST_SEED), path_to("out", out)
+    place = out / slug(model.name) / MANIFEST
+    if not known(place).get("complete"):
+        check_writable(place)
+    return out, seed
 
 
 def manifest_of(

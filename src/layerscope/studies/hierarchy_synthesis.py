@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from layerscope.models.model import VisionModel
 from layerscope.objectives import Objective
 from layerscope.passes.accumulators import Peak, Peaks
 from layerscope.passes.spread import sweep_over
+from layerscope.records import Store, content_key
 from layerscope.studies.crew import Crew
 from layerscope.synthesis.ascent import maximise
 from layerscope.synthesis.outcome import Synthesis, beside_natural
@@ -22,35 +24,56 @@ from layerscope.synthesis.recipes import Recipe, default_objective, recipe_for
 from layerscope.types import Progress, no_progress
 
 RECIPE = "standard"
+Units = Mapping[str, Sequence[int]]
+"""By layer."""
 Shown = dict[str, dict[str, dict[str, Any]]]
+Arrays = dict[str, NDArray[np.uint8]]
 
 
-def synthesise(
-    crew: Crew,
-    units: Mapping[str, Sequence[int]],
-    pictures: Pictures,
-    *,
-    seed: int = 0,
-    on_progress: Progress = no_progress,
-) -> tuple[Shown, dict[str, NDArray[np.uint8]]]:
-    """Pictures of some units by layer, drawn as a gallery draws them; by a crew, layer by layer.
+@dataclass(frozen=True)
+class Drawn:
+    """Pictures of the units that a report shows, drawn as a gallery draws them; a record for each layer, so that a
+    report that was stopped goes on.
 
-    Gives facts by layer and unit (score, control, natural, ratio, status, note), and uint8 [height, width, 3] by
-    "pictures/<layer>/<unit>". Progress counts units.
+    report: the key of its record. pictures: among them are the strongest natural ones.
     """
-    naturals = _naturals(crew, list(units), pictures)
-    facts: Shown = {layer: {} for layer in units}
-    arrays = {}
-    done, total = 0, sum(map(len, units.values()))
-    for layer, future in crew.each(_drawn, ((layer, _asked(crew.model, layer, units[layer], seed)) for layer in units)):
-        made: Synthesis = future.result()
-        for place, unit in enumerate(units[layer]):
-            strongest = naturals[layer].best(unit, made.objectives[place])
-            facts[layer][str(unit)] = _facts(made, place, strongest)
-            arrays[f"pictures/{layer}/{unit}"] = as_rgb(np.asarray(made.images[place], dtype=np.uint8))
-        done += len(units[layer])
-        on_progress(done, total, "units drawn")
-    return facts, arrays
+
+    store: Store
+    report: str
+    pictures: Pictures
+    seed: int = 0
+
+    def keys(self, units: Units) -> list[str]:
+        """Those of the records, layer by layer, of these units."""
+        return [self._key(layer, some) for layer, some in units.items()]
+
+    def by(self, crew: Crew, units: Units, on_progress: Progress = no_progress) -> tuple[Shown, Arrays]:
+        """Pictures of these units by a crew, layer by layer.
+
+        Gives facts by layer and unit (score, control, natural, ratio, status, note), and uint8 [height, width, 3] by
+        "pictures/<layer>/<unit>". Progress counts units. WorkerError, after all others were drawn, for layers that end
+        their workers each time.
+        """
+        keys = dict(zip(units, self.keys(units), strict=True))
+        found = {layer: record for layer in units if (record := self.store.find(keys[layer])) is not None}
+        todo = [layer for layer in units if layer not in found]
+        naturals = _naturals(crew, todo, self.pictures)
+        done, total = sum(len(units[layer]) for layer in found), sum(map(len, units.values()))
+        work = ((layer, _asked(crew.model, layer, units[layer], self.seed)) for layer in todo)
+        for layer, made in crew.all_made(_drawn, work, "pictures of {}".format):
+            found[layer] = self.store.write(keys[layer], *_told(layer, units[layer], made, naturals[layer]))
+            done += len(units[layer])
+            on_progress(done, total, "units drawn")
+        arrays = {name: array for layer in units for name, array in found[layer].arrays.items()}
+        return {layer: found[layer].facts["units"] for layer in units}, arrays
+
+    def _key(self, layer: str, units: Sequence[int]) -> str:
+        return content_key(kind="pictures", report=self.report, layer=layer, units=list(units))
+
+
+def shown_units(rows: Iterable[Mapping[str, Any]]) -> dict[str, list[int]]:
+    """Of the rows of layers, the units of which pictures are shown."""
+    return {row["name"]: sorted({*row["telling"], *row["sample"]}) for row in rows}
 
 
 def _asked(model: VisionModel, layer: str, units: Sequence[int], seed: int) -> tuple[list[Objective], Recipe, int]:
@@ -65,9 +88,22 @@ def _drawn(model: VisionModel, objectives: Sequence[Objective], recipe: Recipe, 
 
 
 def _naturals(crew: Crew, layers: Sequence[str], pictures: Pictures) -> dict[str, Peaks]:
+    if not layers:
+        return {}
     kept = {layer: (Peak(),) for layer in layers}
     sweep_over(crew.executor, crew.model, pictures.pixels, kept, network=crew.network)
     return {layer: peak.compute() for layer, (peak,) in kept.items()}
+
+
+def _told(
+    layer: str, units: Sequence[int], made: Synthesis, naturals: Peaks
+) -> tuple[dict[str, dict[str, Any]], Arrays]:
+    """Facts and arrays of the record of a layer's pictures."""
+    facts, arrays = {}, {}
+    for place, unit in enumerate(units):
+        facts[str(unit)] = _facts(made, place, naturals.best(unit, made.objectives[place]))
+        arrays[f"pictures/{layer}/{unit}"] = as_rgb(np.asarray(made.images[place], dtype=np.uint8))
+    return {"units": facts}, arrays
 
 
 def _facts(made: Synthesis, place: int, natural: float) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from layerscope.studies.leaderboard_files import MANIFEST, known_methods
 from layerscope.studies.leaderboard_sources import CHECKED, MOST, PhotoSource, SceneSource
 from layerscope.studies.leaderboard_study import Study
 from layerscope.studies.manifest import folder_of
+from layerscope.synthesis.checks import checked_model
 from layerscope.types import Progress, no_progress
 
 SCENES, PROVED = 200, 16
@@ -129,8 +130,7 @@ def _checked_models(model: VisionModel | Sequence[VisionModel]) -> tuple[VisionM
     if not models:
         raise InputError("no networks to ask; give one, or several trainings of one")
     for one in models:
-        if not isinstance(one, VisionModel):
-            raise InputError(f"a {type(one).__name__} is no VisionModel; open it with load_model, or wrap(module)")
+        checked_model(one)
     prints = [one.fingerprint for one in models]
     if len(set(prints)) < len(prints):
         raise InputError("two of the networks are the same; give trainings that differ, each once")

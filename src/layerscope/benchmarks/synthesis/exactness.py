@@ -96,7 +96,7 @@ def _layer(row: Row) -> tuple[object, object]:
 def _held(row: Row, alone: Row) -> bool:
     at_the_end = abs(row["end_percent"]) <= 100 * BOUND or abs(alone["worst_percent"]) > 100 * BOUND
     each_step = row["step_percent"] <= 100 * BOUND and row["least_cosine"] >= alone["least_cosine"] - APART
-    return at_the_end and each_step
+    return bool(at_the_end and each_step)
 
 
 def _others(
