@@ -284,7 +284,8 @@ def test_the_manifest_tells_how_to_make_it_again(model, tmp_path):
     assert facts["network"]["fingerprint"] == model.fingerprint
 
 
-def test_a_place_that_cannot_be_written_is_said(model, tmp_path):
+def test_a_place_that_cannot_be_written_is_said_before_any_work(model, tmp_path, monkeypatch):
+    monkeypatch.setattr("layerscope.studies.gallery.open_probe", lambda *_, **__: pytest.fail("images are opened"))
     blocked = tmp_path / "file"
     blocked.write_text("")
     with pytest.raises(StorageError, match="is a file, not a folder"):

@@ -27,7 +27,7 @@ from layerscope.studies.exemplars import Naturals, find_naturals
 from layerscope.studies.gallery_records import record_of
 from layerscope.studies.gallery_work import Job, chunks_made, in_turn
 from layerscope.studies.identity import common_facts
-from layerscope.studies.manifest import manifest_of, write_manifest
+from layerscope.studies.manifest import check_place, manifest_of, write_manifest
 from layerscope.studies.outcome_cards import CARD, seeds_of
 from layerscope.studies.probe import Probe, named_probe, open_probe
 from layerscope.studies.selection import asked_for, choose_units
@@ -100,6 +100,7 @@ def gallery(
     wanted, sooner = choose_units(model, asked), choose_units(model, before) if before else []
     recipe_for(recipe, None, model)  # an unknown name is said before any work
     seeds = seeds_of(recipe, seeds)
+    check_place(out, model.name)
     crew = Crew.of(model, executor)
     shown = None if probe is None else open_probe(probe, model, on_progress=on_progress)
     jobs = jobs_of(model, wanted, recipe, seed, seeds, shown.fingerprint if shown else None)

@@ -15,7 +15,7 @@ from typing import Any
 from layerscope.capture.layers import Layer
 from layerscope.models.model import VisionModel
 from layerscope.names import slug
-from layerscope.records import write_whole
+from layerscope.records import check_writable, write_whole
 from layerscope.studies.probe import Probe
 
 SCHEMA = 1
@@ -69,6 +69,11 @@ def network_facts(model: VisionModel) -> dict[str, Any]:
         "class_names": list(model.class_names) if model.class_names else None,
         "card": json.loads(json.dumps(dict(model.card), default=str)),
     }
+
+
+def check_place(out: Path, network: str) -> None:
+    """Raise StorageError, before any work, where no manifest of this network can be written."""
+    check_writable(out / slug(network) / "gallery.json")
 
 
 def write_manifest(out: Path, facts: dict[str, Any]) -> Path:

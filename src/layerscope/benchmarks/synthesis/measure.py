@@ -63,13 +63,14 @@ def measure(options: Options, on_progress: Progress) -> Report:
         tables, said = tables_of(calibrated(), SHORT if options.quick else FULL, options, on_progress)
         facts = manifest() | {"notes": [*NOTES, *said]}
     shown = {title: [_for_people(row) for row in rows] for title, rows in tables.items()}
-    return Report(tables, facts, "\n".join([verdict(tables), *NOTES, *said]), shown=shown)
+    sheet = [] if options.out is None else [f"pictures in {options.out / trained.FILE}"]
+    return Report(tables, facts, "\n".join([verdict(tables), *NOTES, *said, *sheet]), shown=shown)
 
 
 def tables_of(
     model: VisionModel, extent: Extent, options: Options, on_progress: Progress
 ) -> tuple[dict[str, list[Row]], list[str]]:
-    """The tables by title, and sentences about what was left out or written."""
+    """The tables by title, and sentences about what was left out."""
     targets, said = extent.targets, [why] if (why := lucent.why_not()) else []
     kept, layers = Kept.of(options), [target.layer for target in targets]
     judged = [target.layer for target in extent.judged]
@@ -109,8 +110,6 @@ def tables_of(
         "gallery": kept.table("gallery", lambda: hours.rows_of(model, times, targets, on_progress), measured),
         **of_pictures,
     }
-    if options.out is not None:
-        said.append(f"pictures in {options.out / trained.FILE}")
     if torch.cuda.is_available():
         tables["gpu"] = gpu.rows_of(model, targets, options.rounds, extent.goal, on_progress)
     else:
