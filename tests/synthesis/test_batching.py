@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -42,6 +43,21 @@ def test_how_many_climb_together_follows_from_the_size_alone() -> None:
     sides = {48: 32, 64: 32, 90: 32, 91: 16, 96: 16, 128: 16, 129: 8, 224: 8, 512: 8}
     assert {side: together(side) for side in sides} == sides
     assert all(math.log2(together(side)).is_integer() for side in range(16, 300))
+
+
+@pytest.mark.parametrize(
+    ("gigabytes", "sides"),
+    [(80, {48: 64, 96: 64, 224: 64, 512: 16}), (8, {96: 32, 160: 16, 224: 8, 512: 8}), (0.001, {96: 8})],
+)
+def test_on_a_gpu_as_many_as_a_quarter_of_its_memory_holds(
+    gigabytes: float, sides: dict[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory = SimpleNamespace(total_memory=int(gigabytes * 2**30))
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: memory)
+    gpu = torch.device("cuda")
+    assert {side: together(side, gpu) for side in sides} == sides
+    largest = max(sides)
+    assert at_size(dataclasses.replace(RECIPE, together=64), largest, gpu).together == sides[largest]
 
 
 def test_small_networks_climb_eight_at_a_time_and_large_ones_as_their_pictures_allow(model: VisionModel) -> None:

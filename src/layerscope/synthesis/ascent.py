@@ -48,8 +48,8 @@ def maximise(
 ) -> Synthesis:
     """One picture per objective, that makes the network score it high (activation maximisation, Erhan et al. 2009).
 
-    Pictures climb `recipe.together` at a time (8, in networks of large inputs up to 32), and a batch is always filled
-    up, which keeps a picture's bytes the same in any company: a single picture costs as much as a batch.
+    Pictures climb `recipe.together` at a time (8; in networks of large inputs up to 32, on a GPU up to 64), and a batch
+    is always filled up, which keeps a picture's bytes the same in any company: a single picture costs as much as one.
 
     `objectives`: each an Objective, a Unit or its text ("conv3:5": drawn as galleries do), or the name of a class.
     `recipe`: "draft", "standard" or "fine", fitted to each layer's depth; or a Recipe, used as it is for all.

@@ -67,7 +67,7 @@ def _recipe(model: VisionModel, objective: Objective, recipe: str | Recipe, step
         recipe = recipe_for(recipe, _deepest(objective, model), model)
     checked(recipe)
     if objective.positioned:  # rows and columns are those of the network's input size
-        recipe = at_size(recipe, model.input_size)
+        recipe = at_size(recipe, model.input_size, model.device)
     return checked(recipe if steps is None else dataclasses.replace(recipe, steps=steps))
 
 
@@ -92,7 +92,7 @@ def that_fits(model: VisionModel, recipe: Recipe, layers: tuple[str, ...]) -> Re
     except (*REFUSALS, MemoryError) as error:  # at full size the same error is raised
         if out_of_memory(error):
             halved(1, 1, error)
-        return at_size(recipe, model.input_size)
+        return at_size(recipe, model.input_size, model.device)
     return recipe
 
 

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from layerscope.models.model import VisionModel
 
 Stage = Literal["texture", "thing", "class"]
+CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
@@ -141,6 +142,9 @@ ones up to an effort's largest view."""
 _TOGETHER, _CACHED = (8, 32), 16 * 128**2
 """Pictures in a batch, least and most, and how many pixels of them go through a network before the activations fall out
 of the cache (measured on resnet50: 32 pictures of 224 px take twice the time of 8, each)."""
+_ON_GPU, _PER_PIXEL = 64, 4096
+"""Most pictures in a batch there, since rows are looked after one by one; and bytes of memory for a pixel of them,
+about twice what the activations of resnet50 take in bfloat16, of a quarter of the GPU's. Too large ones are halved."""
 
 
 def recipe_for(name: str, layer: Layer | None, model: VisionModel) -> Recipe:
@@ -157,25 +161,30 @@ def recipe_for(name: str, layer: Layer | None, model: VisionModel) -> Recipe:
         name=f"{name} {stage}",
         view=view,
         precision=fast_precision(model.device) if large else "float32",
-        together=together(view) if large else _TOGETHER[0],
+        together=together(view, model.device) if large else _TOGETHER[0],
         steps=round(basis.steps * effort.steps),
         lr=basis.lr * effort.lr,
     )
 
 
-def together(shown: int) -> int:
-    """How many pictures of `shown` pixels a side climb in one batch: as many as the cache holds, a power of two."""
+def together(shown: int, device: torch.device = CPU) -> int:
+    """How many pictures of `shown` pixels a side climb in one batch, a power of two: as many as the processor's cache
+    holds, or a quarter of the memory of a GPU."""
     least, most = _TOGETHER
-    return max(least, min(most, 1 << int(math.log2(_CACHED / shown**2)))) if shown**2 <= _CACHED else least
+    pixels = _CACHED
+    if device.type == "cuda":
+        most, pixels = _ON_GPU, torch.cuda.get_device_properties(device).total_memory // (4 * _PER_PIXEL)
+    return max(least, min(most, 1 << int(math.log2(pixels / shown**2)))) if shown**2 <= pixels else least
 
 
-def at_size(recipe: Recipe, side: int) -> Recipe:
-    """The recipe with pictures that the network is shown at `side` pixels, in batches that suit them.
+def at_size(recipe: Recipe, side: int, device: torch.device = CPU) -> Recipe:
+    """The recipe with pictures that the network is shown at `side` pixels, in batches that suit them and the device.
 
     It magnifies a little more or less where a whole number of pixels asks for it.
     """
     view = max(round(side / recipe.magnify), 1)
-    return dataclasses.replace(recipe, view=view, magnify=side / view, together=min(recipe.together, together(side)))
+    fewer = min(recipe.together, together(side, device))
+    return dataclasses.replace(recipe, view=view, magnify=side / view, together=fewer)
 
 
 def default_objective(unit: Unit, model: VisionModel) -> Objective:

@@ -66,7 +66,7 @@ def like_for_like(model: VisionModel, canvas: int = CANVAS, shown: int = SHOWN) 
         shift=0.045,
         leak=0.0,
         precision=fast_precision(model.device),
-        together=together(shown),
+        together=together(shown, model.device),
     )
 
 
@@ -77,7 +77,7 @@ def fitted(model: VisionModel, view: int) -> Recipe:
         name=f"fitted {view}",
         view=view,
         precision=fast_precision(model.device),
-        together=together(view),
+        together=together(view, model.device),
     )
 
 
