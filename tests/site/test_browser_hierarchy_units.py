@@ -198,7 +198,7 @@ def test_a_layer_can_be_filtered_by_label_and_sorted_by_evidence(visit: Visit, r
     assert page.locator(".message").inner_text() == "2 units. 12.5% of the layer."
     page.select_option("#sort", "object_evidence")
     assert units(page) == [14, 6]
-    assert "object evidence 15.0" in page.locator(".coded-grid").inner_text()
+    page.locator(".coded-grid", has_text="object evidence 15.0").wait_for()  # cards are filled as they come near
     page.click("#direction")
     assert units(page) == [6, 14]
     assert page.url.endswith("?label=object&sort=object_evidence&down=0")

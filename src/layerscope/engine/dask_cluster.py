@@ -2,7 +2,7 @@
 
 Dask itself does a task again whose worker died, and gives it up after some deaths ("allowed-failures"). It counts the
 deaths of whatever was on the worker, so a task that is given up may only have been beside the one that did it: those
-are done once more, one after the other.
+are done once more, one after the other, and again where tasks that were not given up yet ran beside them.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from layerscope.passes.elsewhere import Shared, digest_of
 P = ParamSpec("P")
 T = TypeVar("T")
 
+TRIES = 2
+"""How often a task that was given up is done once more beside others."""
 PATIENCE = 5.0
 """Seconds in which a scheduler has to answer, and to have a worker."""
 
@@ -61,12 +63,14 @@ class DaskExecutor(Executor):
         self._distributed, self._client = distributed, client
         self._inner = client.get_executor(pure=False)
         self._parcels: dict[str, Any] = {}
+        self._untried: set[Future[bytes]] = set()  # tasks that may be what ends workers
         self._alone = ThreadPoolExecutor(1, thread_name_prefix="layerscope-dask")
 
     def submit(self, task: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         payload = packed(task, args, kwargs)
-        submit = partial(self._submit, payload, [self._parcels[digest] for digest in brought(args)])
+        submit = partial(self._submit, payload, list(brought(args)))
         inner, outer = submit(), Future[T]()
+        self._untried.add(inner)
         inner.add_done_callback(partial(self._settled, outer=outer, again=submit))
         outer.add_done_callback(lambda outer: outer.cancelled() and inner.cancel())
         return outer
@@ -89,13 +93,18 @@ class DaskExecutor(Executor):
             self._inner.shutdown(wait=False)
         self._alone.shutdown(wait, cancel_futures=cancel_futures)
 
-    def _submit(self, payload: bytes, parcels: list[Any]) -> Future[bytes]:
+    def _submit(self, payload: bytes, digests: list[str]) -> Future[bytes]:
+        parcels = [self._parcels[digest] for digest in digests]
+        for parcel in parcels:
+            if parcel.status == "error":  # given up as a task is, with workers that others ended
+                parcel.retry()
         with self._large_allowed():
             inner: Future[bytes] = self._inner.submit(run_alike, setup_here(), payload, *parcels)
         return inner
 
     def _settled(self, inner: Future[bytes], outer: Future[Any], again: Callable[[], Future[bytes]]) -> None:
         """In the client's own thread, which may not wait."""
+        self._untried.discard(inner)
         if not inner.cancelled() and isinstance(inner.exception(), self._distributed.KilledWorker):
             self._alone.submit(self._once_more, again, outer)
         else:
@@ -103,8 +112,11 @@ class DaskExecutor(Executor):
 
     def _once_more(self, again: Callable[[], Future[bytes]], outer: Future[Any]) -> None:
         try:
-            inner = again()
-            inner.exception()
+            for _ in range(TRIES):
+                beside = bool(self._untried)
+                inner = again()
+                if not (isinstance(inner.exception(), self._distributed.KilledWorker) and beside):
+                    break
         except BaseException as error:  # it belongs to whoever waits for the task
             inner = Future()
             inner.set_exception(error)
