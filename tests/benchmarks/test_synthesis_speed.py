@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -132,8 +133,22 @@ def test_our_hours_are_those_of_the_plan_of_all_convolutions():
 
 
 def test_a_gpu_is_measured_as_everything_else(monkeypatch):
+    """On a clock by which each step of a batch takes a second."""
+    passed = [0.0]
+    maximise = gpu.maximise
+
+    def timed(*given, steps, **named):
+        passed[0] += steps
+        return maximise(*given, steps=steps, **named)
+
+    monkeypatch.setattr(gpu, "maximise", timed)
+    monkeypatch.setattr(gpu, "time", SimpleNamespace(perf_counter=lambda: passed[0]))
     monkeypatch.setattr(gpu, "SHAPES", ((1, 8, 8),))
     monkeypatch.setattr(lucent, "why_not", lambda device: "absent")
     rows = gpu.rows_of(small(), [Target("conv2", 16, 1, 1)], 2, 0.01, no_progress, device="cpu")
     assert [(row["canvas"], row["times"]) for row in rows] == [("like for like", None), ("fitted canvas", None)]
-    assert all(row["pictures_per_second"]["low"] > 0 for row in rows)
+    like, fitted = (recipe.together for recipe in speed.recipes_of(small(), Target("conv2", 16, 1, 1)).values())
+    wanted = [round(together / 512, 2) for together in (like, fitted)]
+    assert [row["pictures_per_second"] for row in rows] == [
+        dict.fromkeys(("value", "low", "high"), one) for one in wanted
+    ]
