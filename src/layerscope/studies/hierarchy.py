@@ -222,25 +222,16 @@ def hierarchy(
     progress_to(on_progress)
     began, chosen, probe = time.perf_counter(), _profile(profile), named_probe(probe)
     out, seed = checked_place(model, out, seed)
-    main = _main_layers(model)
-    crew = Crew.of(model, executor)
+    main, crew = _main_layers(model), Crew.of(model, executor)
     pictures = _pictures(model, probe, chosen, seed, on_progress)
-    size, channels = model.input_size, model.channels
-    exhibits = Exhibits(
-        EarlyStimuli.of(size, channels, seed=seed), Textures(size, channels, chosen.exemplars, seed=seed), pictures
-    )
-    sites = tuple(Site(layer.name, before_rectifier(model, layer)) for layer in main)
-    known_by = content_key(pictures=pictures.fingerprint(), size=size, channels=channels, exemplars=chosen.exemplars)
-    subject = Subject(model, sites, exhibits, known_by, chosen.draws, seed)
-    twins = twins_for(chosen, main)
+    subject, twins = _subject(model, main, pictures, chosen, seed), twins_for(chosen, main)
     how = [RECIPE, model.card.get("spectrum")]
     key = content_key(measures=subject.key(), twins=twins, splits=chosen.splits, drawn=how)
     folder = folder_of(out, model, key, MANIFEST)
     store = Store(folder)
     drawn = Drawn(store, key, pictures, seed)
-    found = store.find(key)
+    found, made = store.find(key), 0
     manifest = manifest_of(model, key, probe, profile, twins, pictures, seed)
-    made = 0
     if found is None:
         write_manifest(folder, {**manifest, "complete": False})
         own, others, made = measured(subject, store, twins, crew, on_progress)
@@ -248,17 +239,31 @@ def hierarchy(
         found = store.write(key, *_told(account, manifest, crew, drawn, on_progress))
     report = Hierarchy(folder, found, made, time.perf_counter() - began)
     if made or not is_complete(folder, key):
-        write_whole(folder / "layers.csv", as_csv([flat(row) for row in report.layers]))
-        write_whole(folder / "units.csv", as_csv(report.units))
-        write_whole(folder / "report.json", json.dumps({**report.facts, "units": report.units}).encode())
-        figure = draw(report)
-        for suffix in (".png", ".svg"):
-            save(figure, folder / f"{FIGURE}{suffix}")
-        summary = {name: found.facts[name] for name in ("shown", "words", "false_rate")}
+        _write_beside(report)
         for part in (*map(subject.key, range(twins)), *drawn.keys(shown_units(report.layers))):
             store.remove(part)  # nobody looks at them any more, and twins are large
+        summary = {name: found.facts[name] for name in ("shown", "words", "false_rate")}
         write_manifest(folder, {**manifest, **summary, "seconds": round(report.seconds, 1), "complete": True})
     return report
+
+
+def _subject(model: VisionModel, main: Sequence[Layer], pictures: Pictures, profile: Profile, seed: int) -> Subject:
+    """What is shown to the network, and where it is looked at."""
+    size, channels, exemplars = model.input_size, model.channels, profile.exemplars
+    early, textures = EarlyStimuli.of(size, channels, seed=seed), Textures(size, channels, exemplars, seed=seed)
+    sites = tuple(Site(layer.name, before_rectifier(model, layer)) for layer in main)
+    known_by = content_key(pictures=pictures.fingerprint(), size=size, channels=channels, exemplars=exemplars)
+    return Subject(model, sites, Exhibits(early, textures, pictures), known_by, profile.draws, seed)
+
+
+def _write_beside(report: Hierarchy) -> None:
+    """Tables, all facts and the figure, beside the record."""
+    write_whole(report.folder / "layers.csv", as_csv([flat(row) for row in report.layers]))
+    write_whole(report.folder / "units.csv", as_csv(report.units))
+    write_whole(report.folder / "report.json", json.dumps({**report.facts, "units": report.units}).encode())
+    figure = draw(report)
+    for suffix in (".png", ".svg"):
+        save(figure, report.folder / f"{FIGURE}{suffix}")
 
 
 def _told(
