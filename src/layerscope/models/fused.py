@@ -1,10 +1,9 @@
 """Sums and ReLUs that a packed convolution does on the way, while its result is still in the processor's registers.
 
 A residual block reads and writes its largest maps three times more than it has to: the convolution, the sum with the
-skip and the ReLU each go through memory, which at the first layers takes as long as a third of the convolution. The
-forward pass of a module is traced (torch.fx) to find these where they follow each other and nothing else reads what is
-between. A trace sees calls, and forgets contexts, conditions and what a forward writes down; so only modules of
-libraries are traced whose forward passes do none of that, with one argument.
+skip and the ReLU each go through memory. The forward pass of a module is traced (torch.fx) to find these where they
+follow each other and nothing else reads what is between. A trace sees calls, and forgets contexts, conditions and what
+a forward writes down; so only modules of libraries are traced whose forward passes do none of that, with one argument.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
-from typing import cast
+from typing import TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -27,8 +27,11 @@ from layerscope.models.precision import Precision
 from layerscope.models.stem import blocked_stem, is_stem
 from layerscope.models.watch import Seen, tensors_of, watch
 
+T = TypeVar("T")
 FOLD_TOLERANCE = 1e-4  # of the largest activation; rounding alone stays below
-SLOPE_TOLERANCE = 0.1  # of the gradient's length: ReLUs that rounding opens or closes make .04 in a random resnet50
+SLOPE_TOLERANCE = 0.1
+"""Of the gradient's length. ReLUs that rounding opens or closes turn it: by a cosine of .999 in a random resnet50, which
+is a twentieth (`layerscope benchmark synthesis`)."""
 HALF_TOLERANCE = 0.1
 """Of the length of all activations: what bfloat16 may change. Its numbers have three digits, and resnet50's logits of
 noise differ by .02."""
@@ -91,15 +94,14 @@ def _with_leak(private: nn.Module, example: Tensor, targets: Sequence[str], leak
 
     A network may need that all the same: a skip that starts before a ReLU in place, and means what comes after.
     """
-
-    def leaking() -> Iterator[nn.Module]:
-        for inplace in (True,) if len(set(targets)) == 1 else (False, True):
-            yield _replaced(private, partial(_leaky, leak=leak, inplace=inplace))
-
-    before = _with_gradients(private, example, targets)
+    as_they_are, apart = (partial(_leaky, leak=leak, inplace=inplace) for inplace in (True, False))
+    if len(set(targets)) == 1:
+        return _replaced(private, as_they_are)
+    leaking = (_replaced(private, new) for new in (apart, as_they_are))
+    before = _tried(lambda: watch(private, example, targets, gradients=True))
     if before is None:
-        return next(leaking())
-    return _first(leaking(), lambda copied: _equal(before, watch(copied, example, targets, gradients=True))) or private
+        return next(leaking)
+    return _first(leaking, lambda copied: _equal(before, watch(copied, example, targets, gradients=True))) or private
 
 
 def _packed(private: nn.Module, example: Tensor, targets: Sequence[str]) -> nn.Module:
@@ -115,13 +117,15 @@ def _packed(private: nn.Module, example: Tensor, targets: Sequence[str]) -> nn.M
                 fuse(ready, targets)
             yield ready
 
+    before = _tried(lambda: watch(private, example, targets, gradients=True))
+    if before is None:
+        return private
+
     def same(copied: nn.Module) -> bool:
-        assert before is not None
         after = watch(copied, example, targets, gradients=True)
         return _alike(before.values, after.values, FOLD_TOLERANCE) and _sloped_alike(before.gradient, after.gradient)
 
-    before = _with_gradients(private, example, targets)
-    return private if before is None else _first(packing(), same) or private
+    return _first(packing(), same) or private
 
 
 def _halved(private: nn.Module, example: Tensor, targets: Sequence[str]) -> nn.Module:
@@ -142,26 +146,22 @@ def _halved(private: nn.Module, example: Tensor, targets: Sequence[str]) -> nn.M
     )
 
 
-def _with_gradients(private: nn.Module, example: Tensor, targets: Sequence[str]) -> Seen | None:
-    """None for a network that does not go through with gradients: beyond the targets that need not matter."""
+def _first(copies: Iterator[nn.Module], same: Callable[[nn.Module], bool]) -> nn.Module | None:
+    """The first copy that runs and computes the same."""
+    return next((copied for copied in copies if _tried(partial(same, copied))), None)
+
+
+def _tried(run: Callable[[], T]) -> T | None:
+    """What a run gives; None where the network does not take it, or does not go through with gradients.
+
+    Want of memory is raised: another copy would round otherwise.
+    """
     try:
-        return watch(private, example, targets, gradients=True)
-    except Exception as error:  # of any kind that autograd, or the network's own code, raises
+        return run()
+    except Exception as error:  # of any kind that torch, or the network's own code, raises
         if out_of_memory(error):
             raise
         return None
-
-
-def _first(copies: Iterator[nn.Module], same: Callable[[nn.Module], bool]) -> nn.Module | None:
-    """The first copy that runs and computes the same. Want of memory is raised: another copy would round otherwise."""
-    for copied in copies:
-        try:
-            if same(copied):
-                return copied
-        except Exception as error:  # of any kind: the network itself has just run, so it does not take the change
-            if out_of_memory(error):
-                raise
-    return None
 
 
 def _faster(private: nn.Module, pairs: Sequence[tuple[str, str]], blocked: bool) -> Iterator[nn.Module]:

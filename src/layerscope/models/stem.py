@@ -59,7 +59,7 @@ def is_stem(module: nn.Module) -> bool:
 
 
 def _blocks(x: Tensor, side: int) -> Tensor:
-    """Pixel unshuffle in the order of channels_last, which takes half the time: [batch, side^2 * channel, ...]."""
+    """Pixel unshuffle in the order of channels_last, with rows kept together: [batch, side^2 * channel, ...]."""
     pixels = x.contiguous(memory_format=torch.channels_last).permute(0, 2, 3, 1)
     batch, height, width, channels = pixels.shape
     rows = pixels.reshape(batch, height // side, side, width // side, side * channels)
