@@ -30,8 +30,8 @@ from layerscope.models.watch import Seen, tensors_of, watch
 T = TypeVar("T")
 FOLD_TOLERANCE = 1e-4  # of the largest activation; rounding alone stays below
 SLOPE_TOLERANCE = 0.1
-"""Of the gradient's length. ReLUs that rounding opens or closes turn it: by a cosine of .999 in a random resnet50, which
-is a twentieth (`layerscope benchmark synthesis`)."""
+"""Of the gradient's length. ReLUs that rounding opens or closes turn it: in a random resnet50 by a cosine of .999, or a
+twentieth (`layerscope benchmark synthesis`)."""
 HALF_TOLERANCE = 0.1
 """Of the length of all activations: what bfloat16 may change. Its numbers have three digits, and resnet50's logits of
 noise differ by .02."""

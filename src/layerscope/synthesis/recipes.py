@@ -142,9 +142,9 @@ ones up to an effort's largest view."""
 _TOGETHER, _CACHED = (8, 32), 16 * 128**2
 """Pictures in a batch, least and most, and how many pixels of them go through a network before the activations fall out
 of the cache (measured on resnet50: 32 pictures of 224 px take twice the time of 8, each)."""
-_ON_GPU, _PER_PIXEL = 64, 4096
-"""Most pictures in a batch there, since rows are looked after one by one; and bytes of memory for a pixel of them,
-about twice what the activations of resnet50 take in bfloat16, of a quarter of the GPU's. Too large ones are halved."""
+_ON_GPU, PER_PIXEL = 64, 1024
+"""Most pictures in a batch there, since rows are looked after one by one; and bytes of memory for a pixel of them, more
+than twice what resnet50 keeps for its gradient in bfloat16, of a quarter of the GPU's. Too large ones are halved."""
 
 
 def recipe_for(name: str, layer: Layer | None, model: VisionModel) -> Recipe:
@@ -173,7 +173,7 @@ def together(shown: int, device: torch.device = CPU) -> int:
     least, most = _TOGETHER
     pixels = _CACHED
     if device.type == "cuda":
-        most, pixels = _ON_GPU, torch.cuda.get_device_properties(device).total_memory // (4 * _PER_PIXEL)
+        most, pixels = _ON_GPU, torch.cuda.get_device_properties(device).total_memory // (4 * PER_PIXEL)
     return max(least, min(most, 1 << int(math.log2(pixels / shown**2)))) if shown**2 <= pixels else least
 
 
