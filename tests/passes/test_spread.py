@@ -28,7 +28,7 @@ from layerscope.passes.masks import ConceptMasks
 from layerscope.passes.moments import Moments
 from layerscope.passes.overlap import Overlap
 from layerscope.passes.ranges import Range
-from layerscope.passes.spread import Kept, sweep_over
+from layerscope.passes.spread import Kept, Workers, sweep_over
 from layerscope.passes.sweep import sweep
 from layerscope.records import Store, content_key
 
@@ -58,8 +58,9 @@ def states(accumulators: dict[str, list[Accumulator[Any]]]) -> list[bytes]:
 
 
 def swept(executor: Executor | None, images: Any = PIXELS, **options: Any) -> list[bytes]:
-    accumulators = made()
-    assert sweep_over(executor, small_network(), images, accumulators, shard=4, batch_size=3, **options) == COUNT
+    accumulators, network = made(), small_network()
+    workers = Workers.of(network, executor)
+    assert sweep_over(network, images, accumulators, workers=workers, shard=4, batch_size=3, **options) == COUNT
     return states(accumulators)
 
 
@@ -82,7 +83,7 @@ def test_a_sweep_in_shards_sees_what_one_sweep_sees():
     whole, found = made(), made()
     images = (PIXELS.float() / 255).contiguous(memory_format=small_network().layout)
     sweep(small_network(), images, whole, batch_size=3)
-    sweep_over(None, small_network(), PIXELS, found, shard=6, batch_size=3)
+    sweep_over(small_network(), PIXELS, found, shard=6, batch_size=3)
     for layer, some in whole.items():
         for one, other in zip(some, found[layer], strict=True):
             assert_same(other.compute(), one.compute())
@@ -140,7 +141,7 @@ def test_networks_get_images_in_their_own_number_format():
     model = small_network()
     model.module.double()
     found, wanted = {"6": [ImageMeans()]}, {"6": [ImageMeans()]}
-    sweep_over(None, model, PIXELS, found, shard=4)
+    sweep_over(model, PIXELS, found, shard=4)
     sweep(model, PIXELS.double() / 255, wanted)
     torch.testing.assert_close(found["6"][0].compute(), wanted["6"][0].compute(), rtol=1e-5, atol=1e-6)
 
@@ -259,8 +260,8 @@ def test_only_the_pixels_of_its_shard_travel_with_a_task():
 
 def test_bad_sweeps_are_said():
     with pytest.raises(InputError, match="0 images, shard=128, batch_size=64; at least 1 of each is needed"):
-        sweep_over(None, small_network(), PIXELS[:0], made())
+        sweep_over(small_network(), PIXELS[:0], made())
     with pytest.raises(InputError, match="23 images, shard=0"):
-        sweep_over(None, small_network(), PIXELS, made(), shard=0)
+        sweep_over(small_network(), PIXELS, made(), shard=0)
     with ThreadPoolExecutor(1) as executor, pytest.raises(UnknownNameError, match="no layer 'nowhere'"):
-        sweep_over(executor, small_network(), PIXELS, {"nowhere": [TopK(1)]})
+        sweep_over(small_network(), PIXELS, {"nowhere": [TopK(1)]}, workers=Workers.of(small_network(), executor))

@@ -88,7 +88,7 @@ def measure_areas(
     def counted(pixels: Tensor, masks: ConceptMasks, blocks: Sequence[range]) -> dict[str, list[Counts]]:
         """Of some pixels with these masks, block by block of their numbers."""
         kept = {name: [Overlap(masks, thresholds[name], block) for block in blocks] for name in names}
-        sweep_over(workers.executor, model, pixels, kept, network=workers.network, batch_size=batch, on_progress=step)
+        sweep_over(model, pixels, kept, workers=workers, batch_size=batch, on_progress=step)
         step.on(len(pixels))
         return {name: [each.compute() for each in some] for name, some in kept.items()}
 
@@ -115,10 +115,10 @@ def _thresholds(
     """[units, rates] by layer, of the images that choose."""
     ranges = {name: [Range()] for name in names}
     pixels = pictures.pixels[: pictures.chosen]
-    sweep_over(workers.executor, model, pixels[:PILOT], ranges, network=workers.network)
+    sweep_over(model, pixels[:PILOT], ranges, workers=workers)
     extents = {name: ranges[name][0].compute().raised() for name in names}
     counts = {name: [Histogram(extents[name].low, extents[name].high)] for name in names}
-    sweep_over(workers.executor, model, pixels, counts, network=workers.network, on_progress=on_progress)
+    sweep_over(model, pixels, counts, workers=workers, on_progress=on_progress)
     return {name: counts[name][0].compute().quantiles(RATES) for name in names}
 
 

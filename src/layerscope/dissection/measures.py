@@ -197,7 +197,7 @@ def _see(
         kept = {name: (ImageMeans(), ImageMaxima(), Moments()) for name in names}
         also = {} if label else strongest
         every = {name: (*kept[name], also[name]) if name in also else kept[name] for name in names}
-        sweep_over(workers.executor, model, pixels, every, network=workers.network, on_progress=step)
+        sweep_over(model, pixels, every, workers=workers, on_progress=step)
         step.on(len(pixels))
         found[f"{label}means"] = {name: kept[name][0].compute() for name in names}
         found[f"{label}maxima"] = {name: kept[name][1].compute() for name in names}

@@ -84,13 +84,6 @@ def respond(
     if stimuli.channels != model.channels:
         raise InputError(f"stimuli of {stimuli.channels} channels; {model.name!r} takes {model.channels}")
     kept = {layer: Responses(reading) for layer in layers}
-    sweep_over(
-        workers.executor,
-        model,
-        stimuli,
-        {layer: [kept[layer]] for layer in layers},
-        network=workers.network,
-        batch_size=batch_size,
-        on_progress=on_progress,
-    )
+    by_layer = {layer: [kept[layer]] for layer in layers}
+    sweep_over(model, stimuli, by_layer, workers=workers, batch_size=batch_size, on_progress=on_progress)
     return {layer: accumulator.compute() for layer, accumulator in kept.items()}

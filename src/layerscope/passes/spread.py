@@ -88,25 +88,23 @@ class Kept:
 
 
 def sweep_over(
-    executor: Executor | None,
     model: VisionModel,
     images: Pixels | Rendered,
     accumulators: Accumulators,
     *,
-    network: Shared | None = None,
+    workers: Workers = HERE,
     shard: int = SHARD,
     batch_size: int = 64,
     kept: Kept | None = None,
     on_progress: Progress = no_progress,
 ) -> int:
-    """As `sweep`, in shards on the workers of an executor (None: here); gives how many images were seen.
+    """As `sweep`, in shards that workers sweep; gives how many images were seen.
 
     `images`: [n, channel, height, width], uint8 in 0-255 or float in [0, 1], or what renders them; the network gets
     them where its weights are, and in their number format. What the accumulators had seen before is forgotten.
-    `network`: what `send` gave for this executor, where the network was sent already. `kept`: records each shard as
-    soon as it is swept, and takes those that are there. Raises InputError for no images, sizes below 1, and networks
-    that cannot be sent; WorkerError where workers end again and again; StorageError where a record cannot be written;
-    and as `sweep` does.
+    `workers`: of this network. `kept`: records each shard as soon as it is swept, and takes those that are there.
+    Raises InputError for no images and sizes below 1; WorkerError where workers end again and again; StorageError where
+    a record cannot be written; and as `sweep` does.
     """
     if not len(images) or min(shard, batch_size) < 1:
         raise InputError(f"{len(images)} images, shard={shard}, batch_size={batch_size}; at least 1 of each is needed")
@@ -115,7 +113,7 @@ def sweep_over(
     stretches = [(first, min(first + shard, len(images))) for first in range(0, len(images), shard)]
     archive = None if kept is None else _Archive(kept, model, _empty(accumulators))
     todo = dict.fromkeys(stretch for stretch in stretches if archive is None or archive.find(*stretch) is None)
-    sweep_of = partial(_swept, executor, model, images, _empty(accumulators), network, batch_size)
+    sweep_of = partial(_swept, workers, model, images, _empty(accumulators), batch_size)
     swept = sweep_of(todo)  # whatever others record meanwhile
     for first, stop in stretches:
         waiting = (first, stop) in todo
@@ -131,25 +129,22 @@ def sweep_over(
 
 
 def _swept(
-    executor: Executor | None,
+    workers: Workers,
     model: VisionModel,
     images: Pixels | Rendered,
     empty: Accumulators,
-    network: Shared | None,
     batch_size: int,
     stretches: Collection[tuple[int, int]],
 ) -> Iterator[States]:
     """What empty accumulators see of each stretch, one after the other."""
-    if not stretches:
-        return
-    if executor is None:
+    executor, network = workers.executor, workers.network
+    if executor is None or network is None:
         for first, stop in stretches:
             some = images if isinstance(images, Rendered) else images[first:stop]
             yield sweep_stretch(model, _packed(empty, first, stop), some, stop, first, batch_size)
         return
-    sent = network or send(model, executor)
     tasks = (
-        partial(executor.submit, _elsewhere, sent, _packed(empty, first, stop), some, stop, first, batch_size)
+        partial(executor.submit, _elsewhere, network, _packed(empty, first, stop), some, stop, first, batch_size)
         for first, stop in stretches
         for some in [images if isinstance(images, Rendered) else images[first:stop].numpy()]
     )

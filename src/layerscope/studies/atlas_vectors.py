@@ -84,7 +84,7 @@ def sample_vectors(crew: Crew, layer: Layer, probe: Probe, seed: int, on_progres
         on_progress(done, total, "probe images")
 
     pixels, by_layer = probe.data.pixels, {layer.name: [kept]}
-    sweep_over(crew.executor, crew.model, pixels, by_layer, network=crew.network, on_progress=report)
+    sweep_over(crew.model, pixels, by_layer, workers=crew.workers, on_progress=report)
     values = kept.compute()
     if not bool(values.isfinite().all()):
         whose = f"{layer.name} of {crew.model.name!r}"

@@ -11,8 +11,8 @@ from layerscope.errors import WorkerError
 from layerscope.figures.words import plural
 from layerscope.given import whole_number
 from layerscope.models.model import VisionModel
-from layerscope.passes.elsewhere import Shared, received, send, slots_of
-from layerscope.passes.spread import Workers
+from layerscope.passes.elsewhere import Shared, received, slots_of
+from layerscope.passes.spread import HERE, Workers
 
 Key = TypeVar("Key")
 AHEAD = 2
@@ -21,26 +21,20 @@ AHEAD = 2
 
 @dataclass(frozen=True)
 class Crew:
-    """network: as the workers get it; None where all is done here."""
+    """workers: who sweeps its data sets and does its tasks; this process by default."""
 
     model: VisionModel
-    executor: Executor | None = None
-    network: Shared | None = None
+    workers: Workers = HERE
 
     @staticmethod
     def of(model: VisionModel, executor: Executor | None) -> Crew:
         """Of an executor, to whose workers the network is sent. InputError where it cannot be."""
-        return Crew(model, executor, None if executor is None else send(model, executor))
-
-    @property
-    def workers(self) -> Workers:
-        """The same, for sweeps over data sets."""
-        return Workers(self.executor, self.network)
+        return Crew(model, Workers.of(model, executor))
 
     @property
     def size(self) -> int | None:
         """How many tasks are done at a time; None: this process does one after the other."""
-        return None if self.executor is None else slots_of(self.executor)
+        return None if self.workers.executor is None else slots_of(self.workers.executor)
 
     def each(
         self, task: Callable[..., Any], work: Iterable[tuple[Key, tuple[Any, ...]]]
@@ -49,16 +43,17 @@ class Crew:
 
         `work` is asked for no more than AHEAD of what can be done, so that it may be made on the way.
         """
-        if self.executor is None or self.network is None:
+        executor, network = self.workers.executor, self.workers.network
+        if executor is None or network is None:
             for key, arguments in work:
                 done: Future[Any] = Future()
                 done.set_result(task(self.model, *arguments))
                 yield key, done
             return
-        waiting, most = dict[Future[Any], Key](), AHEAD * slots_of(self.executor)
+        waiting, most = dict[Future[Any], Key](), AHEAD * slots_of(executor)
         try:
             for key, arguments in work:
-                waiting[self.executor.submit(_elsewhere, self.network, task, arguments)] = key
+                waiting[executor.submit(_elsewhere, network, task, arguments)] = key
                 if len(waiting) >= most:
                     yield from _ready(waiting)
             while waiting:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,8 +15,7 @@ from layerscope.capture.layers import Layer
 from layerscope.figures.pictures import as_rgb
 from layerscope.models.model import VisionModel
 from layerscope.passes.accumulators import Peak, Peaks, Top, TopK
-from layerscope.passes.elsewhere import Shared
-from layerscope.passes.spread import sweep_over
+from layerscope.passes.spread import HERE, Workers, sweep_over
 from layerscope.studies.probe import Probe
 from layerscope.types import Progress, no_progress
 
@@ -79,16 +77,15 @@ def find_naturals(
     probe: Probe,
     on_progress: Progress = no_progress,
     *,
-    executor: Executor | None = None,
-    network: Shared | None = None,
+    workers: Workers = HERE,
 ) -> dict[str, Naturals]:
-    """One pass over the probe images for all layers at once, on the workers of `executor`, as `sweep_over` does it."""
+    """One pass over the probe images for all layers at once, as `sweep_over` does it."""
     kept = {layer.name: (TopK(KEPT), Peak()) for layer in layers}
 
     def report(done: int, total: int, what: str) -> None:
         on_progress(done, total, "probe images")
 
-    sweep_over(executor, model, probe.data.pixels, kept, network=network, on_progress=report)
+    sweep_over(model, probe.data.pixels, kept, workers=workers, on_progress=report)
     return {
         layer.name: Naturals(layer, kept[layer.name][0].compute(), kept[layer.name][1].compute(), probe)
         for layer in layers

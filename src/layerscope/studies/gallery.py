@@ -162,4 +162,4 @@ def _naturals(crew: Crew, todo: list[Job], probe: Probe | None, on_progress: Pro
     layers = list({job.layer.name: job.layer for job in todo}.values())
     if probe is None or not layers:
         return {}
-    return find_naturals(crew.model, layers, probe, on_progress, executor=crew.executor, network=crew.network)
+    return find_naturals(crew.model, layers, probe, on_progress, workers=crew.workers)

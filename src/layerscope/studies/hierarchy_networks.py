@@ -75,7 +75,7 @@ def _made(subject: Subject, store: Store, twin: int | None, crew: Crew, on_progr
     model, workers, draws = subject.model, crew.workers, subject.draws
     if twin is not None:
         model, draws = random_twin(model, _calibration(subject), seed=subject.seed * 1000 + twin), 0
-        workers = Workers.of(model, crew.executor)
+        workers = Workers.of(model, crew.workers.executor)
     how: dict[str, Any] = {"draws": draws, "seed": subject.seed, "workers": workers, "on_progress": on_progress}
     layers = measure(model, subject.sites, subject.exhibits, **how)
     facts: dict[str, Any] = {

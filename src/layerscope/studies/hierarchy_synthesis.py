@@ -91,7 +91,7 @@ def _naturals(crew: Crew, layers: Sequence[str], pictures: Pictures) -> dict[str
     if not layers:
         return {}
     kept = {layer: (Peak(),) for layer in layers}
-    sweep_over(crew.executor, crew.model, pictures.pixels, kept, network=crew.network)
+    sweep_over(crew.model, pictures.pixels, kept, workers=crew.workers)
     return {layer: peak.compute() for layer, (peak,) in kept.items()}
 
 
