@@ -1,8 +1,8 @@
 """Convolutions whose weights lie as the processor's kernels want them, for the forward pass and for the backward one.
 
-Otherwise oneDNN puts the weights of a convolution in order at each call, forwards and backwards, which takes a tenth of
-the time where there are many weights and small maps. The gradient by the input is a transposed convolution. The
-operations are those that torch's own compiler calls; they are not public, so `can_pack` asks whether they are there.
+Otherwise oneDNN puts the weights of a convolution in order at each call, forwards and backwards, dear where there are
+many weights and small maps. The gradient by the input is a transposed convolution. The operations are those that
+torch's own compiler calls; they are not public, so `can_pack` asks whether they are there.
 """
 
 from __future__ import annotations

@@ -49,8 +49,8 @@ def private_copy(
 
     leak: of the gradient of a closed ReLU, unless it has hooks. precision: the number format of its weights; the copy
     is in float32 all the same where the network does not run in bfloat16, or computes something else in it.
-    Of attention the weights are not frozen, only so that torch does not copy frozen ones for every token (nine times
-    the time in bfloat16): take gradients by the input with `torch.autograd.grad`.
+    Of attention the weights are not frozen, only so that torch does not copy frozen ones for every token (which
+    takes most of the time in bfloat16): take gradients by the input with `torch.autograd.grad`.
     blocked: compute a strided first convolution over blocks of pixels (`layerscope.models.stem`); it rounds otherwise.
 
     `example` [batch, channel, height, width] is an input as the module gets it (normalised); it is run to find which

@@ -1,4 +1,4 @@
-"""First convolutions with a stride, computed over blocks of pixels: the same numbers, and twice as fast with gradients.
+"""First convolutions with a stride, computed over blocks of pixels: the same numbers, faster with gradients.
 
 The gradient of a convolution by its image has as many channels as the image, and kernels for three channels leave most
 of a processor's vector unused. With each block of stride x stride pixels put into the channels, the convolution has

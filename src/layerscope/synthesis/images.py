@@ -46,7 +46,7 @@ class Contrast:
 class _FixedContrast(torch.autograd.Function):
     """.5 + .5 tanh(2 rms z / |z|) of z = (values - flatten * mean) * window, |z| the window's expected RMS.
 
-    Derived by hand, since on a CPU half of the time that a picture takes outside the network went into some thirty
+    Derived by hand, since on a CPU much of the time that a picture takes outside the network went into some thirty
     passes over it; these are nine.
     """
 

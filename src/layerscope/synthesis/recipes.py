@@ -141,7 +141,7 @@ SMALL_INPUT = 96
 ones up to an effort's largest view."""
 _TOGETHER, _CACHED = (8, 32), 16 * 128**2
 """Pictures in a batch, least and most, and how many pixels of them go through a network before the activations fall out
-of the cache (measured on resnet50: 32 pictures of 224 px take twice the time of 8, each)."""
+of the cache (found on resnet50)."""
 _ON_GPU, PER_PIXEL = 64, 1024
 """Most pictures in a batch there, since rows are looked after one by one; and bytes of memory for a pixel of them, more
 than twice what resnet50 keeps for its gradient in bfloat16, of a quarter of the GPU's. Too large ones are halved."""

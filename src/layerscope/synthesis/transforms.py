@@ -65,7 +65,7 @@ class Wander:
         return self.shown or self.view
 
     def _grid(self, drawn: Tensor) -> Tensor:
-        """Where views are sampled, [batch, shown, shown, 2] in [-1, 1] of the canvas: a third of affine_grid's time."""
+        """Where views are sampled, [batch, shown, shown, 2] in [-1, 1] of the canvas; affine_grid takes longer."""
         least, most = self.scale
         angle = drawn[:, 0, None, None] * self.rotate
         zoom = (least + (drawn[:, 1, None, None] + 1) / 2 * (most - least)) * self.view / self.canvas
