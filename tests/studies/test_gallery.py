@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from small_nets import small_model
 from torch import nn
 
 from layerscope.capture.hooks import capture
@@ -40,6 +41,23 @@ def test_a_pattern_means_convolutions_and_logits(model):
     assert chosen == {"0": 6, "2": 10, "6": 3}
     assert [(layer.name, units) for layer, units in choose_units(model, ["2:7", "2:3"])] == [("2", [3, 7])]
     assert [layer.name for layer, _ in choose_units(model, ["1"])] == ["1"]
+
+
+def test_a_pattern_with_a_slash_means_functions_between_modules():
+    network = small_model()
+    assert {layer.name: units for layer, units in choose_units(network, ["/a*", "/add:3"])} == {"/add": list(range(8))}
+    assert [layer.name for layer, _ in choose_units(network, ["fc", "/mean:1", "conv1:0"])] == ["conv1", "/mean", "fc"]
+    assert not [layer.name for layer, _ in choose_units(network, ["*"]) if "/" in layer.name]
+
+
+def test_a_gallery_of_a_function_stays_when_modules_are_asked_for(tmp_path):
+    network = small_model()
+    first = gallery(network, ["/add:3"], tmp_path, recipe="draft", probe=None)
+    assert (first.made, first.layers) == (1, ("/add",))
+    second = gallery(network, ["conv2:1"], tmp_path, recipe="draft", probe=None)
+    manifest = json.loads((second.folder / "gallery.json").read_text())
+    assert [layer["name"] for layer in manifest["layers"]] == ["conv2", "/add"]
+    assert manifest["layers"][1]["indices"] == [3]
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,7 @@ FAST = 12
 def test_every_kind_of_objective_climbs(model: VisionModel) -> None:
     sought = [
         "conv1:3",
+        "/add:1",
         Unit("conv2", 1),
         ob.neuron("conv3:2"),
         "owl",
@@ -35,12 +36,13 @@ def test_every_kind_of_objective_climbs(model: VisionModel) -> None:
         ob.layer_energy("conv2"),
     ]
     art = maximise(model, [*sought, ob.direction("conv3", range(12))], steps=60)
-    assert art.images.shape == (7, 32, 32, 3)
+    assert art.images.shape == (8, 32, 32, 3)
     assert art.images.dtype == np.uint8
     assert (art.scores > art.controls).all()
     assert (art.trace[:, -5:].mean(1) > art.trace[:, :5].mean(1)).all()
     assert set(art.status) <= {"converged", "weak"}
-    assert art.objectives[:4] == ("excitation conv1:3", "excitation conv2:1", "neuron conv3:2", "logit owl")
+    first = ("excitation conv1:3", "excitation /add:1", "excitation conv2:1", "neuron conv3:2", "logit owl")
+    assert art.objectives[:5] == first
     assert art.saturated.max() < 0.2
     assert art.seconds > 0
 
@@ -122,6 +124,54 @@ def _alike(model: VisionModel, layer: str, images: np.ndarray) -> float:
 
 def _other_seeds(model: VisionModel, objective: ob.Objective) -> np.ndarray:
     return np.concatenate([maximise(model, [objective], steps=40, seed=seed).images for seed in range(3)])
+
+
+def test_a_function_of_a_part_of_two_names_is_one_layer() -> None:
+    twice = TwiceNet()
+    model = wrap(seeded(twice), input_size=32)
+    names = [layer.name for layer in model.layers(functions=True)]
+    assert names == [
+        "stem",
+        "a.conv#0",
+        "a/add#0",
+        "a/relu#0",
+        "a#0",
+        "a.conv#1",
+        "a/add#1",
+        "a/relu#1",
+        "a#1",
+        "/mean",
+        "fc",
+    ]
+    art = maximise(model, ["a/add#1:1", "b/add#1:1", "b/add:1"], steps=FAST)
+    with torch.no_grad():
+        before = twice.stem(model.normalise(torch.from_numpy(art.images).permute(0, 3, 1, 2).float() / 255))
+        within = before + twice.a.conv(before)
+        after = within.relu() + twice.a.conv(within.relu())
+    scores = [float(one[1].relu().mean()) for one in (after[0], after[1], within[2])]
+    assert art.scores.tolist() == pytest.approx(scores, rel=1e-4)
+
+
+class Sum(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(6, 6, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.relu(x + self.conv(x))
+
+
+class TwiceNet(nn.Module):
+    """Two names of one part, and two calls of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.a, self.fc = nn.Conv2d(3, 6, 5, stride=2), Sum(), nn.Linear(6, 2)
+        self.b = self.a
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.fc(self.b(self.a(self.stem(x))).mean((2, 3)))
+        return y
 
 
 def test_a_group_fits_in_a_batch(model: VisionModel) -> None:

@@ -72,6 +72,12 @@ def test_the_output_is_a_class(model: VisionModel) -> None:
     assert recipe_for("standard", None, model).view == 32
 
 
+def test_what_functions_between_modules_give_has_a_depth_too(model: VisionModel) -> None:
+    assert stage_of(model.layer("/add"), model) == stage_of(model.layer("conv2"), model)
+    pooled, logits = model.layer("/mean"), model.layer("fc")
+    assert (stage_of(pooled, model), stage_of(logits, model)) == ("thing", "class")  # of 12 means come 5 logits
+
+
 def test_draft_is_shorter_and_fine_is_longer(model: VisionModel) -> None:
     draft, standard, fine = (recipe_for(name, model.layer("conv2"), model) for name in ("draft", "standard", "fine"))
     assert draft.steps < standard.steps < fine.steps

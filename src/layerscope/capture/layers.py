@@ -169,7 +169,7 @@ class _Trace:
         self._calls: Counter[str] = Counter()
         self._outputs: list[tuple[str, int, str, TracedLayer]] = []  # name, call, path, layer
         self._unit_axes: WeakIdKeyDictionary = WeakIdKeyDictionary()
-        self._parts = dict(module.named_modules(remove_duplicate=False))
+        self._parts = dict(module.named_modules())
 
     def hook(self, name: str) -> Callable[..., None]:
         """A forward hook that notes each tensor of each output."""
@@ -180,9 +180,11 @@ class _Trace:
         return note
 
     def note_function(self, name: str, output: object, inputs: object) -> object:
-        """Note each tensor of the result of a function that depends on the image."""
+        """Note each tensor of the result of a function that depends on the image, under the first name of its part."""
         part, _, function = name.rpartition("/")
-        inside = self._parts[part]
+        inside = self._parts.get(part)
+        if inside is None:
+            return output
         if next(inside.children(), None) is None and type(inside).__module__.startswith("torch.nn."):
             return output
         if any(self.tracker.field(tensor) is not None for tensor in tensors_in(output)):

@@ -51,7 +51,7 @@ def manifest_of(
         "seed": seed,
         "seeds": seeds,
         "probe": seen,
-        "order": [layer.name for layer in model.layers()],
+        "order": [layer.name for layer in model.layers(functions=any("/" in name for name in layers))],
         "layers": list(layers.values()),
         "asked": asked,
         "command": _command(model, asked, recipe, seed, seeds, probe_spec),
@@ -123,7 +123,9 @@ def _joined(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
             "indices": sorted(layers[name]),
             "keys": [layers[name][index] for index in sorted(layers[name])],
         }
-        for name in now["order"]
+        for name in dict.fromkeys(
+            [*now["order"], *layers]
+        )  # before may have shown functions, which are not in order now
         if name in layers
     ]
     asked = list(dict.fromkeys([*before["asked"], *now["asked"]]))

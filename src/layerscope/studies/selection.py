@@ -25,7 +25,7 @@ def asked_for(units: str | Sequence[str], name: str = "units") -> list[str]:
 
 def choose_units(model: VisionModel, patterns: Sequence[str]) -> list[tuple[Layer, list[int]]]:
     """The layers and units that patterns, layer names and unit names ask for, in the order of the network."""
-    layers = {layer.name: layer for layer in model.layers()}
+    layers = {layer.name: layer for layer in model.layers(functions=any("/" in pattern for pattern in patterns))}
     chosen: dict[str, set[int]] = {}
     for pattern in patterns:
         if ":" in pattern:
@@ -47,6 +47,8 @@ def choose_units(model: VisionModel, patterns: Sequence[str]) -> list[tuple[Laye
 
 
 def _matching(layers: list[Layer], pattern: str) -> list[str]:
+    """Functions between modules where the pattern has a "/" in it, else modules alone."""
+    layers = [layer for layer in layers if ("/" in layer.name) == ("/" in pattern)]
     names = [layer.name for layer in layers]
     if pattern in names:
         return [pattern]

@@ -222,14 +222,18 @@ def stage_of(layer: Layer | None, model: VisionModel) -> Stage:
         return "class"
     if layer.receptive_field is not None:
         return "thing" if layer.receptive_field / model.input_size >= LARGE_REACH else "texture"
-    names = [other.name for other in model.layers()]
-    return "thing" if names.index(layer.name) >= len(names) / 2 else "texture"
+    after = _from(layer, model)
+    return "thing" if len(after) <= len(model.layers(functions="/" in layer.name)) / 2 else "texture"
 
 
 def _is_output(layer: Layer, model: VisionModel) -> bool:
-    layers = model.layers()
-    after = layers[[other.name for other in layers].index(layer.name) :]
-    return len(layer.shape) == 1 and all(other.shape == layer.shape for other in after)
+    return len(layer.shape) == 1 and all(other.shape == layer.shape for other in _from(layer, model))
+
+
+def _from(layer: Layer, model: VisionModel) -> tuple[Layer, ...]:
+    """The layer and all that finish after it; functions too, where it is one."""
+    layers = model.layers(functions="/" in layer.name)
+    return layers[[other.name for other in layers].index(layer.name) :]
 
 
 def _view(stage: Stage, layer: Layer | None, model: VisionModel, effort: _Effort) -> int:
