@@ -65,6 +65,9 @@ def place(tmp_path, monkeypatch):
     shutil.copy(ROOT / "README.md", tmp_path)
     (tmp_path / "my_network.py").write_text(NETWORK)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv(
+        "COLUMNS", raising=False
+    )  # pages show what is printed where nobody looks at it, as wide as it is
     return tmp_path
 
 
