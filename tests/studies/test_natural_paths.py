@@ -97,6 +97,12 @@ def test_each_image_is_run_once_and_no_further_than_the_last_layer_compared(netw
     assert calls == {"conv1": -(-len(looked) // TOGETHER), "conv3": 0}
 
 
+def test_before_a_sum_are_the_layers_before_its_activation(network):
+    before = layers_before(network, network.layer("/add"))
+    assert before == layers_before(network, network.layer("relu#1"))
+    assert [one.name for one in before] == ["relu#0"]
+
+
 def test_without_earlier_layers_there_is_nothing_to_read(network, naturals):
     (found,) = natural_paths(Crew(network), [(naturals["conv1"], [0, 1])], 0)
     assert (found.ranks, found.of(1)) == ({}, ({}, {}))

@@ -148,6 +148,15 @@ class VisionModel:
                 return named[spelling]
         raise UnknownNameError.among("layer", asked, named)
 
+    def around(self, layer: Layer) -> tuple[tuple[Layer, ...], tuple[Layer, ...]]:
+        """The layers that finish before this one, and itself with all that finish after it; functions too, if it is one.
+
+        Raises ValueError for a layer of another network.
+        """
+        layers = self.layers(functions="/" in layer.name)
+        at = [other.name for other in layers].index(layer.name)
+        return layers[:at], layers[at:]
+
     @property
     def fingerprint(self) -> str:
         """sha256 (hex) of weights, buffers, architecture and normalisation. Computed anew when the weights change."""

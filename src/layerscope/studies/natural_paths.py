@@ -91,9 +91,8 @@ def natural_paths(
 
 def layers_before(model: VisionModel, layer: Layer, most: int = LAYERS) -> tuple[Layer, ...]:
     """At most `most` of the layers that tell the story of the forward pass up to `layer`, evenly spaced."""
-    names = [one.name for one in model.layers(functions="/" in layer.name)]
-    before = set(names[: names.index(layer.name)])
-    found = [one for one in main_layers(model, len(names)) if one.name in before]
+    before = {one.name for one in model.around(layer)[0]}
+    found = [one for one in main_layers(model, len(model.layers())) if one.name in before]
     places = np.linspace(0, len(found) - 1, min(most, len(found))).round()
     return tuple(found[int(place)] for place in places)
 

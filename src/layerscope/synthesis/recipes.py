@@ -222,18 +222,12 @@ def stage_of(layer: Layer | None, model: VisionModel) -> Stage:
         return "class"
     if layer.receptive_field is not None:
         return "thing" if layer.receptive_field / model.input_size >= LARGE_REACH else "texture"
-    after = _from(layer, model)
-    return "thing" if len(after) <= len(model.layers(functions="/" in layer.name)) / 2 else "texture"
+    before, after = model.around(layer)
+    return "thing" if len(before) >= len(after) else "texture"
 
 
 def _is_output(layer: Layer, model: VisionModel) -> bool:
-    return len(layer.shape) == 1 and all(other.shape == layer.shape for other in _from(layer, model))
-
-
-def _from(layer: Layer, model: VisionModel) -> tuple[Layer, ...]:
-    """The layer and all that finish after it; functions too, where it is one."""
-    layers = model.layers(functions="/" in layer.name)
-    return layers[[other.name for other in layers].index(layer.name) :]
+    return len(layer.shape) == 1 and all(other.shape == layer.shape for other in model.around(layer)[1])
 
 
 def _view(stage: Stage, layer: Layer | None, model: VisionModel, effort: _Effort) -> int:
