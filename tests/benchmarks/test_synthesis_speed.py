@@ -110,18 +110,18 @@ def test_without_lucent_there_are_dashes():
 
 
 def test_the_share_of_the_roof_is_of_the_same_round(monkeypatch):
-    monkeypatch.setattr(speed, "flops_of", lambda model, layer, side, together: 1_500_000)
+    monkeypatch.setattr(speed, "flops_of", lambda model, layer, side, together: 1_500_000 * (side // 32))
     monkeypatch.setattr(speed, "fitted", lambda model, view: speed.like_for_like(model, 32, 32))
     monkeypatch.setattr("layerscope.benchmarks.synthesis.settings.fast_precision", lambda device: "float32")
-    times = made_up(True) | {("fitted canvas", "layer3"): [0.002, 0.001], ("like for like", "layer3"): [0.02, 0.02]}
+    times = made_up(True) | {("fitted canvas", "layer3"): [0.002, 0.001], ("like for like", "layer3"): [0.021, 0.021]}
     rows = speed.roof_rows(small(), times, [Target("conv2", 32, 1, 1), Target("layer3", 32, 1, 1)])
     (_, like, free, asked) = rows
     assert [(row["layer"], row["canvas"]) for row in rows[1:3]] == [
         ("layer3", "like for like"),
         ("conv2", "fitted canvas"),
     ]
-    assert (like["share"]["high"], like["bound"], like["held"]) == (0.07, None, None)
-    assert (like["times_at_roof"], rows[0]["times_at_roof"]) == (None, 100.0)  # .1 s to 1.5 or .75 ms
+    assert (like["share"]["high"], like["bound"], like["held"]) == (0.5, None, None)  # shown at 224 px
+    assert (like["times_at_roof"], rows[0]["times_at_roof"]) == (None, 14.3)  # .1 s to 10.5 or 5.25 ms
     assert (free["share"], free["bound"], free["held"]) == ({"value": 0.94, "low": 0.38, "high": 1.5}, None, None)
     assert (asked["share"]["low"], asked["achieved"]["high"], asked["held"]) == (0.75, 1.5, True)
 

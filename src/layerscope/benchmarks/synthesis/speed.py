@@ -26,6 +26,7 @@ from layerscope.synthesis.ascent import maximise
 from layerscope.synthesis.recipes import Recipe
 from layerscope.types import Progress
 
+LIKE, FITTED = CANVASES = ("like for like", "fitted canvas")
 ROOFED = ("layer3", "layer4")
 """Stages whose share of the roof is asked for."""
 Times = Mapping[tuple[str, str], Sequence[float]]
@@ -53,7 +54,7 @@ def times_of(
 
 def recipes_of(model: VisionModel, target: Target) -> dict[str, Recipe]:
     """On the terms of Lucent, and on the canvas that fits."""
-    return {"like for like": like_for_like(model), "fitted canvas": fitted(model, target.view)}
+    return dict(zip(CANVASES, (like_for_like(model), fitted(model, target.view)), strict=True))
 
 
 def our_clock(model: VisionModel, layer: str, recipe: Recipe) -> Clock:
@@ -66,10 +67,10 @@ def our_clock(model: VisionModel, layer: str, recipe: Recipe) -> Clock:
 def rows_of(times: Times, targets: Sequence[Target]) -> list[Row]:
     """Milliseconds per image-step and how many times less ours takes, the median over rounds and their range."""
     rows = []
-    for what in ("like for like", "fitted canvas"):
+    for what in CANVASES:
         for target in targets:
             ours, theirs = times[what, target.layer], times.get(("lucent", target.layer))
-            bound = target.like if what == "like for like" else target.fitted
+            bound = target.like if what == LIKE else target.fitted
             times_less = interval(ratios(theirs, ours)) if theirs else None
             rows.append(
                 {
@@ -88,21 +89,17 @@ def rows_of(times: Times, targets: Sequence[Target]) -> list[Row]:
 def roof_rows(model: VisionModel, times: Times, targets: Sequence[Target]) -> list[Row]:
     """What the ascent achieves beside the roof of the same round, in GFLOP per second and core; and how many times less
     than Lucent's the step would take of an ascent that did nothing but these convolutions, at the roof."""
-    return [
-        _roof_row(model, times, target, what, recipe)
-        for what in ("like for like", "fitted canvas")
-        for target in targets
-        for recipe in [recipes_of(model, target)[what]]
-    ]
+    return [_roof_row(model, times, target, what) for what in CANVASES for target in targets]
 
 
-def _roof_row(model: VisionModel, times: Times, target: Target, what: str, recipe: Recipe) -> Row:
+def _roof_row(model: VisionModel, times: Times, target: Target, what: str) -> Row:
+    recipe = recipes_of(model, target)[what]
     work, limit = flops_of(model, target.layer, recipe.shown, recipe.together), times["roof", recipe.precision]
     achieved = [work / seconds for seconds in times[what, target.layer]]
     share = interval(ratios(achieved, limit))
     theirs = times.get(("lucent", target.layer))
     at_roof = [work / rate for rate in limit]
-    asked = what == "fitted canvas" and target.layer.partition(".")[0] in ROOFED
+    asked = what == FITTED and target.layer.partition(".")[0] in ROOFED
     return {
         "layer": target.layer,
         "canvas": what,
