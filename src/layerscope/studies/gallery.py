@@ -86,10 +86,10 @@ def gallery(
 
     units: layer patterns ("layer4.*"; of what they match, convolutions and the final logits are shown, or all where
     there are none; with a "/" in them, results of functions between modules: "layer4.*/add"), exact layer names, or
-    units ("layer4.1.conv2:37"). recipe: "draft", "standard" or "fine". probe:
-    "menagerie", a folder of class folders, or None for no natural images. seeds: of how many seeds, from `seed` on,
-    pictures are made, to measure whether they agree; the first is shown (default: 3 for "fine", else 1). first: those
-    of the units that are made before the others, named as in `units`. executor: runs the chunks, by default here.
+    units ("layer4.1.conv2:37"). recipe: "draft", "standard" or "fine". probe: "menagerie", a folder of class folders,
+    or None for no natural images. seeds: of how many seeds, from `seed` on, pictures are made, to measure whether they
+    agree; the first is shown (default: 3 for "fine", else 1). first: those of the units that are made before the
+    others, named as in `units`. executor: runs the chunks, by default here.
     Raises UnknownNameError for layers, units and recipes that do not exist, StorageError where `out` cannot be written,
     and WorkerError, after all others were made, for chunks that end their workers each time.
     """

@@ -117,15 +117,14 @@ def _joined(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
     entries = {layer["name"]: layer for layer in [*before["layers"], *now["layers"]]}
     for layer in now["layers"]:
         layers.setdefault(layer["name"], {}).update(zip(layer["indices"], layer["keys"], strict=True))
+    order = dict.fromkeys([*now["order"], *layers])  # functions shown before stand in no order of modules
     whole = [
         {
             **entries[name],
             "indices": sorted(layers[name]),
             "keys": [layers[name][index] for index in sorted(layers[name])],
         }
-        for name in dict.fromkeys(
-            [*now["order"], *layers]
-        )  # before may have shown functions, which are not in order now
+        for name in order
         if name in layers
     ]
     asked = list(dict.fromkeys([*before["asked"], *now["asked"]]))
