@@ -48,6 +48,8 @@ def test_a_pattern_with_a_slash_means_functions_between_modules():
     assert {layer.name: units for layer, units in choose_units(network, ["/a*", "/add:3"])} == {"/add": list(range(8))}
     assert [layer.name for layer, _ in choose_units(network, ["fc", "/mean:1", "conv1:0"])] == ["conv1", "/mean", "fc"]
     assert [layer.name for layer, _ in choose_units(network, ["*", "/add:3"]) if "/" in layer.name] == ["/add"]
+    with pytest.raises(UnknownNameError, match="no layer '\\*mean'"):
+        choose_units(network, ["/add:3", "*mean"])
 
 
 def test_a_gallery_of_a_function_stays_when_modules_are_asked_for(tmp_path):
