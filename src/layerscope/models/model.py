@@ -149,7 +149,7 @@ class VisionModel:
         raise UnknownNameError.among("layer", asked, named)
 
     def around(self, layer: Layer) -> tuple[tuple[Layer, ...], tuple[Layer, ...]]:
-        """The layers that finish before this one, and itself with all that finish after it; of functions too.
+        """The layers that finish before this one; and it with all that finish after it. With functions where it is one.
 
         Raises ValueError for a layer of another network.
         """
